@@ -1,0 +1,458 @@
+"""Trim ProcessMaker's OpenAPI document: keep a few operations, correct what is wrong, use our own words.
+
+    python openapi/trim.py SPEC [-o FILE]
+
+SPEC is the full document, a file or a URL, JSON or YAML. What is kept, corrected and said stands in trim.yaml
+beside this file. The result goes to processmaker.yaml, or to FILE.
+"""
+
+import argparse
+import copy
+import json
+import sys
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).resolve().parent
+RULES = HERE / "trim.yaml"
+RESULT = HERE / "processmaker.yaml"
+HEADER = "# Made by openapi/trim.py from ProcessMaker's OpenAPI document and trim.yaml; not edited by hand.\n"
+ABSENT = "(absent)"
+METHODS = ("get", "put", "post", "delete", "patch")
+PROSE = {"summary", "description", "example", "examples", "title", "externalDocs"}
+# Below these keys stand names, which may read like prose: a process has a property "description".
+NAMES = {"paths", "properties", "schemas", "responses", "parameters", "content", "securitySchemes"}
+# fmt: off
+ORDER = [
+    "openapi", "info", "servers", "operationId", "tags", "summary", "name", "in", "type", "required",
+    "title", "version", "url", "description", *METHODS, "parameters", "requestBody", "items", "properties",
+    "responses", "security", "paths",
+]
+# fmt: on
+WIDTH = 110
+
+Json = Any
+
+
+class TrimError(Exception):
+    """The document cannot be trimmed; the message names the place."""
+
+
+# --- reading ------------------------------------------------------------------------------------------------
+
+
+def read(source: str) -> Json:
+    """Return the OpenAPI 3 document at `source`, a file path or an http(s) URL, holding JSON or YAML."""
+    text = _fetch(source) if source.startswith(("http://", "https://")) else _read_file(source)
+    try:
+        document = json.loads(text)
+    except ValueError:
+        try:
+            document = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise TrimError(f"{source} is neither JSON nor YAML: {' '.join(str(error).split())}") from None
+    if (
+        not isinstance(document, dict)
+        or not str(document.get("openapi", "")).startswith("3.")
+        or not all(isinstance(document.get(key, {}), dict) for key in ("info", "paths", "components"))
+    ):
+        raise TrimError(f"{source} is not an OpenAPI 3 document")
+    return document
+
+
+def _read_file(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise TrimError(f"{name}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise TrimError(f"{name} is not text in UTF-8") from None
+
+
+def _fetch(url: str) -> str:
+    import httpx  # only needed here, and slow to import
+
+    try:
+        response = httpx.get(url, timeout=30, follow_redirects=True)
+        response.raise_for_status()
+    except httpx.HTTPStatusError as error:
+        raise TrimError(f"{url}: the server answered {error.response.status_code}") from None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise TrimError(f"{url}: {error}") from None
+    return response.text
+
+
+# --- trimming -----------------------------------------------------------------------------------------------
+
+
+def trim(official: Json, rules: Json) -> tuple[Json, list[str]]:
+    """Return the trimmed document, and notes on words of trim.yaml that found no place in it.
+
+    Raises TrimError when a kept operation is gone, when a correction does not fit, or when something is left
+    that could make a parser raise on an answer.
+    """
+    official, rules = _plain_keys(official), _plain_keys(rules)
+    document = _pick(official, rules)
+    for correction in rules["corrections"]:
+        _correct(document, correction)
+    _keep_what_is_needed(document)
+    _merge_all_of(document["components"]["schemas"])
+    _keep_what_is_needed(document)
+    _check_tolerance(document)
+    notes = _say(document, rules)
+    ours = rules["document"]
+    document.update(ours, info={**ours["info"], "version": str(official.get("info", {}).get("version", ""))})
+    document["components"]["securitySchemes"] = rules["securitySchemes"]
+    return _ordered(document), notes
+
+
+def dump(document: Json) -> str:
+    """Return the document as YAML that reads well and is the same on every machine."""
+    return HEADER + yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH)
+
+
+def _plain_keys(node: Json) -> Json:
+    """Return a copy whose keys are strings: YAML reads a response code as a number."""
+    if isinstance(node, dict):
+        return {str(key): _plain_keys(value) for key, value in node.items()}
+    return [_plain_keys(value) for value in node] if isinstance(node, list) else node
+
+
+def _pick(official: Json, rules: Json) -> Json:
+    """The kept operations and all components, without prose, each parameter written out where it is used."""
+    paths: dict[str, Json] = {}
+    added = {c["where"] for c in rules["corrections"] if c["was"] == ABSENT}
+    for name in rules["operations"]:
+        method, path = _operation(name)
+        item = official.get("paths", {}).get(path, {})
+        if method in item:
+            operation = dict(item[method])
+            parameters = [*item.get("parameters", []), *operation.get("parameters", [])]
+            if parameters:
+                operation["parameters"] = [_dereference(official, parameter) for parameter in parameters]
+            paths.setdefault(path, {})[method] = operation
+        elif f"paths.{path}" not in added:
+            raise TrimError(f"the operation {name} is not in the document")
+    document: Json = _without_prose({"paths": paths, "components": official.get("components", {})})
+    _keep_what_is_needed(document)
+    return document
+
+
+def _operation(name: str) -> tuple[str, str]:
+    method, path = name.split(" ", 1)
+    return method.lower(), path
+
+
+def _dereference(document: Json, node: Json) -> Json:
+    if "$ref" not in node:
+        return node
+    kind, name = _component(node["$ref"])
+    try:
+        return document["components"][kind][name]
+    except LookupError:
+        raise TrimError(f"{node['$ref']} is not in the document") from None
+
+
+def _component(reference: str) -> tuple[str, str]:
+    """Return the kind and the name of the component that `reference` means."""
+    match reference.split("/"):
+        case ["#", "components", kind, name]:
+            return kind, name
+    raise TrimError(f"{reference} is not a component of the document")
+
+
+def _without_prose(node: Json, names: bool = False) -> Json:
+    if isinstance(node, list):
+        return [_without_prose(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: _without_prose(value, names=not names and key in NAMES)
+        for key, value in node.items()
+        if names or not (key in PROSE or key.startswith("x-"))
+    }
+
+
+# --- corrections --------------------------------------------------------------------------------------------
+
+
+def _correct(document: Json, correction: Json) -> None:
+    """Apply one entry: at its place or, when `where` has a `*`, at every place that is as `was` says."""
+    where, was = correction["where"], correction["was"]
+    pattern = "*" in where
+    places = [(holder, key, _value(holder, key)) for holder, key in _places(document, where.split("."))]
+    fitting = [(holder, key) for holder, key, value in places if value == was]
+    if not fitting or (len(fitting) < len(places) and not pattern):
+        found = "nothing like it" if pattern else "no such place" if not places else _short(places[0][2])
+        raise TrimError(f"the correction of {where} does not fit: expected {_short(was)}, found {found}")
+    for holder, key in fitting:
+        _set(holder, key, _plain_keys(correction["is"]))
+
+
+def _places(node: Json, path: list[str]) -> Iterator[tuple[Json, str | int]]:
+    """Find the places that `path` means: `*` is any one step, `**` any number of steps.
+
+    In a list a step is an index or the `name` of an element. The last step may be absent.
+    """
+    step, *rest = path
+    if step == "**":
+        yield from _places(node, rest)
+        for child in _children(node):
+            yield from _places(child, path)
+        return
+    for key in _keys(node, step):
+        if not rest:
+            yield node, key
+        elif (child := _value(node, key)) != ABSENT:
+            yield from _places(child, rest)
+
+
+def _children(node: Json) -> list[Json]:
+    return list(node.values()) if isinstance(node, dict) else node if isinstance(node, list) else []
+
+
+def _keys(node: Json, step: str) -> list[str | int]:
+    if isinstance(node, dict):
+        return list(node) if step == "*" else [step]
+    if isinstance(node, list):
+        if step == "*":
+            return list(range(len(node)))
+        if step.isdigit():
+            return [int(step)]
+        return [index for index, value in enumerate(node) if _name(value) == step] or [len(node)]
+    return []
+
+
+def _name(node: Json) -> Json:
+    return node.get("name") if isinstance(node, dict) else None
+
+
+def _value(holder: Json, key: str | int) -> Json:
+    try:
+        return holder[key]
+    except LookupError:
+        return ABSENT
+
+
+def _set(holder: Json, key: str | int, value: Json) -> None:
+    if value == ABSENT:
+        del holder[key]
+    elif isinstance(holder, list) and key == len(holder):
+        holder.append(value)
+    else:
+        holder[key] = value
+
+
+def _short(value: Json) -> str:
+    text = value if value == ABSENT else json.dumps(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+# --- what comes along ---------------------------------------------------------------------------------------
+
+
+def _merge_all_of(schemas: dict[str, Json]) -> None:
+    """Write each `allOf` of objects out as one object, so that a schema reads as one list of properties."""
+
+    def merged(name: str) -> Json:
+        schema = schemas[name]
+        if "allOf" not in schema:
+            return schema
+        properties: dict[str, Json] = {}
+        for part in schema["allOf"]:
+            whole = merged(_component(part["$ref"])[1]) if "$ref" in part else part
+            if not set(whole) <= {"type", "properties"}:
+                raise TrimError(f"a part of the schema {name} is not just properties: {_short(whole)}")
+            for key, value in whole.get("properties", {}).items():
+                if properties.setdefault(key, value) != value:
+                    both = f"{_short(properties[key])} and {_short(value)}"
+                    raise TrimError(f"the parts of the schema {name} disagree on {key}: {both}")
+        return {"type": "object", "properties": copy.deepcopy(properties)}
+
+    schemas.update({name: merged(name) for name in schemas})
+
+
+def _keep_what_is_needed(document: Json) -> None:
+    """Drop the components that neither the kept operations need nor what they need in turn."""
+    kept: dict[str, dict[str, Json]] = {"responses": {}, "schemas": {}}
+    todo = [document["paths"]]
+    while todo:
+        node = todo.pop()
+        todo.extend(_children(node))
+        reference = node.get("$ref") if isinstance(node, dict) else None
+        if isinstance(reference, str):
+            kind, name = _component(reference)
+            if name not in kept.setdefault(kind, {}):
+                kept[kind][name] = _dereference(document, node)
+                todo.append(kept[kind][name])
+    document["components"] = {kind: dict(sorted(parts.items())) for kind, parts in kept.items()}
+
+
+# --- tolerance ----------------------------------------------------------------------------------------------
+
+# What the generated parser accepts without looking: it hands these through as they come.
+_HANDED_THROUGH = {"string", "integer", "number", "boolean", "null"}
+
+
+def _check_tolerance(document: Json) -> None:
+    """Refuse what could make the generated parser raise: by then the server has done its work."""
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            operation = item.get(method, {})
+            place = f"paths.{path}.{method}"
+            for parameter in operation.get("parameters", []):
+                if "default" in parameter.get("schema", {}):
+                    name = parameter["name"]
+                    raise TrimError(f"{place}.parameters.{name} has a default, which would always be sent")
+            for code, response in operation.get("responses", {}).items():
+                _check_answer(document, response, f"{place}.responses.{code}")
+    for name, response in document["components"].get("responses", {}).items():
+        _check_answer(document, response, f"components.responses.{name}")
+
+
+def _check_answer(document: Json, response: Json, place: str) -> None:
+    for kind, media in response.get("content", {}).items():
+        _check_object(document, media.get("schema", {}), f"{place}.content.{kind}.schema", seen=set())
+
+
+def _check_object(document: Json, schema: Json, place: str, seen: set[str]) -> None:
+    if "$ref" in schema:
+        if schema["$ref"] in seen:
+            return
+        seen.add(schema["$ref"])
+        place = schema["$ref"].removeprefix("#/").replace("/", ".")
+        schema = _dereference(document, schema)
+    if not (set(schema) <= {"type", "properties"} and schema.get("type") in ("object", "string")):
+        raise _too_strict(place, schema)
+    for name, value in schema.get("properties", {}).items():
+        _check_property(document, value, f"{place}.properties.{name}", seen)
+
+
+def _check_property(document: Json, schema: Json, place: str, seen: set[str]) -> None:
+    types = schema.get("type", [])
+    types = set(types if isinstance(types, list) else [types])
+    if set(schema) <= {"type"} and types <= _HANDED_THROUGH:
+        return
+    if set(schema) == {"type", "items"} and types == {"array", "null"}:
+        _check_object(document, schema["items"], f"{place}.items", seen)
+    elif set(schema) == {"oneOf"} and len(schema["oneOf"]) == 2 and schema["oneOf"][1] == {"type": "null"}:
+        _check_object(document, schema["oneOf"][0], f"{place}.oneOf.0", seen)
+    else:
+        raise _too_strict(place, schema)
+
+
+def _too_strict(place: str, schema: Json) -> TrimError:
+    return TrimError(f"{place} could make an answer unreadable, correct it in trim.yaml: {_short(schema)}")
+
+
+# --- words --------------------------------------------------------------------------------------------------
+
+
+def _say(document: Json, rules: Json) -> list[str]:
+    """Put our words into the document; return the names of those that found no place."""
+    lost = []
+
+    def describe(node: Json, words: str, place: str) -> None:
+        if isinstance(node, dict) and "$ref" not in node:
+            node["description"] = words
+        else:
+            lost.append(f"no place for the words on {place}")
+
+    for name, words in rules["operations"].items():
+        method, path = _operation(name)
+        operation = document["paths"][path][method]
+        operation.update({key: words[key] for key in ("summary", "description")})
+        # openapi-python-client takes the words on a parameter or a body from its schema, so there ours go.
+        parameters = {one["name"]: one.get("schema") for one in operation.get("parameters", [])}
+        for key, text in words.get("parameters", {}).items():
+            describe(parameters.get(key), text, f"{name}, parameter {key}")
+        body = operation.get("requestBody")
+        schema = next(iter(body["content"].values()))["schema"] if body else {}
+        if "body" in words:
+            describe(body if "$ref" in schema else schema, words["body"], f"{name}, body")
+        for key, text in words.get("fields", {}).items():
+            describe(schema.get("properties", {}).get(key), text, f"{name}, field {key}")
+        for code, text in words.get("responses", {}).items():
+            describe(operation["responses"].get(code), text, f"{name}, response {code}")
+        _describe_responses(operation["responses"])
+    components = document["components"]
+    for code, text in rules["responses"].items():
+        describe(components.get("responses", {}).get(code), text, f"response {code}")
+    _describe_responses(components.get("responses", {}))
+    for name, words in rules["schemas"].items():
+        schema = components.get("schemas", {}).get(name)
+        describe(schema, words["description"], f"schema {name}")
+        for key, text in words.get("properties", {}).items():
+            describe((schema or {}).get("properties", {}).get(key), text, f"schema {name}, property {key}")
+    return lost
+
+
+def _describe_responses(responses: Json) -> None:
+    """Give a response we have no words for the standard phrase, since OpenAPI demands a description."""
+    for code, response in responses.items():
+        if "$ref" not in response and "description" not in response:
+            response["description"] = HTTPStatus(int(code)).phrase if code.isdigit() else code
+
+
+# --- writing ------------------------------------------------------------------------------------------------
+
+
+def _ordered(node: Json, names: bool = False) -> Json:
+    if isinstance(node, list):
+        return [_ordered(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+    keys = list(node)
+    if not names:
+        keys.sort(key=lambda key: ORDER.index(key) if key in ORDER else len(ORDER))
+    elif all(key.isdigit() for key in keys):
+        keys.sort()
+    return {key: _ordered(node[key], names=not names and key in NAMES) for key in keys}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Long text is folded, a list of words stands on one line, and nothing is shared between places."""
+
+    def ignore_aliases(self, _data: object) -> bool:
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        super().increase_indent(flow, False)
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=">" if len(value) > 80 else None)
+
+
+def _list(dumper: yaml.SafeDumper, values: list[Json]) -> yaml.Node:
+    words = all(isinstance(value, str) for value in values)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=words or None)
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(list, _list)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="trim.py", description="Trim ProcessMaker's OpenAPI document.")
+    parser.add_argument("spec", metavar="SPEC", help="the full document: a file or an http(s) URL")
+    parser.add_argument("-o", dest="result", metavar="FILE", default=RESULT, type=Path, help="the result")
+    options = parser.parse_args(arguments)
+    try:
+        rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))
+        document, notes = trim(read(options.spec), rules)
+        options.result.write_text(dump(document), encoding="utf-8", newline="\n")
+    except (TrimError, OSError) as error:
+        print(f"trim: {error}", file=sys.stderr)
+        return 1
+    for note in notes:
+        print(f"trim: note: {note}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,499 @@
+"""From ProcessMaker's full OpenAPI document to the one the code is generated from."""
+
+import copy
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from openapi_spec_validator import validate
+
+from openapi import regenerate, trim
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMITTED = (ROOT / "openapi" / "processmaker.yaml").read_text(encoding="utf-8")
+RULES = yaml.safe_load((ROOT / "openapi" / "trim.yaml").read_text(encoding="utf-8"))
+
+
+def full_document() -> Any:
+    """A small document of the kind ProcessMaker ships."""
+    return yaml.safe_load("""
+        openapi: 3.0.0
+        info: {title: Theirs, version: 1.2.3, description: Their words}
+        paths:
+          /dogs/{dog_id}:
+            get:
+              operationId: getDog
+              summary: Their words
+              parameters:
+                - {name: dog_id, in: path, required: true, description: Their words, schema: {type: integer}}
+                - {$ref: '#/components/parameters/include'}
+              responses:
+                200:
+                  description: Their words
+                  content: {application/json: {schema: {$ref: '#/components/schemas/dog'}}}
+            delete: {operationId: deleteDog, responses: {204: {description: Their words}}}
+          /cats:
+            get: {operationId: getCats, responses: {200: {description: Their words}}}
+        components:
+          parameters:
+            include: {name: include, in: query, schema: {type: string, example: Their words}}
+          schemas:
+            cat: {type: object}
+            flea: {type: object, properties: {size: {type: integer}}}
+            dogEditable: {type: object, properties: {name: {type: string}}}
+            dog:
+              title: Their words
+              allOf:
+                - {$ref: '#/components/schemas/dogEditable'}
+                - type: object
+                  properties:
+                    description: {type: string, description: Their words}
+                    fleas: {type: [array, 'null'], items: {$ref: '#/components/schemas/flea'}}
+    """)
+
+
+def rules(*corrections: dict[str, Any]) -> Any:
+    """What to keep of that document, and how to correct it."""
+    return {
+        "document": {
+            "openapi": "3.1.0",
+            "info": {"title": "Ours"},
+            "servers": [{"url": "/"}],
+            "security": [],
+        },
+        "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        "operations": {
+            "GET /dogs/{dog_id}": {
+                "summary": "Read a dog",
+                "description": "Our words on it.",
+                "parameters": {"dog_id": "Which dog."},
+                "responses": {200: "The dog."},
+            }
+        },
+        "responses": {},
+        "schemas": {"dog": {"description": "A dog.", "properties": {"name": "What it answers to."}}},
+        "corrections": list(corrections),
+    }
+
+
+def correction(where: str, was: Any, now: Any) -> dict[str, Any]:
+    return {"where": where, "was": was, "is": now}
+
+
+def trimmed(*corrections: dict[str, Any], official: Any = None) -> Any:
+    return trim.trim(official or full_document(), rules(*corrections))[0]
+
+
+def dog_properties(document: Any) -> Any:
+    return document["components"]["schemas"]["dog"]["properties"]
+
+
+def test_only_the_kept_operations_and_the_schemas_they_need_remain() -> None:
+    document = trimmed()
+    assert {path: list(item) for path, item in document["paths"].items()} == {"/dogs/{dog_id}": ["get"]}
+    assert list(document["components"]["schemas"]) == ["dog", "flea"]
+
+
+def test_the_result_is_a_valid_document() -> None:
+    validate(trimmed())
+
+
+def test_prose_of_the_full_document_is_dropped() -> None:
+    assert "Their" not in trim.dump(trimmed())
+
+
+def test_a_property_named_like_prose_is_kept() -> None:
+    assert list(dog_properties(trimmed())) == ["name", "description", "fleas"]
+
+
+def test_our_words_are_put_in() -> None:
+    document = trimmed()
+    operation = document["paths"]["/dogs/{dog_id}"]["get"]
+    assert document["info"] == {"title": "Ours", "version": "1.2.3"}
+    assert (operation["summary"], operation["description"]) == ("Read a dog", "Our words on it.")
+    assert operation["parameters"][0]["schema"]["description"] == "Which dog."
+    assert operation["responses"]["200"]["description"] == "The dog."
+    assert document["components"]["schemas"]["dog"]["description"] == "A dog."
+    assert dog_properties(document)["name"]["description"] == "What it answers to."
+
+
+def test_words_without_a_place_are_noted() -> None:
+    asked = rules()
+    asked["operations"]["GET /dogs/{dog_id}"]["parameters"]["colour"] = "Which colour."
+    _, notes = trim.trim(full_document(), asked)
+    assert notes == ["no place for the words on GET /dogs/{dog_id}, parameter colour"]
+
+
+def test_a_kept_operation_that_is_gone_is_named() -> None:
+    official = full_document()
+    del official["paths"]["/dogs/{dog_id}"]["get"]
+    with pytest.raises(trim.TrimError, match=r"the operation GET /dogs/\{dog_id\} is not in the document"):
+        trimmed(official=official)
+
+
+def test_a_schema_that_is_gone_is_named() -> None:
+    official = full_document()
+    del official["components"]["schemas"]["flea"]
+    with pytest.raises(trim.TrimError, match="#/components/schemas/flea is not in the document"):
+        trimmed(official=official)
+
+
+def test_a_correction_replaces_what_was_there() -> None:
+    where = "components.schemas.dogEditable.properties.name"
+    document = trimmed(correction(where, {"type": "string"}, {"type": ["string", "null"]}))
+    assert dog_properties(document)["name"]["type"] == ["string", "null"]
+
+
+def test_a_correction_that_does_not_fit_is_named_with_what_was_expected_and_found() -> None:
+    where = "components.schemas.dogEditable.properties.name"
+    with pytest.raises(trim.TrimError) as caught:
+        trimmed(correction(where, {"type": "integer"}, {}))
+    assert str(caught.value) == (
+        f'the correction of {where} does not fit: expected {{"type": "integer"}}, found {{"type": "string"}}'
+    )
+
+
+def test_a_correction_of_a_place_that_is_gone_is_named() -> None:
+    where = "components.schemas.wolf.properties.name"
+    with pytest.raises(trim.TrimError, match=f"the correction of {where} does not fit: .* found no such place"):
+        trimmed(correction(where, {"type": "string"}, {}))
+
+
+def test_an_addition_fails_where_there_is_something_already() -> None:
+    where = "components.schemas.dogEditable.properties.name"
+    with pytest.raises(trim.TrimError, match=rf"{where} does not fit: expected \(absent\), found"):
+        trimmed(correction(where, "(absent)", {"type": "string"}))
+
+
+def test_a_correction_can_add_a_property_a_parameter_and_an_operation() -> None:
+    asked = rules(
+        correction("components.schemas.dogEditable.properties.age", "(absent)", {"type": "integer"}),
+        correction(
+            "paths./dogs/{dog_id}.get.parameters.page",
+            "(absent)",
+            {"name": "page", "in": "query", "schema": {}},
+        ),
+        correction("paths./bark", "(absent)", {"post": {"operationId": "bark", "responses": {204: {}}}}),
+    )
+    asked["operations"]["POST /bark"] = {"summary": "Bark", "description": "Makes a noise."}
+    document, _ = trim.trim(full_document(), asked)
+    assert "age" in dog_properties(document)
+    assert [p["name"] for p in document["paths"]["/dogs/{dog_id}"]["get"]["parameters"]] == [
+        "dog_id",
+        "include",
+        "page",
+    ]
+    assert document["paths"]["/bark"]["post"]["responses"] == {"204": {"description": "No Content"}}
+
+
+def test_a_correction_can_take_something_away() -> None:
+    where = "components.schemas.dogEditable.properties.name"
+    document = trimmed(correction(where, {"type": "string"}, "(absent)"))
+    assert list(dog_properties(document)) == ["description", "fleas"]
+
+
+def test_a_correction_with_a_star_applies_wherever_it_fits() -> None:
+    document = trimmed(correction("components.schemas.**.properties.*", {"type": "string"}, {}))
+    assert dog_properties(document) == {
+        "name": {"description": "What it answers to."},
+        "description": {},
+        "fleas": {"type": ["array", "null"], "items": {"$ref": "#/components/schemas/flea"}},
+    }
+
+
+def test_a_correction_with_a_star_that_fits_nowhere_is_named() -> None:
+    where = "components.schemas.**.properties.*"
+    with pytest.raises(trim.TrimError) as caught:
+        trimmed(correction(where, {"type": "number"}, {}))
+    assert str(caught.value).startswith(f"the correction of {where} does not fit")
+
+
+def test_the_halves_of_a_schema_must_agree() -> None:
+    official = full_document()
+    official["components"]["schemas"]["dog"]["allOf"][1]["properties"]["name"] = {"type": "integer"}
+    with pytest.raises(trim.TrimError, match="the parts of the schema dog disagree on name"):
+        trimmed(official=official)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "enum": ["ACTIVE"]},
+        {"type": "string", "format": "date-time"},
+        {"type": "object"},
+        {"type": "array", "items": {"$ref": "#/components/schemas/flea"}},
+        {"$ref": "#/components/schemas/flea"},
+    ],
+)
+def test_what_could_make_an_answer_unreadable_is_named(schema: Any) -> None:
+    official = full_document()
+    official["components"]["schemas"]["dogEditable"]["properties"]["name"] = schema
+    with pytest.raises(trim.TrimError, match=r"components\.schemas\.dog\.properties\.name could make an answer"):
+        trimmed(official=official)
+
+
+def test_a_default_that_would_always_be_sent_is_named() -> None:
+    official = full_document()
+    official["components"]["parameters"]["include"]["schema"]["default"] = ""
+    with pytest.raises(trim.TrimError, match=r"paths\./dogs/\{dog_id\}\.get\.parameters\.include has a default"):
+        trimmed(official=official)
+
+
+def test_json_and_yaml_give_the_same_bytes_time_and_again(tmp_path: Path) -> None:
+    (tmp_path / "full.json").write_text(json.dumps(full_document()))
+    (tmp_path / "full.yaml").write_text(yaml.safe_dump(full_document()))
+    sources = ["full.json", "full.yaml", "full.json"]
+    results = {trim.dump(trim.trim(trim.read(str(tmp_path / name)), rules())[0]) for name in sources}
+    assert len(results) == 1
+
+
+def test_trimming_leaves_its_input_alone() -> None:
+    official = full_document()
+    trimmed(correction("components.schemas.**.properties.*", {"type": "string"}, {}), official=official)
+    assert official == full_document()
+
+
+# --- the command --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def host() -> Iterator[str]:
+    """The address of a server that has the small document at /docs and nothing else."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/docs" else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(full_document()).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_document_can_come_from_a_url(host: str) -> None:
+    assert trim.read(f"{host}/docs")["info"]["title"] == "Theirs"
+
+
+def test_an_address_without_a_document_is_one_line_on_stderr(
+    host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trim.main([f"{host}/nothing", "-o", str(tmp_path / "result.yaml")]) == 1
+    assert capsys.readouterr().err == f"trim: {host}/nothing: the server answered 404\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "No such file or directory"),
+        (b"\xff\xfe\x00", "is not text in UTF-8"),
+        (b"<html>: {", "is neither JSON nor YAML"),
+        (b'{"swagger": "2.0"}', "is not an OpenAPI 3 document"),
+        (b'{"openapi": "3.0.0", "paths": []}', "is not an OpenAPI 3 document"),
+        (b'{"openapi": "3.0.0"}', "the operation POST /process_events/{process_id} is not in the document"),
+    ],
+)
+def test_a_useless_file_is_one_line_on_stderr_and_nothing_is_written(
+    content: bytes | None, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec, result = tmp_path / "spec", tmp_path / "result.yaml"
+    if content is not None:
+        spec.write_bytes(content)
+    assert trim.main([str(spec), "-o", str(result)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("trim: ")
+    assert error.count("\n") == 1
+    assert problem in error
+    assert not result.exists()
+
+
+def test_an_unreachable_server_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        url = f"http://127.0.0.1:{server.server_port}/docs"
+    assert trim.main([url]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"trim: {url}: ")
+    assert error.count("\n") == 1
+
+
+# --- what is committed --------------------------------------------------------------------------------------
+
+
+def operations() -> Iterator[tuple[str, Any]]:
+    for path, item in yaml.safe_load(COMMITTED)["paths"].items():
+        for method in trim.METHODS:
+            if method in item:
+                yield f"{method.upper()} {path}", item[method]
+
+
+def test_the_committed_document_is_valid() -> None:
+    validate(yaml.safe_load(COMMITTED))
+
+
+def test_the_committed_document_is_written_as_trim_writes() -> None:
+    assert trim.dump(yaml.safe_load(COMMITTED)) == COMMITTED
+
+
+def test_the_committed_document_has_the_operations_that_are_kept() -> None:
+    assert [name for name, _ in operations()] == list(RULES["operations"])
+
+
+def test_every_operation_and_parameter_is_described() -> None:
+    for name, operation in operations():
+        assert operation["summary"], name
+        assert operation["description"], name
+        for parameter in operation.get("parameters", []):
+            assert parameter["schema"].get("description"), (name, parameter["name"])
+
+
+def test_every_schema_and_shared_response_is_described() -> None:
+    components = yaml.safe_load(COMMITTED)["components"]
+    for parts in components.values():
+        assert [name for name, part in parts.items() if not part.get("description")] == []
+
+
+def test_signing_in_stands_at_the_root_of_the_host() -> None:
+    (server,) = yaml.safe_load(COMMITTED)["paths"]["/oauth/token"]["servers"]
+    assert server["url"] == "/"
+
+
+def test_every_correction_is_complete() -> None:
+    for entry in RULES["corrections"]:
+        assert set(entry) == {"where", "was", "is", "why", "evidence"}, entry["where"]
+
+
+def test_every_evidence_is_a_recording() -> None:
+    recordings = ROOT / "tests" / "cassettes"
+    for entry in RULES["corrections"]:
+        evidence = entry["evidence"]
+        for name in evidence if isinstance(evidence, list) else [evidence]:
+            assert (recordings / f"{name}.yaml").is_file(), (entry["where"], name)
+
+
+# --- regenerating -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> tuple[Path, Path]:
+    """A document and a package to regenerate."""
+    document, package = tmp_path / "processmaker.yaml", tmp_path / "processmaker_api"
+    document.write_bytes(trim.dump(trimmed()).encode())
+    (package / "models").mkdir(parents=True)
+    (package / "models" / "dog.py").write_bytes(b"class Dog: ...\r\n")
+    return document, package
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_failing_step_is_named_and_the_old_files_come_back(
+    project: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document, package = project
+    before = contents(tmp_path)
+    commands = {
+        "trim": python(f"import pathlib; pathlib.Path({str(document)!r}).write_text('openapi: 3.1.0')"),
+        "generate": python(
+            f"import pathlib, shutil; shutil.rmtree({str(package)!r});pathlib.Path({str(package)!r}).touch()"
+        ),
+        "test": python("raise SystemExit(1)"),
+        "never": python(f"import pathlib; pathlib.Path({str(tmp_path / 'never')!r}).touch()"),
+    }
+    assert regenerate.regenerate(commands, document, package) == 1
+    assert contents(tmp_path) == before
+    assert capsys.readouterr().err == "regenerate: the step `test` failed; the old files are back\n"
+
+
+def test_a_first_document_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    document = tmp_path / "processmaker.yaml"
+    commands = {
+        "trim": python(f"import pathlib; pathlib.Path({str(document)!r}).touch()"),
+        "test": python("raise SystemExit(1)"),
+    }
+    assert regenerate.regenerate(commands, document, tmp_path / "processmaker_api") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_success_keeps_the_new_files_and_shows_what_changed(
+    project: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document, package = project
+    changed = trimmed(correction("components.schemas.dogEditable.properties.age", "(absent)", {"type": "integer"}))
+    (tmp_path / "changed.yaml").write_text(trim.dump(changed))
+    copying = f"import shutil; shutil.copy({str(tmp_path / 'changed.yaml')!r}, {str(document)!r})"
+    assert regenerate.regenerate({"trim": python(copying)}, document, package) == 0
+    assert yaml.safe_load(document.read_text()) == changed
+    assert capsys.readouterr().out.splitlines() == [
+        "regenerate: trim",
+        "What changed in the API:",
+        "  + property age of dog: integer",
+    ]
+
+
+def test_the_steps_trim_validate_generate_and_test() -> None:
+    assert list(regenerate.steps("docs.json")) == ["trim", "validate", "generate", "test"]
+
+
+@pytest.mark.parametrize("arguments", [[], [""]])
+def test_regenerating_nothing_shows_how_it_is_used(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert regenerate.main(arguments) == 2
+    assert capsys.readouterr().err.startswith("usage: make regenerate SPEC=<file or URL")
+
+
+def test_the_same_document_shows_that_nothing_changed() -> None:
+    assert regenerate.changes(trimmed(), trimmed()) == ["nothing changed"]
+
+
+def test_changes_name_what_appeared_went_and_changed_type() -> None:
+    before, after = yaml.safe_load(COMMITTED), yaml.safe_load(COMMITTED)
+    del after["paths"]["/start_processes"]
+    after["paths"]["/dogs"] = {"get": {"parameters": [], "responses": {"200": {}}}}
+    parameters = after["paths"]["/process_events/{process_id}"]["post"]["parameters"]
+    parameters[0]["schema"]["type"] = "string"
+    parameters[1]["name"] = "node"
+    properties = after["components"]["schemas"]["processRequest"]["properties"]
+    properties["case_number"]["type"] = "string"
+    properties["colour"] = {"oneOf": [{"$ref": "#/components/schemas/colour"}, {"type": "null"}]}
+    properties["tags"] = {"type": "array", "items": {"type": "string"}}
+    del properties["uuid"]
+    del after["paths"]["/tasks/{task_id}"]["put"]["requestBody"]["content"]["application/json"]["schema"]["properties"][
+        "data"
+    ]
+    changes = regenerate.changes(before, after)
+    assert [line for line in changes if "start_processes" not in line] == [
+        "- parameter event of POST /process_events/{process_id}",
+        "- property data of the body of PUT /tasks/{task_id}",
+        "- property uuid of processRequest",
+        "+ parameter node of POST /process_events/{process_id}: string, required",
+        "+ operation GET /dogs",
+        "+ answer 200 of GET /dogs",
+        "+ property colour of processRequest: colour | null",
+        "+ property tags of processRequest: array of string",
+        "~ parameter process_id of POST /process_events/{process_id}: integer, required -> string, required",
+        "~ property case_number of processRequest: integer | null -> string",
+    ]
+    assert "- operation GET /start_processes" in changes
+    assert "- parameter filter of GET /start_processes" in changes
+
+
+def test_words_are_no_change_of_the_api() -> None:
+    after = copy.deepcopy(trimmed())
+    after["paths"]["/dogs/{dog_id}"]["get"]["description"] = "Other words."
+    assert regenerate.changes(trimmed(), after) == ["nothing changed"]
