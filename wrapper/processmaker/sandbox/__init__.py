@@ -1,0 +1,50 @@
+"""A ProcessMaker 4.15.5 in memory, to try things out and to test against.
+
+It answers as a real server was observed to answer, also where that surprises: a start without an event is
+404, JSON sent as a form is destroyed, a lost answer is not a lost start. Nothing leaves the machine.
+
+    sandbox = Sandbox()
+    with httpx.Client(transport=sandbox.transport(), base_url=sandbox.url) as client:
+        client.get("/api/1.0/start_processes", headers={"Authorization": f"Bearer {sandbox.token()}"})
+
+On it are the users admin, integration.bot (not an administrator) and mail.user, and the processes Leave
+Request, Leave Request Contractors, Auto Approve, Two Doors, Nightly Report, Nightly or Manual, Payroll,
+Retired, Broken Flow, Mail Approval and Two Steps. `sandbox.add_process(...)` adds more.
+
+`python -m processmaker.sandbox` serves it on 127.0.0.1 for curl or another language; `--demo` shows it at
+work.
+
+Faults, for `sandbox.fail_next(kind, times=1, on="POST /process_events")` and `sandbox.misbehave(rate=0.3)`:
+
+{faults}
+
+As a function the sandbox raises httpx's exceptions; behind a socket a time-out is a connection that closes
+without an answer, a refused or broken connection is a reset, and `slow` really takes its time.
+
+Not recorded, but added so that the sandbox is whole: a call without a token and without `Accept: application/json`
+is redirected to /login; a refresh revokes the old access token too; tasks belong to whoever started the Request;
+an unknown column in `order_by` is 500; POST /processes creates a process once its name is valid; the 8,000
+characters of a URL are counted exactly.
+"""
+
+from ._faults import KINDS
+from ._server import URL, Call, Sandbox
+from ._state import CREDENTIALS_CLIENT, PASSWORD_CLIENT, Clock, Process, Request, StartEvent, Task, User
+
+__all__ = [
+    "CREDENTIALS_CLIENT",
+    "KINDS",
+    "PASSWORD_CLIENT",
+    "URL",
+    "Call",
+    "Clock",
+    "Process",
+    "Request",
+    "Sandbox",
+    "StartEvent",
+    "Task",
+    "User",
+]
+
+if __doc__:  # absent under python -OO
+    __doc__ = __doc__.replace("{faults}", "\n".join(f"    {kind!r:15} {text}" for kind, text in KINDS.items()))

@@ -1,0 +1,136 @@
+"""POST /oauth/token: who gets which token."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import attrs
+import httpx
+
+from ._data import as_array, read_body
+from ._shapes import Json, Refused, answer, message
+from ._state import CREDENTIALS_CLIENT, PASSWORD_CLIENT, Clock, User
+
+TRIES_PER_MINUTE = 60
+
+
+@attrs.define
+class _Grant:
+    user: User | None
+    """None: given by client_credentials, and refused by the API."""
+    expires_at: datetime
+    refresh_token: str | None = None
+
+
+class TokenEndpoint:
+    """Gives out tokens, and knows whose they are."""
+
+    def __init__(self, users: Iterable[User], clock: Clock, expires_in: int) -> None:
+        self.users = {user.username: user for user in users}
+        self.clock = clock
+        self.expires_in = expires_in
+        self._grants: dict[str, _Grant] = {}
+        self._revoked: set[str] = set()
+        self._given = 0
+        self._window = (clock.now(), 0)
+
+    def user_of(self, request: httpx.Request) -> User | None:
+        """Whose token the call carries; None without one, or with one that is unknown, expired or revoked."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        for user in self.users.values():
+            if user.token == token:
+                return None if token in self._revoked else user
+        grant = self._grants.get(token)
+        return grant.user if grant and self.clock.now() < grant.expires_at else None
+
+    def revoke(self, token: str | None = None) -> None:
+        """Make an access token invalid, or all that grants have given out. Refresh tokens stay good."""
+        if token is not None:
+            self._revoked.add(token)
+        for name, grant in self._grants.items():
+            if token in (None, name):
+                grant.expires_at = self.clock.now()
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        remaining = self._try()
+        body = read_body(request.headers.get("content-type", ""), request.content)
+        try:
+            response = answer(self._grant({key: str(value) for key, value in as_array(body).items()}))
+            response.headers["content-type"] = "application/json; charset=UTF-8"
+            response.headers["cache-control"] = "no-store, private"
+        except Refused as refused:
+            response = refused.response
+        response.headers["x-ratelimit-limit"] = str(TRIES_PER_MINUTE)
+        response.headers["x-ratelimit-remaining"] = str(remaining)
+        return response
+
+    def _try(self) -> int:
+        """Count a try; how many are left in this minute. Too many: 429."""
+        now = self.clock.now()
+        start, tries = self._window
+        if now >= start + timedelta(minutes=1):
+            start, tries = now, 0
+        if tries >= TRIES_PER_MINUTE:
+            end = start + timedelta(minutes=1)
+            headers = {
+                "retry_after": str(math.ceil((end - now).total_seconds())),
+                "x_ratelimit_limit": str(TRIES_PER_MINUTE),
+                "x_ratelimit_remaining": "0",
+                "x_ratelimit_reset": str(int(end.timestamp())),
+            }
+            raise Refused(message(429, "Too Many Attempts.", **headers))
+        self._window = (start, tries + 1)
+        return TRIES_PER_MINUTE - tries - 1
+
+    def _grant(self, form: dict[str, str]) -> Json:
+        client = (form.get("client_id", ""), form.get("client_secret", ""))
+        match form.get("grant_type"):
+            case "client_credentials":
+                _check_client(client, CREDENTIALS_CLIENT)
+                return self._give(None)
+            case "password":
+                _check_client(client, PASSWORD_CLIENT)
+                user = self.users.get(form.get("username", ""))
+                if user is None or user.password != form.get("password"):
+                    raise Refused(_error(400, "invalid_grant", "The user credentials were incorrect."))
+                return self._give(user)
+            case "refresh_token":
+                _check_client(client, PASSWORD_CLIENT)
+                return self._refresh(form.get("refresh_token", ""))
+            case _:
+                text = "The authorization grant type is not supported by the authorization server."
+                raise Refused(_error(400, "unsupported_grant_type", text))
+
+    def _refresh(self, refresh_token: str) -> Json:
+        for token, grant in self._grants.items():
+            if refresh_token and grant.refresh_token == refresh_token:
+                # Both tokens of the old pair are revoked.
+                grant.refresh_token = None
+                self._revoked.add(refresh_token)
+                self.revoke(token)
+                return self._give(grant.user)
+        hint = "Token has been revoked" if refresh_token in self._revoked else "Cannot decrypt the refresh token"
+        raise Refused(_error(401, "invalid_request", "The refresh token is invalid.", hint=hint))
+
+    def _give(self, user: User | None) -> Json:
+        self._given += 1
+        grant = _Grant(user, self.clock.now() + timedelta(seconds=self.expires_in))
+        token = f"sandbox-access-token-{self._given}"
+        self._grants[token] = grant
+        given: Json = {"token_type": "Bearer", "expires_in": self.expires_in, "access_token": token}
+        if user is not None:
+            grant.refresh_token = given["refresh_token"] = f"sandbox-refresh-token-{self._given}"
+        return given
+
+
+def _check_client(client: tuple[str, str], expected: tuple[str, str]) -> None:
+    if client != expected:
+        raise Refused(_error(401, "invalid_client", "Client authentication failed"))
+
+
+def _error(status: int, code: str, text: str, **hint: str) -> httpx.Response:
+    return answer({"error": code, "error_description": text, **hint, "message": text}, status)
