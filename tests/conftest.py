@@ -1,0 +1,100 @@
+"""What the tests share: a sandbox whose time stands still, and each client in turn behind one face."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from processmaker import AsyncProcessMaker, ProcessMaker
+from processmaker.sandbox import Clock, Sandbox
+
+START_OF_TIME = datetime(2026, 11, 23, 22, 12, 30, tzinfo=UTC)
+
+
+class Awaited:
+    """An `AsyncProcessMaker` that is used like a `ProcessMaker`, so that one test serves both."""
+
+    def __init__(self, runner: asyncio.Runner, client: AsyncProcessMaker) -> None:
+        self._runner = runner
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._client, name)
+        if not inspect.ismethod(member):
+            return member
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = member(*args, **kwargs)
+            return self._iterate(result) if inspect.isasyncgen(result) else self._runner.run(result)
+
+        return call
+
+    def _iterate(self, items: Any) -> Iterator[Any]:
+        try:
+            while True:
+                try:
+                    yield self._runner.run(anext(items))
+                except StopAsyncIteration:
+                    return
+        finally:
+            self._runner.run(items.aclose())
+
+
+Connect = Callable[..., Any]
+"""Makes a client: its arguments are `ProcessMaker`'s."""
+
+
+@pytest.fixture
+def sandbox() -> Sandbox:
+    return Sandbox(clock=Clock(START_OF_TIME))
+
+
+@pytest.fixture(params=["blocking", "async"])
+def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
+    """Makes clients of either kind, and closes them; `clock` lets their time jump instead of pass."""
+    with ExitStack() as stack:
+        runner = stack.enter_context(asyncio.Runner()) if request.param == "async" else None
+
+        def make(*args: Any, clock: Clock | None = None, **kwargs: Any) -> Any:
+            client: Any
+            if runner is None:
+                client = stack.enter_context(ProcessMaker(*args, **kwargs))
+            else:
+                client = Awaited(runner, AsyncProcessMaker(*args, **kwargs))
+                stack.callback(client.close)
+            if clock is not None:
+                client._io.clock = clock
+            return client
+
+        yield make
+
+
+@pytest.fixture
+def pm(connect: Connect, sandbox: Sandbox) -> Any:
+    """A client of the sandbox, signed in as integration.bot: the blocking one, then the async one."""
+    return connect(sandbox.url, token=sandbox.token(), transport=sandbox.transport(), clock=sandbox.clock)
+
+
+@pytest.fixture
+def admin(connect: Connect, sandbox: Sandbox) -> Any:
+    """The same, signed in as the administrator."""
+    return connect(sandbox.url, token=sandbox.token("admin"), transport=sandbox.transport(), clock=sandbox.clock)
+
+
+@pytest.fixture(autouse=True)
+def _only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test leaves the machine: a connection to any other address fails."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test tried to connect to {address[0]}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)

@@ -1,0 +1,204 @@
+"""Starting: which process, which start event, what goes over the wire, and what comes back."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+from processmaker import (
+    AmbiguousStartEvent,
+    DataAlteredWarning,
+    Forbidden,
+    InvalidData,
+    NoStartEvent,
+    NotFound,
+    ProcessNotFound,
+    RequestFailed,
+    StartEventNotFound,
+)
+from processmaker._models import Process, StartEvent
+from processmaker._processes import find_event
+from processmaker.sandbox import Call, Sandbox
+from processmaker.sandbox import StartEvent as Door
+
+LISTING = Call("GET", "/start_processes", 200)
+
+
+def test_a_start_by_name_looks_for_the_process_and_its_event(pm: Any, sandbox: Sandbox) -> None:
+    request = pm.start("Leave Request", {"days": 3})
+    assert (request.name, request.status) == ("Leave Request", "ACTIVE")
+    assert sandbox.request(request.id).data == {"days": 3}
+    assert sandbox.calls == [LISTING, ("POST", "/process_events/2", 201)]
+
+
+def test_a_name_that_is_part_of_another_name_is_that_name_only(pm: Any) -> None:
+    assert pm.start("Leave Request").process_id == 2
+    assert pm.start("Leave Request Contractors").process_id == 3
+
+
+def test_an_id_and_a_node_id_are_exactly_one_http_request(pm: Any, sandbox: Sandbox) -> None:
+    pm.start(2, {"days": 3}, event="node_1")
+    assert sandbox.calls == [("POST", "/process_events/2", 201)]
+
+
+@pytest.mark.parametrize("event", ["From an email", "node_mail"])
+def test_an_event_is_named_by_name_or_node_id(pm: Any, event: str) -> None:
+    assert pm.start("Two Doors", event=event).status == "ACTIVE"
+
+
+def test_the_event_of_an_id_may_be_named_by_one_word(pm: Any, sandbox: Sandbox) -> None:
+    assert pm.start(4, event="Start").status == "COMPLETED"
+    assert [call.status for call in sandbox.calls] == [403, 200, 201]
+
+
+def test_the_event_of_an_id_may_be_a_name_with_blanks(pm: Any) -> None:
+    assert pm.start(5, event="From an email").process_id == 5
+
+
+def test_a_process_from_the_listing_needs_no_further_look(pm: Any, sandbox: Sandbox) -> None:
+    leave = next(process for process in pm.processes() if process.name == "Leave Request")
+    pm.start(leave)
+    pm.start(leave, event=leave.start_events[0])
+    assert [call.method for call in sandbox.calls] == ["GET", "POST", "POST"]
+
+
+def test_the_one_manual_event_is_used_beside_a_timer(pm: Any) -> None:
+    assert pm.start("Nightly or Manual").process_id == 7
+
+
+def test_several_events_are_listed_when_none_is_named(pm: Any, sandbox: Sandbox) -> None:
+    with pytest.raises(AmbiguousStartEvent, match='node_web "From the web", node_mail "From an email"') as refusal:
+        pm.start("Two Doors")
+    assert [event.id for event in refusal.value.start_events] == ["node_web", "node_mail"]
+    assert sandbox.requests == []
+
+
+def test_a_process_with_timers_only_says_how_it_can_be_started() -> None:
+    nightly = Process(id=6, name="Nightly Report", start_events=(StartEvent(id="t", name="Night", manual=False),))
+    with pytest.raises(NoStartEvent, match=r'no manual start event.* t "Night".* by its node id'):
+        find_event(nightly, None)
+    assert find_event(nightly, "t").id == "t"
+
+
+def test_two_events_of_one_name_are_told_apart_by_node_id(pm: Any, sandbox: Sandbox) -> None:
+    sandbox.add_process("Twins", start_events=(Door("a", "In"), Door("b", "In")), id=20)
+    with pytest.raises(AmbiguousStartEvent, match='a "In", b "In"'):
+        pm.start("Twins", event="In")
+    assert pm.start("Twins", event="b").process_id == 20
+
+
+def test_a_timer_start_event_can_be_started_by_hand(admin: Any) -> None:
+    assert admin.start("Nightly or Manual", event="node_timer").process_id == 7
+    assert admin.start(6, event="node_timer").name == "Nightly Report"
+
+
+def test_an_inactive_process_starts_when_its_event_is_given(pm: Any) -> None:
+    with pytest.raises(ProcessNotFound, match="inactive or has only timers is not listed: give its node id"):
+        pm.start(9)
+    assert pm.start(9, event="node_1").name == "Retired"
+
+
+def test_an_unknown_name_lists_the_nearest(pm: Any, sandbox: Sandbox) -> None:
+    with pytest.raises(ProcessNotFound, match='nearest: 2 "Leave Request", 3') as refusal:
+        pm.start("leave reqest")
+    assert len(refusal.value.processes) == 6
+    assert sandbox.requests == []
+
+
+def test_an_unknown_event_name_lists_those_there_are(pm: Any) -> None:
+    with pytest.raises(StartEventNotFound, match='it has node_web "From the web", node_mail "From an email"'):
+        pm.start("Two Doors", event="from an e-mail")
+
+
+def test_an_id_given_as_text_says_to_give_a_number(pm: Any) -> None:
+    with pytest.raises(ProcessNotFound, match="give a number: 2"):
+        pm.start("2")
+
+
+@pytest.mark.parametrize("process", [0, -2, True, None, 2.0])
+def test_what_cannot_name_a_process_is_refused_before_sending(pm: Any, sandbox: Sandbox, process: Any) -> None:
+    with pytest.raises(InvalidData, match="process"):
+        pm.start(process, event="node_1")
+    assert sandbox.calls == []
+
+
+def test_the_listing_is_remembered_for_a_minute(pm: Any, sandbox: Sandbox) -> None:
+    pm.start("Auto Approve")
+    sandbox.clock.advance(59)
+    pm.start("Auto Approve")
+    assert sandbox.calls.count(LISTING) == 1
+    sandbox.clock.advance(2)
+    pm.start("Auto Approve")
+    assert sandbox.calls.count(LISTING) == 2
+
+
+def test_a_process_made_meanwhile_is_found_although_the_listing_was_remembered(pm: Any, sandbox: Sandbox) -> None:
+    pm.processes()
+    pm.start("Auto Approve")
+    sandbox.add_process("Brand New")
+    assert pm.start("Brand New").name == "Brand New"
+
+
+def test_an_event_that_moved_meanwhile_is_asked_for_once_more(pm: Any, sandbox: Sandbox) -> None:
+    sandbox.add_process("Orders", start_events=(Door("old", "Order"),), id=30)
+    pm.start("Orders")
+    del sandbox.processes[30]
+    sandbox.add_process("Orders", start_events=(Door("new", "Order"),), id=30)
+    assert pm.start("Orders").process_id == 30
+    assert [call.status for call in sandbox.calls] == [200, 201, 403, 200, 201]
+
+
+def test_a_403_for_an_event_that_is_not_there_names_those_that_are(pm: Any, sandbox: Sandbox) -> None:
+    with pytest.raises(Forbidden, match=r'Likely cause: .* no start event "node_99"; it has node_1') as refusal:
+        pm.start(2, event="node_99")
+    assert refusal.value.likely_cause is not None
+    assert [call.status for call in sandbox.calls] == [403, 200]
+
+
+def test_a_404_for_a_process_that_is_not_there_says_so(admin: Any) -> None:
+    with pytest.raises(NotFound, match="Likely cause: process 999 is not among those this token may start"):
+        admin.start(999, event="node_1")
+
+
+def test_a_403_that_cannot_be_explained_stays_a_403(pm: Any, sandbox: Sandbox) -> None:
+    sandbox.fail_next(500, times=9, on="GET /start_processes")
+    with pytest.raises(Forbidden) as refusal:
+        pm.start(8, event="node_1")
+    assert refusal.value.likely_cause is None
+
+
+def test_a_request_whose_engine_failed_is_not_lost(sandbox: Sandbox, connect: Any) -> None:
+    pm = connect(sandbox.url, token=sandbox.token("mail.user"), transport=sandbox.transport())
+    with pytest.raises(RequestFailed, match="exists, and failed: Class") as failure:
+        pm.start("Mail Approval", {"to": "x@example.com"})
+    request = failure.value.request
+    assert pm.get(request).status == "ERROR"
+    assert failure.value.messages == (request.errors[0]["message"],)
+
+
+def test_the_body_arrives_as_it_was_given(pm: Any) -> None:
+    request = pm.start(4, {"key1": "value1", "nested": {"a": [1, 2.5, True, None]}}, event="node_1")
+    assert pm.get(request).data == {"key1": "value1", "nested": {"a": [1, 2.5, True, None]}}
+
+
+def test_data_that_cannot_be_sent_is_refused_before_anything_is_sent(pm: Any, sandbox: Sandbox) -> None:
+    with pytest.raises(InvalidData, match=r"data\.items\[1\]\.when"):
+        pm.start("Leave Request", {"items": [{}, {"when": object()}]})
+    assert sandbox.calls == []
+
+
+def test_data_the_server_would_change_is_told_before_the_start(pm: Any) -> None:
+    with pytest.warns(DataAlteredWarning, match=r"data\.name") as told:
+        pm.start(4, {"name": "  Ana "}, event="node_1")
+    assert len(told) == 1
+    assert told[0].filename.endswith(("test_start.py", "conftest.py", "runners.py", "events.py"))
+
+
+def test_altered_data_can_be_refused_or_accepted_for_one_start(pm: Any, sandbox: Sandbox) -> None:
+    with pytest.raises(InvalidData, match=r"data\.name"):
+        pm.start(4, {"name": " x "}, event="node_1", on_altered_data="error")
+    assert sandbox.calls == []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pm.start(4, {"name": " x "}, event="node_1", on_altered_data="ignore")

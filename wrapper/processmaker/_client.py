@@ -1,0 +1,289 @@
+"""The client for blocking code. Each method is one operation; `_async_client.py` has the same ones to await."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self
+
+from . import _follow, _start
+from ._data import OnAlteredData
+from ._follow import FIRST_POLL, WAIT_TIMEOUT, AnyRequest, AnyTask, Progress, Until
+from ._io import Auth, BaseTransport, BlockingIO, Timeout, iterate, run
+from ._models import Process, Request, Task
+from ._processes import AnyEvent, AnyProcess, Catalog
+from ._retry import Retries
+from ._settings import DEFAULT_TIMEOUT, Token, Verify, from_environment, settings
+from ._start import LOOK_AGAIN_FOR
+
+
+class ProcessMaker:
+    """One connection to a ProcessMaker server, for blocking code; `AsyncProcessMaker` is its twin.
+
+    Make one and keep it: its connections are shared by all calls, also by those of several threads.
+
+    Args:
+        base_url: the server's address, with or without a trailing slash, `/api/1.0`, or a path prefix.
+        token: a personal access token, or a function that returns one, which is asked at each call.
+        auth: instead of a token, `PasswordGrant(…)` or any other `httpx.Auth`.
+        timeout: seconds for connecting, for sending and for each wait for an answer; or an `httpx.Timeout`.
+        verify: False to leave the server's certificate unchecked, a file of certificates, or an `ssl.SSLContext`.
+        allow_http: send the token over plain http, also to another machine than this one.
+        retries: how often a call is sent again where that is safe; None for never.
+        on_altered_data: what to do before a start whose data the server would change: "warn", "error" or "ignore".
+        transport: an httpx transport in place of the network, such as a sandbox's.
+
+    Raises:
+        ConfigurationError: an argument cannot work; the message names it and the way out.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: Token | None = None,
+        auth: Auth | None = None,
+        timeout: float | Timeout = DEFAULT_TIMEOUT,
+        verify: Verify = True,
+        allow_http: bool = False,
+        retries: Retries | None = Retries(),  # noqa: B008 - a frozen value
+        on_altered_data: OnAlteredData = "warn",
+        transport: BaseTransport | None = None,
+    ) -> None:
+        self._settings = settings(
+            base_url,
+            token=token,
+            auth=auth,
+            timeout=timeout,
+            verify=verify,
+            allow_http=allow_http,
+            retries=retries,
+            on_altered_data=on_altered_data,
+            transport=transport,
+        )
+        self._io = BlockingIO(self._settings)
+        self._catalog = Catalog(self._io)
+
+    @classmethod
+    def from_env(cls, **options: Any) -> Self:
+        """A client for what the environment names.
+
+        Read are PROCESSMAKER_URL with PROCESSMAKER_TOKEN, or with PROCESSMAKER_CLIENT_ID, _CLIENT_SECRET, _USERNAME
+        and _PASSWORD to sign in with a password; without PROCESSMAKER_URL, inside a ProcessMaker script task, the
+        platform's own API_HOST, API_TOKEN and API_SSL_VERIFY.
+
+        Args:
+            options: further arguments of the client; they win over the environment.
+
+        Raises:
+            ConfigurationError: something is missing; the message names it.
+        """
+        return cls(**{**from_environment(os.environ), **options})
+
+    def processes(self) -> list[Process]:
+        """What this token may start, each with its start events.
+
+        Only active processes with a manual start event are listed (observed on 4.15.5).
+
+        Raises:
+            ProcessMakerError: the list could not be had.
+        """
+        return run(self._catalog.listing())
+
+    def start(
+        self,
+        process: AnyProcess,
+        data: object = None,
+        *,
+        event: AnyEvent = None,
+        idempotency_key: str | None = None,
+        look_first: bool = True,
+        look_again_for: float = LOOK_AGAIN_FOR,
+        on_altered_data: OnAlteredData | None = None,
+    ) -> Request:
+        """Starts a Request, once.
+
+        With a process id and the node id of a start event it is exactly one HTTP request; otherwise what this token
+        may start is looked up first, and remembered for a minute. The start itself is sent again only where the
+        server certainly did not process it.
+
+        Args:
+            process: its id, its exact name, or a `Process`.
+            data: the Request's data, a JSON object (a dict with str keys).
+            event: the start event's node id or exact name; may be left out where the process has one manual one.
+            idempotency_key: what makes this start recognisable, such as `order-1234`: 1 to 200 letters, digits,
+                blanks and `. : - _ % '`. A Request of this process with this key is returned instead of a second
+                one being started; it is stored as `_idempotency_key` in the data. Not promised: two callers with one
+                key at the same instant may both start, and Requests that this token may not see are not found.
+            look_first: whether to look for the key before the start. False saves one HTTP request, for a caller who
+                knows that this is the first attempt.
+            look_again_for: seconds for which the key is looked for after an answer got lost.
+            on_altered_data: for this start, in place of the client's setting.
+
+        Returns:
+            The Request; `created` is False where it was found by its key.
+
+        Raises:
+            InvalidData: the data or the key cannot be sent; nothing was sent.
+            CannotStart: the process or the start event is not clear; nothing was sent.
+            StartOutcomeUnknown: sent, and it cannot be known whether the Request exists.
+            RequestFailed: the Request exists, and the engine failed (status ERROR).
+            ProcessMakerError: anything else; `processed` tells whether the server may have started it.
+        """
+        return run(
+            _start.start(
+                self._io,
+                self._catalog,
+                process,
+                data,
+                event=event,
+                idempotency_key=idempotency_key,
+                look_first=look_first,
+                look_again_for=look_again_for,
+                on_altered_data=on_altered_data or self._settings.on_altered_data,
+            )
+        )
+
+    def find(self, idempotency_key: str, *, process: AnyProcess) -> Request | None:
+        """The Request of that process started with that key, or None; the oldest, should there be several.
+
+        Only Requests that this token may see are found. The look-up reads the data of all Requests of the process,
+        which costs the server time.
+
+        Raises:
+            InvalidData: the key cannot be one.
+            ProcessNotFound: no process of that name.
+            ProcessMakerError: the look-up failed.
+        """
+        return run(_start.find_by_key(self._io, self._catalog, process, idempotency_key))
+
+    def get(self, request: AnyRequest, *, include: Iterable[str] = ("data",)) -> Request:
+        """The state of a Request now.
+
+        Args:
+            request: a `Request` or its id.
+            include: what comes along: `data` fills `Request.data`; others, such as `summary`, are found in `raw`.
+
+        Raises:
+            NotFound: no such Request.
+            Forbidden: somebody else's.
+            ProcessMakerError: it could not be read.
+        """
+        return run(_follow.fetch(self._io, request, include))
+
+    def requests(
+        self,
+        pmql: str | None = None,
+        *,
+        include: Iterable[str] = (),
+        per_page: int | None = 100,
+        order_by: str | None = "id",
+        order_direction: str | None = "asc",
+    ) -> Iterator[Request]:
+        """The Requests that this token may see, over all pages, each page fetched when it is needed.
+
+        Args:
+            pmql: a condition in ProcessMaker's query language, such as `status = "In Progress"`.
+            include: what comes along, such as `data`.
+            per_page: how many one HTTP request fetches.
+            order_by, order_direction: the order; by id, a Request started meanwhile shifts nothing.
+                None leaves any of these to the server.
+
+        Raises:
+            ResponseError: such as for PMQL that the server cannot read (400).
+            ProcessMakerError: a page could not be had.
+        """
+        return iterate(
+            _follow.requests(
+                self._io,
+                include,
+                pmql=pmql,
+                per_page=per_page,
+                order_by=order_by,
+                order_direction=order_direction,
+            )
+        )
+
+    def tasks(self, request: AnyRequest) -> list[Task]:
+        """The tasks of a Request that wait for a person.
+
+        Raises:
+            ProcessMakerError: they could not be read.
+        """
+        return run(_follow.open_tasks(self._io, request))
+
+    def complete(self, task: AnyTask, data: object = None) -> Task:
+        """Completes a task, which adds `data` (a JSON object) to the Request's.
+
+        Raises:
+            InvalidData: the data cannot be sent; nothing was sent.
+            TaskAlreadyClosed: it was completed before.
+            ProcessMakerError: anything else; `processed` tells whether it may be completed.
+        """
+        return run(_follow.complete(self._io, task, data))
+
+    def cancel(self, request: AnyRequest) -> Request:
+        """Cancels a Request, and returns its state.
+
+        Raises:
+            CancelNotAllowed: this user may not.
+            ProcessMakerError: anything else; `processed` tells whether it may be canceled.
+        """
+        return run(_follow.cancel(self._io, request))
+
+    def wait(
+        self,
+        request: AnyRequest,
+        *,
+        timeout: float = WAIT_TIMEOUT,
+        until: Until = "finished",
+        poll: float = FIRST_POLL,
+    ) -> Request:
+        """Waits for a Request, asking at growing intervals. What may pass, such as a lost answer, does not end it.
+
+        Args:
+            request: a `Request` or its id.
+            timeout: seconds.
+            until: "finished"; "task", that is until a task waits for a person (or the Request has finished); or a
+                function that is given the Request, with its data, and says whether this is it.
+            poll: seconds before the second look; later pauses grow up to ten seconds.
+
+        Raises:
+            RequestFailed: its status is ERROR; with the engine's messages.
+            RequestCanceled: it was canceled.
+            WaitTimeout: not in time; carries its last state.
+            ProcessMakerError: it cannot be read.
+        """
+        return run(_follow.wait(self._io, request, until=until, timeout=timeout, poll=poll))
+
+    def watch(
+        self, request: AnyRequest, *, timeout: float = WAIT_TIMEOUT, poll: float = FIRST_POLL
+    ) -> Iterator[Progress]:
+        """Yields where a Request stands, now and at each change of its status or its open tasks, until it finishes.
+
+        Args:
+            request: a `Request` or its id.
+            timeout: seconds.
+            poll: seconds before the second look; later pauses grow up to ten seconds, and begin anew at each change.
+
+        Raises:
+            WaitTimeout: it did not finish in time; carries its last state.
+            ProcessMakerError: it cannot be read.
+        """
+        return iterate(_follow.watch(self._io, request, timeout=timeout, poll=poll))
+
+    def close(self) -> None:
+        """Closes the connections. A `with` block does it at its end."""
+        self._io.http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._settings.site!r})"

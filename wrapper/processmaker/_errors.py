@@ -1,0 +1,378 @@
+"""Every error this package raises.
+
+    ProcessMakerError
+    ├── ConfigurationError          a setting is missing, contradicts another, or would expose the token
+    ├── InvalidData                 the data, or an idempotency key, cannot be sent as it is; nothing was sent
+    ├── CannotStart                 what to start is not clear; nothing was sent
+    │   ├── ProcessNotFound         no such process among those this token may start
+    │   ├── StartEventNotFound      the process has no such start event
+    │   ├── NoStartEvent            the process has no manual start event
+    │   └── AmbiguousStartEvent     the process has several, and none was named
+    ├── StartOutcomeUnknown         a start was sent, and it cannot be known whether the Request exists
+    ├── RequestFailed               the Request exists and its status is ERROR
+    ├── RequestCanceled             the Request exists and was canceled
+    ├── WaitTimeout                 the Request did not get there in time
+    ├── SignInError                 the server gave no token
+    ├── TransportError              no whole answer arrived
+    │   ├── ConnectionFailed        no connection: refused, unknown host, TLS, none free in the pool
+    │   │   └── TLSFailed           the certificate or the TLS handshake was refused
+    │   ├── ConnectionLost          the connection broke after the call was sent
+    │   └── TimedOut                no answer in time
+    └── ResponseError               the server answered, but not with what was asked for
+        ├── Redirected              3xx, such as a redirect to a login page
+        ├── Unauthorized            401
+        ├── Forbidden               403
+        │   └── CancelNotAllowed    this user may not cancel this Request
+        ├── NotFound                404
+        ├── MethodNotAllowed        405
+        ├── PayloadTooLarge         413
+        ├── ValidationFailed        422, with the messages of each field
+        │   └── TaskAlreadyClosed   the task was completed before
+        ├── RateLimited             429
+        ├── ServerError             5xx
+        │   └── ServiceUnavailable  503, such as maintenance
+        └── UnreadableResponse      a success whose body is not what was promised: HTML, cut off, empty
+
+Two attributes answer what matters after a failure, on every one of them: `processed` is False when the server
+certainly did not carry out what was asked, True when it did, and None when that cannot be known;
+`transient` tells whether the same call may work later.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ._io import HTTPResponse
+    from ._models import Process, Request, StartEvent
+
+
+class ProcessMakerError(Exception):
+    """Anything that goes wrong in this package. The facts given by name become attributes.
+
+    Errors can be pickled and copied, so that they survive the way back from a worker process.
+    """
+
+    processed: bool | None = False
+    """False: the server certainly did nothing. True: it did what was asked. None: not known."""
+    transient: bool = False
+    """Whether the same call may work later."""
+    likely_cause: str | None = None
+    """What a further look found out; likely, because the server itself gives no reason."""
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        vars(self).update(facts)
+
+    def __str__(self) -> str:
+        message = str(self.args[0])
+        return f"{message} Likely cause: {self.likely_cause}" if self.likely_cause else message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.args[0],), vars(self)
+
+
+class ConfigurationError(ProcessMakerError, ValueError):
+    """A setting is missing, contradicts another, or would expose the token."""
+
+
+class InvalidData(ProcessMakerError, ValueError):
+    """The data, or an idempotency key, cannot be sent as it is. The message names the place; nothing was sent."""
+
+    path: str | None = None
+    """Where the value stands, such as `data.items[3].when`."""
+
+
+class CannotStart(ProcessMakerError, LookupError):
+    """What to start is not clear. Nothing was sent."""
+
+    processes: tuple[Process, ...] = ()
+    """What this token may start."""
+    start_events: tuple[StartEvent, ...] = ()
+    """The start events of the process, where the process is clear."""
+
+
+class ProcessNotFound(CannotStart):
+    """No such process among those this token may start."""
+
+
+class StartEventNotFound(CannotStart):
+    """The process has no such start event."""
+
+
+class NoStartEvent(CannotStart):
+    """The process has no manual start event. A timer start event still starts when it is given by its node id."""
+
+
+class AmbiguousStartEvent(CannotStart):
+    """The process has several start events, and none was named."""
+
+
+class StartOutcomeUnknown(ProcessMakerError):
+    """A start was sent, and it cannot be known whether the Request exists. The message gives the next step."""
+
+    processed = None
+    process_id: int
+    event: str
+    """The node id of the start event."""
+    idempotency_key: str | None = None
+    request_id: int | None = None
+    """The Request's id, where that much of the answer arrived: then the Request exists."""
+    wire_error: ProcessMakerError
+    """What happened on the wire."""
+
+
+class RequestFailed(ProcessMakerError):
+    """The Request exists and its status is ERROR."""
+
+    processed = True
+    request: Request
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """What the engine said, in its own words."""
+        return tuple(str(error.get("message", error)) for error in self.request.errors)
+
+
+class RequestCanceled(ProcessMakerError):
+    """The Request exists and was canceled."""
+
+    processed = True
+    request: Request
+
+
+class WaitTimeout(ProcessMakerError, TimeoutError):
+    """The Request did not get there in time. It goes on in the server; `request` is its last known state."""
+
+    processed = True
+    request: Request
+
+
+class SignInError(ProcessMakerError):
+    """The server gave no token: wrong password, wrong client secret, too many tries. Nothing else was sent."""
+
+    status_code: int | None = None
+    code: str | None = None
+    """OAuth's error code, such as `invalid_grant`."""
+    retry_after: float | None = None
+    """Seconds to wait, after too many tries."""
+
+
+class TransportError(ProcessMakerError):
+    """No whole answer arrived."""
+
+    transient = True
+    processed: bool | None = None
+    asked: str = ""
+    """What was asked, such as `POST /api/1.0/process_events/2?event=node_1`."""
+
+
+class ConnectionFailed(TransportError):
+    """No connection was made, so nothing was sent: refused, unknown host, TLS, none free in the pool."""
+
+    processed = False
+
+
+class TLSFailed(ConnectionFailed):
+    """The server's certificate, or the TLS handshake, was refused. Nothing was sent."""
+
+
+class ConnectionLost(TransportError):
+    """The connection broke after the call was sent."""
+
+
+class TimedOut(TransportError):
+    """No answer in time. Observed on 4.15.5: the server goes on after the client has left."""
+
+
+class ResponseError(ProcessMakerError):
+    """The server answered, but not with what was asked for."""
+
+    asked: str = ""
+    """What was asked, such as `POST /api/1.0/process_events/2?event=node_1`."""
+    status_code: int = 0
+    server_message: str = ""
+    """The server's own words."""
+    retry_after: float | None = None
+    """Seconds the server asks to wait, where it said so."""
+    response: HTTPResponse
+    """The whole answer. The request it hangs on is without its credentials."""
+
+
+class Redirected(ResponseError):
+    """The server answered with a redirect, such as one to its login page. It is not followed: the token stays here."""
+
+    location: str = ""
+
+
+class Unauthorized(ResponseError):
+    """401: the token is missing, wrong, expired, or of a kind the API does not accept."""
+
+
+class Forbidden(ResponseError):
+    """403: this user may not do that. Observed on 4.15.5: also the answer to a start event that does not exist."""
+
+
+class CancelNotAllowed(Forbidden):
+    """403: this user may not cancel this Request."""
+
+
+class NotFound(ResponseError):
+    """404: there is no such thing, or the start event is missing."""
+
+
+class MethodNotAllowed(ResponseError):
+    """405: observed on 4.15.5 for a process id that is not a number."""
+
+
+class PayloadTooLarge(ResponseError):
+    """413: the data is larger than the web server lets through."""
+
+
+class ValidationFailed(ResponseError):
+    """422: the server refused the values."""
+
+    fields: dict[str, list[str]]
+    """The messages of each field."""
+
+
+class TaskAlreadyClosed(ValidationFailed):
+    """422: the task was completed before."""
+
+
+class RateLimited(ResponseError):
+    """429: too many calls; nothing was done."""
+
+    transient = True
+
+
+class ServerError(ResponseError):
+    """5xx: the server, or a proxy before it, failed; whether it did what was asked is not known."""
+
+    transient = True
+    processed: bool | None = None
+
+
+class ServiceUnavailable(ServerError):
+    """503: maintenance. Observed on 4.15.5: it answers before the application runs, so nothing was done."""
+
+    processed = False
+
+
+class UnreadableResponse(ResponseError):
+    """A success whose body is not what was promised: HTML, cut off, empty, or another shape."""
+
+    transient = True
+    processed: bool | None = None
+    request_id: int | None = None
+    """The Request's id, where that much of the body arrived."""
+
+
+E = TypeVar("E", bound=ProcessMakerError)
+
+_BY_STATUS: dict[int, type[ResponseError]] = {
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: PayloadTooLarge,
+    422: ValidationFailed,
+    429: RateLimited,
+    503: ServiceUnavailable,
+}
+
+
+def error_of(response: HTTPResponse, now: datetime) -> ResponseError | None:
+    """The error that `response` (read to its end) stands for; None for a success. `now` dates Retry-After."""
+    status = response.status_code
+    if 200 <= status < 300:
+        return None
+    kind = _BY_STATUS.get(status)
+    facts: dict[str, Any] = {}
+    if kind is ValidationFailed:
+        facts["fields"] = _fields(response)
+    elif kind is None and 300 <= status < 400:
+        kind, facts["location"] = Redirected, response.headers.get("location", "")
+    elif kind is None:
+        kind = ResponseError if 400 <= status < 500 else ServerError
+    words = server_message(response)
+    if kind is Redirected:
+        words = f"a redirect to {facts['location'] or 'nowhere'}"
+        if "login" in facts["location"]:
+            words += " (the login page: the server took this call for a browser's, or base_url is not the API's)"
+    return describe(kind, response, words, retry_after=retry_after(response.headers.get("retry-after"), now), **facts)
+
+
+def describe(kind: type[E], response: HTTPResponse, words: str, **facts: Any) -> E:
+    """An error of `kind` that carries what was asked, the server's words, and the answer without credentials."""
+    asked = asked_by(response.request)
+    error = kind(
+        f"{asked}: {response.status_code} {response.reason_phrase}: {words}".removesuffix(": "),
+        asked=asked,
+        status_code=response.status_code,
+        server_message=words,
+        response=without_credentials(response),
+        **facts,
+    )
+    return only_reads(error, response.request.method)
+
+
+def only_reads(error: E, method: str) -> E:
+    """The same error; where the call only reads, there was nothing that the server could have carried out."""
+    if method in ("GET", "HEAD"):
+        error.processed = False
+    return error
+
+
+def asked_by(request: Any) -> str:
+    """`POST /api/1.0/process_events/2?event=node_1`: enough to recognise the call by, without the host."""
+    return f"{request.method} {request.url.raw_path.decode('ascii', 'replace')}"
+
+
+def without_credentials(response: HTTPResponse) -> HTTPResponse:
+    """The same answer; the request it hangs on no longer carries the token."""
+    for name in ("authorization", "cookie"):
+        if name in response.request.headers:
+            response.request.headers[name] = "[removed]"
+    return response
+
+
+def server_message(response: HTTPResponse) -> str:
+    """The server's own words: one of the JSON shapes observed on 4.15.5, the title of an HTML page, or the text."""
+    try:
+        body = json.loads(response.content)
+    except (ValueError, RecursionError):
+        body = None
+    if isinstance(body, dict):
+        for key in ("message", "error_description", "error"):
+            if isinstance(body.get(key), str) and body[key]:
+                return str(body[key])
+    text = response.content.decode("utf-8", "replace").strip()
+    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.DOTALL | re.IGNORECASE)
+    text = " ".join((title.group(1) if title else text).split())
+    return text if len(text) <= 300 else text[:300] + "…"
+
+
+def _fields(response: HTTPResponse) -> dict[str, list[str]]:
+    try:
+        errors = json.loads(response.content)["errors"].items()
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return {}
+    return {field: [str(text) for text in (texts if isinstance(texts, list) else [texts])] for field, texts in errors}
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """The seconds that a Retry-After header (seconds or an HTTP date) asks for; None where it says nothing usable."""
+    if value is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", value.strip()):
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,270 @@
+"""Following a Request: read it, list, wait, watch, and act on its tasks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from typing import Any, Literal, TypeVar
+
+from attrs import frozen
+from processmaker_api.api.process_requests import (
+    get_process_request_by_id,
+    get_processes_requests,
+    update_process_request,
+)
+from processmaker_api.api.tasks import get_tasks, update_task
+from processmaker_api.models.get_processes_requests_response import GetProcessesRequestsResponse
+from processmaker_api.models.get_tasks_response import GetTasksResponse
+from processmaker_api.models.process_request import ProcessRequest
+from processmaker_api.models.process_request_editable import ProcessRequestEditable
+from processmaker_api.models.process_request_token import ProcessRequestToken
+from processmaker_api.models.update_task_body import UpdateTaskBody
+
+from ._data import check_data
+from ._errors import (
+    CancelNotAllowed,
+    Forbidden,
+    InvalidData,
+    ProcessMakerError,
+    RequestCanceled,
+    RequestFailed,
+    ResponseError,
+    TaskAlreadyClosed,
+    ValidationFailed,
+    WaitTimeout,
+)
+from ._io import IO, Endpoint
+from ._models import Request, Task, integer, items, request_from, task_from
+from ._retry import log
+
+T = TypeVar("T")
+Model = TypeVar("Model")
+E = TypeVar("E", bound=ResponseError)
+
+WAIT_TIMEOUT = 300.0
+"""Seconds that a wait lasts at most, unless told otherwise."""
+
+FIRST_POLL = 0.5
+"""Seconds before the second poll."""
+
+LONGEST_POLL = 10.0
+"""Seconds between two polls at most, unless the first pause is longer."""
+
+AnyRequest = int | Request
+AnyTask = int | Task
+Until = Literal["finished", "task"] | Callable[[Request], bool]
+
+
+@frozen(kw_only=True)
+class Progress:
+    """Where a Request stands.
+
+    Args:
+        request: its state, with its data.
+        tasks: the tasks that wait for a person.
+    """
+
+    request: Request
+    tasks: tuple[Task, ...] = ()
+
+
+async def fetch(io: IO, request: AnyRequest, include: Iterable[str], *, once: bool = False) -> Request:
+    """GET /requests/{id}."""
+    related = ",".join(include)
+    return await io.call(
+        get_process_request_by_id,
+        ProcessRequest,
+        lambda model: request_from(model, io.site),
+        once=once,
+        process_request_id=_id_of(request, Request),
+        **({"include": related} if related else {}),
+    )
+
+
+def requests(io: IO, include: Iterable[str], **query: str | int | None) -> AsyncGenerator[Request, None]:
+    query["include"] = ",".join(include) or None
+    return listed(io, {name: value for name, value in query.items() if value is not None})
+
+
+async def listed(io: IO, query: dict[str, Any], *, once: bool = False) -> AsyncGenerator[Request, None]:
+    """GET /requests, page after page."""
+
+    def read(answer: GetProcessesRequestsResponse) -> tuple[list[Request], int]:
+        return [request_from(item, io.site) for item in items(answer.data)], _last_page(answer.meta)
+
+    async for request in _pages(io, get_processes_requests, GetProcessesRequestsResponse, read, query, once=once):
+        yield request
+
+
+async def open_tasks(io: IO, request: AnyRequest, *, once: bool = False) -> list[Task]:
+    """GET /tasks: those of this Request that wait for a person."""
+
+    def read(answer: GetTasksResponse) -> tuple[list[Task], int]:
+        return [task_from(item) for item in items(answer.data)], _last_page(answer.meta)
+
+    query = {"process_request_id": _id_of(request, Request), "status": "ACTIVE"}
+    return [task async for task in _pages(io, get_tasks, GetTasksResponse, read, query, once=once)]
+
+
+async def complete(io: IO, task: AnyTask, data: object) -> Task:
+    """PUT /tasks/{id}."""
+    body = UpdateTaskBody.from_dict({"status": "COMPLETED", "data": check_data(data)})
+    try:
+        return await io.call(update_task, ProcessRequestToken, task_from, task_id=_id_of(task, Task), body=body)
+    except ValidationFailed as error:
+        if "already closed" not in error.server_message.lower():
+            raise
+        raise _narrowed(TaskAlreadyClosed, error) from None
+
+
+async def cancel(io: IO, request: AnyRequest) -> Request:
+    """PUT /requests/{id}, and its state afterwards."""
+    body = ProcessRequestEditable.from_dict({"status": "CANCELED"})
+    try:
+        await io.command(update_process_request, process_request_id=_id_of(request, Request), body=body)
+    except Forbidden as error:
+        raise _narrowed(CancelNotAllowed, error) from None
+    return await fetch(io, request, ())
+
+
+async def wait(io: IO, request: AnyRequest, *, until: Until, timeout: float, poll: float) -> Request:
+    if not callable(until) and until not in ("finished", "task"):
+        raise InvalidData(f'until={until!r} is neither "finished", "task" nor a function of a Request')
+    polls = _Polls(io, request, timeout, poll)
+    while True:
+        now = await polls.state()
+        if now and callable(until) and until(now):
+            return now
+        if now and now.finished:
+            return _ended(now, until)
+        if now and until == "task" and await polls.tasks():
+            return now
+        await polls.pause()
+
+
+async def watch(io: IO, request: AnyRequest, *, timeout: float, poll: float) -> AsyncGenerator[Progress, None]:
+    polls = _Polls(io, request, timeout, poll)
+    seen: object = None
+    while True:
+        now = await polls.state()
+        tasks = await polls.tasks() if now and not now.finished else ()
+        if now and tasks is not None:
+            state = now.status, [task.id for task in tasks]
+            if state != seen:
+                seen = state
+                yield Progress(request=now, tasks=tuple(tasks))
+        if now and now.finished:
+            return
+        await polls.pause()
+
+
+def request_failed(request: Request) -> RequestFailed:
+    """The error for a Request whose status is ERROR, with the engine's words."""
+    error = RequestFailed("", request=request)
+    said = "; ".join(error.messages) or "the engine gives no reason"
+    error.args = (f'Request {request.id} of "{request.name}" exists, and failed: {said}',)
+    return error
+
+
+class _Polls:
+    """Looks at a Request at growing intervals, within a time. What may pass (a lost answer, a 502) does not end it."""
+
+    def __init__(self, io: IO, request: AnyRequest, timeout: float, poll: float) -> None:
+        for name, value in (("timeout", timeout), ("poll", poll)):
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
+                raise InvalidData(f"{name}={value!r} is not a number of seconds")
+        if poll == 0:
+            raise InvalidData("poll=0 would ask without pause; give the seconds before the second look")
+        self._io = io
+        self._id = _id_of(request, Request)
+        self._pause, self._longest = poll, max(poll, LONGEST_POLL)
+        self._timeout, self._deadline = timeout, io.clock.monotonic() + timeout
+        self._last = request if isinstance(request, Request) else None
+        self._error: ProcessMakerError | None = None
+
+    async def state(self) -> Request | None:
+        """The state now, with its data; None where this look failed in a way that may pass."""
+        state = await self._patiently(fetch(self._io, self._id, ("data",), once=True))
+        self._last = state or self._last
+        return state
+
+    async def tasks(self) -> list[Task] | None:
+        """The open tasks now; None where this look failed in a way that may pass."""
+        return await self._patiently(open_tasks(self._io, self._id, once=True))
+
+    async def pause(self) -> None:
+        """Lets time pass until the next look.
+
+        Raises:
+            WaitTimeout: the time is over.
+        """
+        left = self._deadline - self._io.clock.monotonic()
+        if left <= 0:
+            if self._last is None and self._error is not None:
+                raise self._error
+            assert self._last is not None
+            message = (
+                f"Request {self._id} is still {self._last.status} after {self._timeout:g} s. It goes on: wait again."
+            )
+            raise WaitTimeout(message, request=self._last) from self._error
+        await self._io.sleep(min(self._pause, left))
+        self._pause = min(self._pause * 1.5, self._longest)
+
+    async def _patiently(self, look: Awaitable[T]) -> T | None:
+        try:
+            found = await look
+        except ProcessMakerError as error:
+            if not error.transient:
+                raise
+            log.warning("%s The wait for Request %d goes on.", error, self._id)
+            self._error = error
+            return None
+        self._error = None
+        return found
+
+
+def _ended(request: Request, until: Until) -> Request:
+    """A Request that is over, where that is what was waited for; else the error that says how it ended."""
+    if request.status == "ERROR":
+        raise request_failed(request)
+    if request.status == "CANCELED":
+        raise RequestCanceled(f'Request {request.id} of "{request.name}" was canceled.', request=request)
+    if callable(until):
+        message = f"Request {request.id} is {request.status} and changes no more; what was waited for did not come."
+        raise WaitTimeout(message, request=request)
+    return request
+
+
+async def _pages(
+    io: IO,
+    endpoint: Endpoint,
+    model: type[Model],
+    read: Callable[[Model], tuple[list[T], int]],
+    query: dict[str, Any],
+    *,
+    once: bool,
+) -> AsyncGenerator[T, None]:
+    page = 1
+    while True:
+        rows, last = await io.call(endpoint, model, read, once=once, **query)
+        for row in rows:
+            yield row
+        page += 1
+        if not rows or page > last:
+            return
+        query = {**query, "page": page}
+
+
+def _last_page(meta: object) -> int:
+    return integer(getattr(meta, "last_page", None)) or 1
+
+
+def _id_of(thing: AnyRequest | AnyTask, kind: type[Request] | type[Task]) -> int:
+    number = thing.id if isinstance(thing, kind) else thing
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise InvalidData(f"{thing!r} is neither a {kind.__name__} nor the id of one, a number from 1")
+    return number
+
+
+def _narrowed(kind: type[E], error: ResponseError) -> E:
+    """The same error as one of a narrower kind."""
+    return kind(str(error), **vars(error))

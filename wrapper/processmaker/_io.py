@@ -1,0 +1,262 @@
+"""How calls reach the server; the one module of the wrapper's core that imports httpx.
+
+Each operation is written once, as a coroutine over an `IO`. `AsyncIO` awaits; `BlockingIO` never suspends, so that
+`run` takes an operation from its start to its end in one step, also inside a running event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import httpx
+from httpx import AsyncBaseTransport, Auth, BaseTransport, Timeout
+from httpx import Request as HTTPRequest
+from httpx import Response as HTTPResponse
+from processmaker_api import Client
+
+from ._errors import (
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectionLost,
+    ProcessMakerError,
+    TimedOut,
+    TLSFailed,
+    TransportError,
+    UnreadableResponse,
+    asked_by,
+    describe,
+    error_of,
+    only_reads,
+)
+from ._models import integer
+from ._retry import retrying
+
+if TYPE_CHECKING:
+    from ._settings import Settings
+
+__all__ = ["AsyncBaseTransport", "Auth", "BaseTransport", "HTTPRequest", "HTTPResponse", "Timeout"]
+
+T = TypeVar("T")
+Model = TypeVar("Model")
+
+TOKEN_PATH = "/oauth/token"
+
+
+class Endpoint(Protocol):
+    """A generated module: it builds the HTTP request of one operation and reads its answer.
+
+    Its `sync_detailed` would do both in one go, but reads the body before anyone could look at the status.
+    """
+
+    _get_kwargs: Any
+    _parse_response: Any
+
+
+class Clock:
+    """Time as the operations know it; tests put another one in its place."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    async def async_sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class IO(ABC):
+    """One connection to one server, as an operation sees it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.site = settings.site
+        self.retries = settings.retries
+        self.clock = Clock()
+        # The generated code asks it only how strict to be; the calls themselves go through our own httpx client.
+        self._api = Client(base_url=settings.api_url)
+
+    async def call(
+        self,
+        endpoint: Endpoint,
+        model: type[Model],
+        read: Callable[[Model], T],
+        *,
+        once: bool = False,
+        **arguments: Any,
+    ) -> T:
+        """One operation of the API: its answer, a generated `model`, as the value that `read` makes of it.
+
+        It is sent again where that is safe, unless `once`.
+
+        Raises:
+            ProcessMakerError: for anything else than a success of that shape.
+        """
+
+        async def send() -> T:
+            response = await self._exchange(endpoint, arguments)
+            try:
+                parsed = endpoint._parse_response(client=self._api, response=response)
+                if isinstance(parsed, model):
+                    return read(parsed)
+            except Exception as problem:  # whatever a body of another shape makes the generated code raise
+                raise unreadable(response) from problem
+            raise unreadable(response)
+
+        return await retrying(self, None if once else self.retries, send)
+
+    async def command(self, endpoint: Endpoint, **arguments: Any) -> None:
+        """One operation of the API whose answer has no body."""
+        await retrying(self, self.retries, lambda: self._exchange(endpoint, arguments))
+
+    async def _exchange(self, endpoint: Endpoint, arguments: dict[str, Any]) -> HTTPResponse:
+        with transport_errors():
+            response = await self.request(endpoint._get_kwargs(**arguments))
+        if error := error_of(response, self.clock.now()):
+            raise error
+        return response
+
+    @abstractmethod
+    async def request(self, arguments: dict[str, Any]) -> HTTPResponse:
+        """One exchange over HTTP, with `arguments` as httpx's `request` takes them."""
+
+    @abstractmethod
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+
+
+class BlockingIO(IO):
+    """IO that never suspends: whoever awaits it has the result at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.http = httpx.Client(**settings.for_httpx())
+
+    async def request(self, arguments: dict[str, Any]) -> HTTPResponse:
+        _check_open(self.http.is_closed)
+        return self.http.request(**arguments)
+
+    async def sleep(self, seconds: float) -> None:
+        self.clock.sleep(seconds)
+
+
+class AsyncIO(IO):
+    """IO that awaits."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.http = httpx.AsyncClient(**settings.for_httpx())
+
+    async def request(self, arguments: dict[str, Any]) -> HTTPResponse:
+        _check_open(self.http.is_closed)
+        return await self.http.request(**arguments)
+
+    async def sleep(self, seconds: float) -> None:
+        await self.clock.async_sleep(seconds)
+
+
+def run(operation: Coroutine[Any, Any, T]) -> T:
+    """The result of an operation over a `BlockingIO`: the whole blocking driver."""
+    try:
+        operation.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    raise RuntimeError("blocking IO must not suspend")
+
+
+def iterate(operation: AsyncGenerator[T, None]) -> Iterator[T]:
+    """The same for an operation that yields."""
+    try:
+        while True:
+            try:
+                yield run(operation.__anext__())
+            except StopAsyncIteration:
+                return
+    finally:
+        run(operation.aclose())
+
+
+def _check_open(closed: bool) -> None:
+    if closed:
+        raise ConfigurationError("this client is closed; use it inside its `with` block, or make a new one")
+
+
+def unreadable(response: HTTPResponse) -> UnreadableResponse:
+    """The error for a success that is not what was promised, with the Request's id if that much arrived."""
+    words = f"not the JSON that was promised ({response.headers.get('content-type', 'no content type')}, "
+    words += f"{len(response.content)} bytes)"
+    request_id = integer(salvage(response.content).get("id")) if response.request.method == "POST" else None
+    return describe(UnreadableResponse, response, words, request_id=request_id)
+
+
+def salvage(body: bytes) -> dict[str, Any]:
+    """The top-level members of a JSON object that arrived whole, before it was cut off."""
+    text, members, decoder = body.decode("utf-8", "replace").strip(), {}, json.JSONDecoder()
+    position = 1
+    try:
+        while text[0] == "{":
+            key, position = decoder.raw_decode(text, _skip(text, position, " \t\r\n,"))
+            value, end = decoder.raw_decode(text, _skip(text, position, " \t\r\n:"))
+            # A number at the very end may have lost digits: whole is only what something follows.
+            if end == len(text):
+                break
+            members[key], position = value, end
+    except (ValueError, IndexError, TypeError, RecursionError):
+        pass
+    return members
+
+
+def _skip(text: str, position: int, characters: str) -> int:
+    while text[position] in characters:
+        position += 1
+    return position
+
+
+@contextmanager
+def transport_errors() -> Iterator[None]:
+    """Whatever httpx raises becomes one of our errors, which says whether the call was processed."""
+    try:
+        yield
+    except (httpx.ConnectTimeout, httpx.PoolTimeout) as problem:
+        what = "connection" if isinstance(problem, httpx.ConnectTimeout) else "free connection in the pool"
+        raise _transport_error(ConnectionFailed, problem, f"no {what} in time") from problem
+    except (httpx.ConnectError, httpx.ProxyError) as problem:
+        kind = TLSFailed if _is_tls(problem) else ConnectionFailed
+        raise _transport_error(kind, problem, f"no connection: {problem}") from problem
+    except httpx.TimeoutException as problem:
+        raise _transport_error(TimedOut, problem, "no answer in time") from problem
+    except httpx.LocalProtocolError as problem:
+        raise ConfigurationError("httpx cannot send a header of this call; look at the token and at auth=") from problem
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as problem:
+        raise ConfigurationError(f"httpx cannot reach this address: {problem}") from problem
+    except (httpx.HTTPError, OSError) as problem:
+        raise _transport_error(ConnectionLost, problem, f"the connection broke: {problem}") from problem
+
+
+def _transport_error(kind: type[TransportError], problem: Exception, words: str) -> ProcessMakerError:
+    request = getattr(problem, "_request", None)
+    if request is None:
+        return kind(words)
+    error = kind(f"{asked_by(request)}: {words}", asked=asked_by(request))
+    if request.url.path.endswith(TOKEN_PATH):
+        # What broke is the sign-in before the call; the call itself never left.
+        error.processed = False
+    return only_reads(error, request.method)
+
+
+def _is_tls(problem: BaseException | None) -> bool:
+    while problem is not None:
+        if isinstance(problem, ssl.SSLError):
+            return True
+        problem = problem.__cause__ or problem.__context__
+    return False

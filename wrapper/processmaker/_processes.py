@@ -1,0 +1,190 @@
+"""What this token may start, and finding in it the process and the start event that a caller means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from typing import TypeVar
+
+from processmaker_api.api.processes import start_processes
+from processmaker_api.models.start_processes_response import StartProcessesResponse
+
+from ._errors import (
+    AmbiguousStartEvent,
+    CannotStart,
+    InvalidData,
+    NoStartEvent,
+    ProcessNotFound,
+    StartEventNotFound,
+)
+from ._io import IO
+from ._models import Process, StartEvent, items, process_from
+
+T = TypeVar("T")
+
+REMEMBERED_FOR = 60.0
+"""Seconds for which a listing is used again."""
+
+AnyProcess = int | str | Process
+AnyEvent = str | StartEvent | None
+
+
+class Catalog:
+    """The processes that this token may start, remembered for a short while."""
+
+    def __init__(self, io: IO) -> None:
+        self._io = io
+        self._processes: list[Process] = []
+        self._looked_at = float("-inf")
+
+    async def processes(self, *, fresh: bool = False) -> list[Process]:
+        """GET /start_processes: the only listing that an ordinary user may read, whole in one answer (4.15.5)."""
+        if fresh or not self._remembered():
+            self._processes = await self._io.call(start_processes, StartProcessesResponse, _read)
+            self._looked_at = self._io.clock.monotonic()
+        return self._processes
+
+    async def listing(self) -> list[Process]:
+        """The processes as they are now, for the caller to keep."""
+        return list(await self.processes(fresh=True))
+
+    async def process_id(self, process: AnyProcess) -> int:
+        """The id of a process; only a name makes it look.
+
+        Raises:
+            ProcessNotFound: no process of that name.
+        """
+        check_process(process)
+        if isinstance(process, str):
+            name = process
+            process = await self._pick(lambda among: find_process(name, among))
+        return process if isinstance(process, int) else process.id
+
+    async def resolve(self, process: AnyProcess, event: AnyEvent) -> tuple[int, str]:
+        """The ids that go on the wire. Looks only where one of them is missing.
+
+        Raises:
+            CannotStart: it is not clear what to start.
+        """
+        check_process(process)
+        if isinstance(event, StartEvent):
+            event = event.id
+        if isinstance(process, Process):
+            return process.id, find_event(process, event).id
+        if isinstance(process, int) and event is not None and is_node_id(event):
+            return process, event
+        try:
+            return await self._pick(lambda among: find_both(process, event, among))
+        except ProcessNotFound as error:
+            if isinstance(process, int):
+                error.args = (
+                    f"{error}. One that is inactive or has only timers is not listed: give its node id, event=",
+                )
+            raise
+
+    async def resolve_again(self, process: AnyProcess, event: AnyEvent, refused: tuple[int, str]) -> tuple[int, str]:
+        """The ids that a fresh listing gives, after a start with the ids `refused` was answered with 403 or 404.
+
+        Raises:
+            CannotStart: the listing has no such process or start event; the message is the likely cause.
+        """
+        among = await self.processes(fresh=True)
+        named = process if isinstance(process, str) else refused[0]
+        return find_both(named, event.id if isinstance(event, StartEvent) else event, among)
+
+    async def _pick(self, pick: Callable[[list[Process]], T]) -> T:
+        """What `pick` finds in the listing; asked for afresh where a remembered one does not have it."""
+        remembered = self._remembered()
+        try:
+            return pick(await self.processes())
+        except CannotStart:
+            if not remembered:
+                raise
+        return pick(await self.processes(fresh=True))
+
+    def _remembered(self) -> bool:
+        return self._io.clock.monotonic() - self._looked_at <= REMEMBERED_FOR
+
+
+def _read(answer: StartProcessesResponse) -> list[Process]:
+    return [process_from(item) for item in items(answer.data)]
+
+
+def check_process(process: object) -> None:
+    """Refuses what cannot name a process, before anything is sent."""
+    if isinstance(process, bool) or not isinstance(process, int | str | Process):
+        raise InvalidData(f"a process is named by its id, its name or a Process, not by {process!r}")
+    if isinstance(process, int) and process < 1:
+        raise InvalidData(f"process {process} cannot be: ids of processes begin at 1")
+
+
+def is_node_id(event: str) -> bool:
+    """Whether it may be the id of a node in the process: an XML name, so without blanks."""
+    return bool(event) and not any(character.isspace() for character in event)
+
+
+def find_process(process: int | str, among: Sequence[Process]) -> Process:
+    """The one with that id, or with exactly that name."""
+    for candidate in among:
+        if process in (candidate.id, candidate.name):
+            return candidate
+    if isinstance(process, int):
+        message = f"process {process} is not among those this token may start; {nearest(str(process), among)}"
+    else:
+        message = f'no process named "{process}" among those this token may start; {nearest(process, among)}'
+        if process.isdigit():
+            message += f". To start a process by its id, give a number: {int(process)}"
+    raise ProcessNotFound(message, processes=tuple(among))
+
+
+def find_both(process: int | str, event: str | None, among: Sequence[Process]) -> tuple[int, str]:
+    """The ids of the process and of its start event."""
+    found = find_process(process, among)
+    return found.id, find_event(found, event).id
+
+
+def find_event(process: Process, event: str | None) -> StartEvent:
+    """The start event with that id, or with exactly that name; with None, the only manual one."""
+    events = process.start_events
+    where = f'process {process.id} "{process.name}"'
+    if event is None:
+        manual = [candidate for candidate in events if candidate.manual]
+        if len(manual) == 1:
+            return manual[0]
+        if manual:
+            raise AmbiguousStartEvent(
+                f"{where} has several start events; name one with event=: {shown(manual)}",
+                start_events=events,
+            )
+        raise NoStartEvent(
+            f"{where} has no manual start event that this token may use; it has {shown(events) or 'none at all'}. "
+            "A timer start event starts when it is given by its node id, event=",
+            start_events=events,
+        )
+    by_name = [candidate for candidate in events if candidate.name == event]
+    for candidate in events:
+        if candidate.id == event:
+            return candidate
+    if len(by_name) == 1:
+        return by_name[0]
+    if by_name:
+        raise AmbiguousStartEvent(
+            f'{where} has several start events named "{event}"; give the node id: {shown(by_name)}',
+            start_events=events,
+        )
+    message = f'{where} has no start event "{event}"; it has {shown(events) or "none"}'
+    raise StartEventNotFound(message, start_events=events)
+
+
+def shown(items: Iterable[Process | StartEvent]) -> str:
+    """`2 "Leave Request", 5 "Two Doors"`: ids and names, as errors list them."""
+    return ", ".join(f'{item.id} "{item.name}"' for item in items)
+
+
+def nearest(name: str, among: Sequence[Process]) -> str:
+    """What may have been meant; everything there is, where nothing is near."""
+    by_word = {word.casefold(): item for item in among for word in (str(item.id), item.name)}
+    close = dict.fromkeys(by_word[word].id for word in get_close_matches(name.casefold(), by_word, n=3, cutoff=0.5))
+    if close:
+        return f"nearest: {shown(item for item in among if item.id in close)}"
+    return f"there are: {shown(among)}" if among else "there are none"

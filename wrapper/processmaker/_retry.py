@@ -1,0 +1,65 @@
+"""Sending again: only what certainly was not processed, with growing pauses, within bounds."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from attrs import field, frozen, validators
+
+from ._errors import ProcessMakerError
+
+if TYPE_CHECKING:
+    from ._io import IO
+
+log = logging.getLogger("processmaker")
+
+T = TypeVar("T")
+
+FIRST_DELAY = 0.25
+
+
+@frozen(kw_only=True)
+class Retries:
+    """How often, and for how long, a call is sent again. What is sent again is not a matter of choice:
+
+    calls that only read, and calls that the server certainly did not process (no connection, 429, 503).
+    The pause doubles from a quarter of a second, with jitter; a Retry-After is honoured, and where it asks for
+    more than the bounds allow, the error is raised at once with the server's wish in `retry_after`.
+
+    Args:
+        attempts: how often a call is sent at most, the first one included.
+        max_delay: the longest pause, in seconds, that we choose ourselves.
+        total: how long, in seconds, after the first attempt another one may still begin.
+    """
+
+    attempts: int = field(default=4, validator=validators.ge(1))
+    max_delay: float = field(default=8.0, validator=validators.gt(0))
+    total: float = field(default=30.0, validator=validators.ge(0))
+
+    def delay(self, attempt: int, elapsed: float, retry_after: float | None) -> float | None:
+        """The pause in seconds after attempt number `attempt` failed, or None where it was the last."""
+        pause = min(self.max_delay, FIRST_DELAY * 2 ** min(attempt - 1, 30)) * random.uniform(0.5, 1)
+        pause = max(pause, retry_after or 0)
+        return pause if attempt < self.attempts and elapsed + pause <= self.total else None
+
+
+async def retrying(io: IO, retries: Retries | None, send: Callable[[], Awaitable[T]]) -> T:
+    """What `send()` returns, sent again where that is safe. `retries=None` sends once."""
+    began = io.clock.monotonic()
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return await send()
+        except ProcessMakerError as error:
+            pause = None
+            if retries and error.transient and error.processed is False:
+                wish = getattr(error, "retry_after", None)
+                pause = retries.delay(attempt, io.clock.monotonic() - began, wish)
+            if pause is None:
+                raise
+            log.warning("%s Sending again in %.2f s (attempt %d of %d).", error, pause, attempt + 1, retries.attempts)  # type: ignore[union-attr]
+        await io.sleep(pause)

@@ -1,0 +1,177 @@
+"""From what a caller or the environment says to the settings of one connection; checked before anything is sent."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from ._auth import Bearer, PasswordGrant
+from ._data import OnAlteredData, check_on_altered_data
+from ._errors import ConfigurationError
+from ._io import AsyncBaseTransport, Auth, BaseTransport, Timeout
+from ._retry import Retries
+
+API_PATH = "/api/1.0"
+
+DEFAULT_TIMEOUT = 30.0
+"""Seconds for each of: connecting, sending, waiting for the answer."""
+
+Token = str | Callable[[], str]
+Verify = bool | str | ssl.SSLContext
+
+
+@frozen(kw_only=True)
+class Settings:
+    """What one connection is made of. `site` is the server's address without `/api/1.0`."""
+
+    site: str
+    auth: Auth
+    timeout: Timeout
+    verify: bool | ssl.SSLContext
+    transport: Any
+    retries: Retries | None
+    on_altered_data: OnAlteredData
+
+    @property
+    def api_url(self) -> str:
+        return self.site + API_PATH
+
+    def for_httpx(self) -> dict[str, Any]:
+        """The arguments for httpx's clients. Redirects are not followed, so that the token stays with this server."""
+        return {
+            "base_url": self.api_url,
+            "auth": self.auth,
+            "timeout": self.timeout,
+            "verify": self.verify,
+            "transport": self.transport,
+            "follow_redirects": False,
+            "headers": {
+                # Without it the server takes a call for a browser's and answers with its login page.
+                "Accept": "application/json",
+                "User-Agent": f"processmaker-client/{version('processmaker-client')}",
+            },
+        }
+
+
+def settings(
+    base_url: str,
+    *,
+    token: Token | None,
+    auth: Auth | None,
+    timeout: float | Timeout,
+    verify: Verify,
+    allow_http: bool,
+    retries: Retries | None,
+    on_altered_data: OnAlteredData,
+    transport: BaseTransport | AsyncBaseTransport | None,
+) -> Settings:
+    """The settings for these arguments of a client.
+
+    Raises:
+        ConfigurationError: for an argument that cannot work, naming it and the way out.
+    """
+    site = site_of(base_url, allow_http=allow_http)
+    if (token is None) == (auth is None):
+        raise ConfigurationError("give either token= (a personal access token) or auth= (such as PasswordGrant(…))")
+    if token is not None:
+        auth = Bearer(token, site)
+    if not isinstance(auth, Auth):
+        raise ConfigurationError(f"auth= takes an httpx.Auth, such as PasswordGrant(…), not {type(auth).__name__}")
+    if isinstance(auth, PasswordGrant):
+        auth.bind(site)
+    if retries is not None and not isinstance(retries, Retries):
+        raise ConfigurationError(f"retries= takes Retries(…) or None, not {retries!r}")
+    return Settings(
+        site=site,
+        auth=auth,
+        timeout=_timeout(timeout),
+        verify=_verify(verify),
+        transport=transport,
+        retries=retries,
+        on_altered_data=check_on_altered_data(on_altered_data),
+    )
+
+
+def site_of(base_url: str, *, allow_http: bool) -> str:
+    """The server's address, with a path prefix if it has one, without `/api/1.0` and trailing slashes.
+
+    Raises:
+        ConfigurationError: it is not an http(s) address, holds credentials, or would send the token in the clear.
+    """
+    try:
+        parts = urlsplit(base_url.strip())
+        host, _ = parts.hostname, parts.port
+    except (ValueError, AttributeError, TypeError):
+        raise ConfigurationError(f"base_url {base_url!r} is not an address") from None
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError("base_url holds a user name or password; sign in with token= or auth= instead")
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigurationError(f"base_url {base_url!r} is not an address such as https://pm.example.com")
+    if parts.query or parts.fragment:
+        raise ConfigurationError(f"base_url {base_url!r} holds more than an address: leave out what follows ? or #")
+    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+        raise ConfigurationError(
+            f"base_url {base_url!r} is plain http: the token would cross the network unencrypted. "
+            "Use https, or allow it with allow_http=True"
+        )
+    path = parts.path.rstrip("/").removesuffix(API_PATH).rstrip("/")
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments of a client that the environment gives: `base_url`, then `token` or `auth`, and `verify`.
+
+    Read are PROCESSMAKER_URL with PROCESSMAKER_TOKEN, or with PROCESSMAKER_CLIENT_ID, _CLIENT_SECRET, _USERNAME and
+    _PASSWORD; else API_HOST, API_TOKEN and API_SSL_VERIFY, which the platform sets inside a script task.
+
+    Raises:
+        ConfigurationError: something is missing; the message names it.
+    """
+    found = {name: value for name, value in environ.items() if value.strip()}
+    if "PROCESSMAKER_URL" not in found and "API_HOST" in found:
+        if "API_TOKEN" not in found:
+            raise ConfigurationError("API_HOST is set, and API_TOKEN is not")
+        verify = found.get("API_SSL_VERIFY", "1").strip().lower() not in ("0", "false")
+        return {"base_url": found["API_HOST"], "token": found["API_TOKEN"].strip(), "verify": verify}
+    if "PROCESSMAKER_URL" not in found:
+        raise ConfigurationError("PROCESSMAKER_URL is not set (such as https://pm.example.com)")
+    base_url = found["PROCESSMAKER_URL"]
+    if "PROCESSMAKER_TOKEN" in found:
+        return {"base_url": base_url, "token": found["PROCESSMAKER_TOKEN"].strip()}
+    names = [f"PROCESSMAKER_{name}" for name in ("CLIENT_ID", "CLIENT_SECRET", "USERNAME", "PASSWORD")]
+    missing = [name for name in names if name not in found]
+    if len(missing) == len(names):
+        raise ConfigurationError(f"PROCESSMAKER_TOKEN is not set (nor, to sign in with a password, {', '.join(names)})")
+    if missing:
+        raise ConfigurationError(f"to sign in with a password, {' and '.join(missing)} must be set too")
+    return {"base_url": base_url, "auth": PasswordGrant(*(found[name] for name in names))}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _timeout(timeout: float | Timeout) -> Timeout:
+    if isinstance(timeout, Timeout):
+        return timeout
+    if isinstance(timeout, int | float) and not isinstance(timeout, bool) and 0 < timeout < float("inf"):
+        return Timeout(timeout)
+    raise ConfigurationError(f"timeout={timeout!r} is not a number of seconds above 0")
+
+
+def _verify(verify: Verify) -> bool | ssl.SSLContext:
+    if not isinstance(verify, str):
+        return verify
+    try:
+        return ssl.create_default_context(cafile=verify)
+    except (OSError, ssl.SSLError) as problem:
+        raise ConfigurationError(f"verify={verify!r} is not a readable file of certificates: {problem}") from problem
