@@ -8,47 +8,51 @@
 `ProcessMaker` and `AsyncProcessMaker` have the same methods; errors are one tree under `ProcessMakerError`.
 """
 
-from ._async_client import AsyncProcessMaker
-from ._auth import PasswordGrant
-from ._client import ProcessMaker
-from ._data import DataAlteredWarning
-from ._errors import (
-    AmbiguousStartEvent,
-    CancelNotAllowed,
-    CannotStart,
-    ConfigurationError,
-    ConnectionFailed,
-    ConnectionLost,
-    Forbidden,
-    InvalidData,
-    MethodNotAllowed,
-    NoStartEvent,
-    NotFound,
-    PayloadTooLarge,
-    ProcessMakerError,
-    ProcessNotFound,
-    RateLimited,
-    Redirected,
-    RequestCanceled,
-    RequestFailed,
-    ResponseError,
-    ServerError,
-    ServiceUnavailable,
-    SignInError,
-    StartEventNotFound,
-    StartOutcomeUnknown,
-    TaskAlreadyClosed,
-    TimedOut,
-    TLSFailed,
-    TransportError,
-    Unauthorized,
-    UnreadableResponse,
-    ValidationFailed,
-    WaitTimeout,
-)
-from ._follow import Progress
-from ._models import Process, Request, StartEvent, Task
-from ._retry import Retries
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._async_client import AsyncProcessMaker
+    from ._auth import PasswordGrant
+    from ._client import ProcessMaker
+    from ._data import DataAlteredWarning
+    from ._errors import (
+        AmbiguousStartEvent,
+        CancelNotAllowed,
+        CannotStart,
+        ConfigurationError,
+        ConnectionFailed,
+        ConnectionLost,
+        Forbidden,
+        InvalidData,
+        MethodNotAllowed,
+        NoStartEvent,
+        NotFound,
+        PayloadTooLarge,
+        ProcessMakerError,
+        ProcessNotFound,
+        RateLimited,
+        Redirected,
+        RequestCanceled,
+        RequestFailed,
+        ResponseError,
+        ServerError,
+        ServiceUnavailable,
+        SignInError,
+        StartEventNotFound,
+        StartOutcomeUnknown,
+        TaskAlreadyClosed,
+        TimedOut,
+        TLSFailed,
+        TransportError,
+        Unauthorized,
+        UnreadableResponse,
+        ValidationFailed,
+        WaitTimeout,
+    )
+    from ._follow import Progress
+    from ._models import Process, Request, StartEvent, Task
+    from ._retry import Retries
 
 __all__ = [
     "AmbiguousStartEvent",
@@ -94,3 +98,29 @@ __all__ = [
     "ValidationFailed",
     "WaitTimeout",
 ]
+
+_HOMES = {
+    "AsyncProcessMaker": "_async_client",
+    "DataAlteredWarning": "_data",
+    "PasswordGrant": "_auth",
+    "Process": "_models",
+    "ProcessMaker": "_client",
+    "Progress": "_follow",
+    "Request": "_models",
+    "Retries": "_retry",
+    "StartEvent": "_models",
+    "Task": "_models",
+}
+"""The modules of the names that are not errors."""
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a name when it is first used: the pytest plugin and the command line's help then cost nothing."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{_HOMES.get(name, '_errors')}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

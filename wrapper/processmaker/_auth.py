@@ -126,7 +126,7 @@ class PasswordGrant(Auth):
         self._lock = threading.Lock()
         self._renewal: _Renewal | None = None
         self._grant: _Grant | None = None
-        self._failure: Exception | None = None
+        self._failure: SignInError | None = None
 
     def bind(self, site: str) -> None:
         """Says where to sign in: a client does it when it is given this object.
@@ -162,7 +162,7 @@ class PasswordGrant(Auth):
                     # Read at once: an answer that is not read keeps its connection, which the sign-in may need.
                     answer.read()
             except BaseException as problem:
-                _tell(steps, step, problem)
+                _end(steps, problem, cancelled=False)
                 raise
             try:
                 step = steps.send(answer)
@@ -180,7 +180,7 @@ class PasswordGrant(Auth):
                     answer = yield step
                     await answer.aread()
             except BaseException as problem:
-                _tell(steps, step, problem)
+                _end(steps, problem, cancelled=_cancelled())
                 raise
             try:
                 step = steps.send(answer)
@@ -204,7 +204,7 @@ class PasswordGrant(Auth):
         _forget_history(response)
 
     def _usable(
-        self, request: HTTPRequest, before: _Grant | None, failure: Exception | None, *, refused: bool = False
+        self, request: HTTPRequest, before: _Grant | None, failure: SignInError | None, *, refused: bool = False
     ) -> Generator[HTTPRequest | _Renewal, Any, _Grant]:
         """A grant to make the call with. `before` and `failure` are what was known when the call began:
 
@@ -224,11 +224,15 @@ class PasswordGrant(Auth):
                     break
             if not (yield renewal):
                 stuck = renewal
-        outcome: _Grant | Exception | None = None
+        outcome: _Grant | SignInError | None = None
         try:
             outcome = yield from self._renewed(request, grant)
-        except Exception as problem:
-            outcome = copy(problem)  # without the frames that the original keeps alive
+        except SignInError as refusal:
+            outcome = copy(refusal)  # without the frames that the original keeps alive
+            raise
+        except Exception:
+            words = "no whole answer arrived to the attempt that this call waited for"
+            outcome = SignInError(f"Signing in, POST {TOKEN_PATH}: {words}.", transient=True)
             raise
         finally:  # also when the task is cancelled, and the flow closed: then without an outcome
             with self._lock:
@@ -321,16 +325,20 @@ async def _over(renewal: _Renewal) -> bool:
     return True
 
 
-def _tell(steps: _Steps, step: object, problem: BaseException) -> None:
-    """Ends the steps with what ended the exchange, so that a failed sign-in is known to those who wait for it.
+def _end(steps: _Steps, problem: BaseException, *, cancelled: bool) -> None:
+    """Ends the steps, and lets them know whether an exchange broke: that counts for those who wait, too.
 
-    httpx closes a flow without saying why; but the reason is what it was handling just then.
+    httpx closes a flow without saying why. If nobody cancelled it, the exchange broke.
     """
-    reason = problem.__context__ if isinstance(problem, GeneratorExit) else problem
-    if reason is None or (reason is not problem and getattr(reason, "_request", None) is not step):
-        reason = problem
+    if isinstance(problem, GeneratorExit) and not cancelled:
+        problem = ConnectionError()
     with suppress(BaseException):
-        steps.throw(reason)
+        steps.throw(problem)
+
+
+def _cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _with_token(request: HTTPRequest, token: str) -> HTTPRequest:

@@ -170,6 +170,8 @@ class TransportError(ProcessMakerError):
     processed: bool | None = None
     asked: str = ""
     """What was asked, such as `POST /api/1.0/process_events/2?event=node_1`."""
+    request_id: int | None = None
+    """The Request's id, where that much of the answer to a start arrived."""
 
 
 class ConnectionFailed(TransportError):

@@ -152,6 +152,7 @@ async def watch(io: IO, request: AnyRequest, *, timeout: float, poll: float) -> 
             if state != seen:
                 seen = state
                 yield Progress(request=now, tasks=tuple(tasks))
+                polls.begin_anew()
         if now and now.finished:
             return
         await polls.pause()
@@ -176,7 +177,8 @@ class _Polls:
             raise InvalidData("poll=0 would ask without pause; give the seconds before the second look")
         self._io = io
         self._id = _id_of(request, Request)
-        self._pause, self._longest = poll, max(poll, LONGEST_POLL)
+        self._first, self._longest = poll, max(poll, LONGEST_POLL)
+        self._pause = poll
         self._timeout, self._deadline = timeout, io.clock.monotonic() + timeout
         self._last = request if isinstance(request, Request) else None
         self._error: ProcessMakerError | None = None
@@ -208,6 +210,10 @@ class _Polls:
             raise WaitTimeout(message, request=self._last) from self._error
         await self._io.sleep(min(self._pause, left))
         self._pause = min(self._pause * 1.5, self._longest)
+
+    def begin_anew(self) -> None:
+        """Looks often again: where one thing has changed, the next one may be near."""
+        self._pause = self._first
 
     async def _patiently(self, look: Awaitable[T]) -> T | None:
         try:

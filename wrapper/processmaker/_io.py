@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -48,6 +49,10 @@ T = TypeVar("T")
 Model = TypeVar("Model")
 
 TOKEN_PATH = "/oauth/token"
+START_PATH = "/process_events/"
+
+ANSWER = "processmaker.answer"
+"""Where a start carries its answer: among the extensions of the httpx request."""
 
 
 class Endpoint(Protocol):
@@ -140,7 +145,7 @@ class BlockingIO(IO):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.http = httpx.Client(**settings.for_httpx())
+        self.http = httpx.Client(**settings.for_httpx(), event_hooks={"response": [_keep_answer]})
 
     async def request(self, arguments: dict[str, Any]) -> HTTPResponse:
         _check_open(self.http.is_closed)
@@ -155,7 +160,7 @@ class AsyncIO(IO):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.http = httpx.AsyncClient(**settings.for_httpx())
+        self.http = httpx.AsyncClient(**settings.for_httpx(), event_hooks={"response": [_keep_answer_async]})
 
     async def request(self, arguments: dict[str, Any]) -> HTTPResponse:
         _check_open(self.http.is_closed)
@@ -195,31 +200,70 @@ def unreadable(response: HTTPResponse) -> UnreadableResponse:
     """The error for a success that is not what was promised, with the Request's id if that much arrived."""
     words = f"not the JSON that was promised ({response.headers.get('content-type', 'no content type')}, "
     words += f"{len(response.content)} bytes)"
-    request_id = integer(salvage(response.content).get("id")) if response.request.method == "POST" else None
+    request_id = salvaged_id(response.content) if response.request.method == "POST" else None
     return describe(UnreadableResponse, response, words, request_id=request_id)
 
 
-def salvage(body: bytes) -> dict[str, Any]:
-    """The top-level members of a JSON object that arrived whole, before it was cut off."""
-    text, members, decoder = body.decode("utf-8", "replace").strip(), {}, json.JSONDecoder()
-    position = 1
-    try:
-        while text[0] == "{":
-            key, position = decoder.raw_decode(text, _skip(text, position, " \t\r\n,"))
-            value, end = decoder.raw_decode(text, _skip(text, position, " \t\r\n:"))
-            # A number at the very end may have lost digits: whole is only what something follows.
-            if end == len(text):
-                break
-            members[key], position = value, end
-    except (ValueError, IndexError, TypeError, RecursionError):
-        pass
-    return members
+_JSON_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+|"', re.DOTALL)
 
 
-def _skip(text: str, position: int, characters: str) -> int:
-    while text[position] in characters:
-        position += 1
-    return position
+def salvaged_id(body: bytes) -> int | None:
+    """The `id` that stands directly in a JSON object, also in one that was cut off or that Python refuses to read.
+
+    It counts only with what follows it: a number at the very end may have lost digits.
+    """
+    text = body.decode(json.detect_encoding(body), "replace").strip()
+    depth, found, last_three = 0, None, ("", "", "")
+    for match in _JSON_TOKEN.finditer(text):
+        token = match[0]
+        if token == '"' or (depth == 0 and (match.start() or token != "{")):
+            break  # a string without its end; no object, or what follows it
+        if depth == 1 and token in (",", "}") and last_three[:2] == ('"id"', ":"):
+            found = integer(last_three[2].strip('"'))
+        depth += (token in ("{", "[")) - (token in ("}", "]"))
+        last_three = (*last_three[1:], token)
+    return found
+
+
+class _Answer(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """The body of the answer to a start, of which everything is kept that arrives: the id may be in it."""
+
+    def __init__(self, response: HTTPResponse) -> None:
+        self._stream: Any = response.stream
+        self._encoding = response.headers.get("content-encoding", "")
+        self._arrived = bytearray()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._stream:
+            self._arrived += part
+            yield part
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in self._stream:
+            self._arrived += part
+            yield part
+
+    def close(self) -> None:
+        self._stream.close()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def request_id(self) -> int | None:
+        body = bytes(self._arrived)
+        with suppress(httpx.DecodingError):
+            body = HTTPResponse(200, headers={"content-encoding": self._encoding}, content=body).content
+        return salvaged_id(body)
+
+
+def _keep_answer(response: HTTPResponse) -> None:
+    """httpx itself drops what arrived of a body that breaks off."""
+    if response.is_success and START_PATH in response.request.url.path:
+        response.stream = response.request.extensions[ANSWER] = _Answer(response)
+
+
+async def _keep_answer_async(response: HTTPResponse) -> None:
+    _keep_answer(response)
 
 
 @contextmanager
@@ -251,6 +295,8 @@ def _transport_error(kind: type[TransportError], problem: Exception, words: str)
     if request.url.path.endswith(TOKEN_PATH):
         # What broke is the sign-in before the call; the call itself never left.
         error.processed = False
+    if answer := request.extensions.get(ANSWER):
+        error.request_id = answer.request_id()
     return only_reads(error, request.method)
 
 

@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from ._auth import Bearer, PasswordGrant
 from ._data import OnAlteredData, check_on_altered_data
 from ._errors import ConfigurationError
-from ._io import AsyncBaseTransport, Auth, BaseTransport, Timeout
+from ._io import AsyncBaseTransport, Auth, BaseTransport, HTTPRequest, Timeout
 from ._retry import Retries
 
 API_PATH = "/api/1.0"
@@ -104,24 +103,27 @@ def site_of(base_url: str, *, allow_http: bool) -> str:
     Raises:
         ConfigurationError: it is not an http(s) address, holds credentials, or would send the token in the clear.
     """
+    # What may hold a password or a token is not repeated in a message.
+    shown = "base_url" if any(mark in str(base_url) for mark in "@?#") else f"base_url {base_url!r}"
     try:
-        parts = urlsplit(base_url.strip())
-        host, _ = parts.hostname, parts.port
-    except (ValueError, AttributeError, TypeError):
-        raise ConfigurationError(f"base_url {base_url!r} is not an address") from None
-    if parts.username is not None or parts.password is not None:
+        # Read by httpx, so that what is checked here is where the token goes later.
+        url = HTTPRequest("GET", base_url.strip()).url
+        url.raw_host.decode().encode("idna")  # as socket.getaddrinfo does: no empty or overlong label
+    except Exception:  # InvalidURL, which is no ValueError; IDNA's errors; for another type than str
+        raise ConfigurationError(f"{shown} is not an address such as https://pm.example.com") from None
+    if url.userinfo:
         raise ConfigurationError("base_url holds a user name or password; sign in with token= or auth= instead")
-    if parts.scheme not in ("http", "https") or not host:
-        raise ConfigurationError(f"base_url {base_url!r} is not an address such as https://pm.example.com")
-    if parts.query or parts.fragment:
-        raise ConfigurationError(f"base_url {base_url!r} holds more than an address: leave out what follows ? or #")
-    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+    if url.scheme not in ("http", "https") or not url.host or (url.port or 0) > 65535 or len(base_url.split()) > 1:
+        raise ConfigurationError(f"{shown} is not an address such as https://pm.example.com")
+    if url.query or url.fragment:
+        raise ConfigurationError(f"{shown} holds more than an address: leave out what follows ? or #")
+    if url.scheme == "http" and not allow_http and not _is_loopback(url.host):
         raise ConfigurationError(
-            f"base_url {base_url!r} is plain http: the token would cross the network unencrypted. "
+            f"{shown} is plain http: the token would cross the network unencrypted. "
             "Use https, or allow it with allow_http=True"
         )
-    path = parts.path.rstrip("/").removesuffix(API_PATH).rstrip("/")
-    return f"{parts.scheme}://{parts.netloc}{path}"
+    path = url.raw_path.decode().partition("?")[0].rstrip("/").removesuffix(API_PATH).rstrip("/")
+    return f"{url.scheme}://{url.netloc.decode()}{path}"
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ characters of a URL are counted exactly.
 """
 
 from ._faults import KINDS
+from ._fixture import SandboxFixture
 from ._server import URL, Call, Sandbox
 from ._state import CREDENTIALS_CLIENT, PASSWORD_CLIENT, Clock, Process, Request, StartEvent, Task, User
 
@@ -41,6 +42,7 @@ __all__ = [
     "Process",
     "Request",
     "Sandbox",
+    "SandboxFixture",
     "StartEvent",
     "Task",
     "User",

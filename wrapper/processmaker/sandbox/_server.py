@@ -87,7 +87,7 @@ class Sandbox:
         expires_in: int = 31_536_000,
         body_limit: int = 1024 * 1024,
     ) -> None:
-        self.url = url
+        self._url = url
         self.clock = clock or Clock()
         self.body_limit = body_limit
         self.maintenance = False
@@ -141,6 +141,11 @@ class Sandbox:
             yield url
 
     # For tests: who, what, and what happened
+
+    @property
+    def url(self) -> str:
+        """What it calls itself, see above."""
+        return self._url
 
     @property
     def expires_in(self) -> int:

@@ -9,8 +9,10 @@ from typing import Any
 
 import attrs
 
+from .._io import Clock as RealClock
 
-class Clock:
+
+class Clock(RealClock):
     """The time as the sandbox sees it.
 
     `Clock()` runs with the real time; `Clock(instant)` stands still at that aware datetime. Both jump
