@@ -1,0 +1,134 @@
+"""Go the whole way for a changed API: trim the document, validate it, generate the code, run the tests.
+
+    python openapi/regenerate.py SPEC
+
+SPEC is the full OpenAPI document, a file or a URL. When a step fails the old files are put back, byte for
+byte. It ends by showing what changed in the API.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+DOCUMENT = HERE / "processmaker.yaml"
+PACKAGE = ROOT / "generated" / "processmaker_api"
+USAGE = "usage: make regenerate SPEC=<file or URL of the OpenAPI document; an instance serves its own at /docs>"
+
+Json = Any
+
+
+def steps(spec: str) -> dict[str, list[str]]:
+    """Return the command of each step, by its name."""
+    return {
+        "trim": [sys.executable, str(HERE / "trim.py"), spec],
+        "validate": [sys.executable, "-m", "openapi_spec_validator", str(DOCUMENT)],
+        "generate": [sys.executable, str(HERE / "generate.py")],
+        "test": [sys.executable, "-m", "pytest"],
+    }
+
+
+def regenerate(commands: dict[str, list[str]], document: Path = DOCUMENT, package: Path = PACKAGE) -> int:
+    """Run the commands in turn; return 0, or 1 when one failed and document and package are as they were."""
+    with tempfile.TemporaryDirectory() as scratch:
+        saved = {path: Path(scratch) / path.name for path in (document, package)}
+        for path, copy in saved.items():
+            _copy(path, copy)
+        before = _load(document)
+        try:
+            for name, command in commands.items():
+                print(f"regenerate: {name}", flush=True)
+                if subprocess.run(command, cwd=ROOT).returncode:
+                    print(f"regenerate: the step `{name}` failed; the old files are back", file=sys.stderr)
+                    break
+            else:
+                saved.clear()
+        finally:
+            for path, copy in saved.items():
+                _copy(copy, path)
+        if saved:
+            return 1
+    print("What changed in the API:")
+    print("\n".join(f"  {line}" for line in changes(before, _load(document))))
+    return 0
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Make `target` what `source` is: a directory, a file or nothing."""
+    if target.is_dir():
+        shutil.rmtree(target)
+    target.unlink(missing_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.exists():
+        shutil.copy2(source, target)
+
+
+def _load(document: Path) -> Json:
+    return yaml.safe_load(document.read_text(encoding="utf-8")) if document.exists() else {}
+
+
+def changes(before: Json, after: Json) -> list[str]:
+    """Return a line for each part of the API that appeared (+), went (-) or changed type (~)."""
+    old, new = dict(_facts(before)), dict(_facts(after))
+    lines = [f"- {name}" for name in old if name not in new]
+    lines += [f"+ {name}{': ' if kind else ''}{kind}" for name, kind in new.items() if name not in old]
+    lines += [f"~ {name}: {old[name]} -> {new[name]}" for name in new if old.get(name, new[name]) != new[name]]
+    return lines or ["nothing changed"]
+
+
+def _facts(document: Json) -> Iterator[tuple[str, str]]:
+    """Yield what there is in the API, each with its type."""
+    for path, item in document.get("paths", {}).items():
+        for method, operation in item.items():
+            if method == "servers":
+                continue
+            name = f"{method.upper()} {path}"
+            yield f"operation {name}", ""
+            for parameter in operation.get("parameters", []):
+                required = ", required" if parameter.get("required") else ""
+                yield f"parameter {parameter['name']} of {name}", _type(parameter["schema"]) + required
+            for media in operation.get("requestBody", {}).get("content", {}).values():
+                yield from _properties(f"the body of {name}", media["schema"])
+            for code, response in operation["responses"].items():
+                yield f"answer {code} of {name}", ""
+                for media in response.get("content", {}).values():
+                    yield from _properties(f"the answer {code} of {name}", media["schema"])
+    for schema_name, schema in document.get("components", {}).get("schemas", {}).items():
+        yield from _properties(schema_name, schema)
+
+
+def _properties(owner: str, schema: Json) -> Iterator[tuple[str, str]]:
+    if "properties" not in schema:
+        yield owner, _type(schema)
+    for name, value in schema.get("properties", {}).items():
+        yield f"property {name} of {owner}", _type(value)
+
+
+def _type(schema: Json) -> str:
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "oneOf" in schema:
+        return " | ".join(_type(one) for one in schema["oneOf"])
+    kinds = schema.get("type", "anything")
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    return " | ".join(f"array of {_type(schema.get('items', {}))}" if kind == "array" else kind for kind in kinds)
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1 or not arguments[0]:
+        print(USAGE, file=sys.stderr)
+        return 2
+    spec = arguments[0]
+    return regenerate(steps(spec if "://" in spec else str(Path(spec).resolve())))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
