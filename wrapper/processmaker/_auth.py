@@ -299,7 +299,7 @@ class PasswordGrant(Auth):
             status_code=status,
             code=code if isinstance(code, str) else None,
             retry_after=wait,
-            transient=status == 429 or status >= 500,
+            transient=status >= 500,
             processed=False,
         )
 

@@ -234,7 +234,7 @@ def alterations(data: dict[str, Any]) -> list[Alteration]:
     found: list[Alteration] = []
     for key, value in data.items():
         hidden = key.startswith("_") and key != IDEMPOTENCY_KEY
-        stored = _stripped(_trimmed(value)) if isinstance(value, str) else value
+        stored = stripped(trimmed(value)) if isinstance(value, str) else value
         if hidden or stored != value:
             found.append(Alteration(path=_path((None, data, key)), sent=value, stored=stored, hidden=hidden))
         _nested(value, (None, data, key), found)
@@ -250,7 +250,7 @@ def _nested(holder: Any, place: _Place, found: list[Alteration]) -> None:
         return
     for key, value in items:
         if isinstance(value, str):
-            if (stored := _trimmed(value)) != value:
+            if (stored := trimmed(value)) != value:
                 found.append(Alteration(path=_path((place, holder, key)), sent=value, stored=stored))
         else:
             _nested(value, (place, holder, key), found)
@@ -264,18 +264,19 @@ _BLANKS = (
 
 # What the server strips, in this order, each with its end: server-side tags, comments, tags.
 _TAGS = (
-    (re.compile(r"<\?((?!\?>).)++\?>", re.DOTALL), "?>"),
-    (re.compile(r"<!--((?!-->).)++-->", re.DOTALL), "-->"),
-    (re.compile(r"<[a-zA-Z0-9][^>]*+>"), ">"),
-    (re.compile(r"</[a-zA-Z0-9][^>]*+>"), ">"),
+    (re.compile(r"<\?.+?\?>", re.DOTALL), "?>"),
+    (re.compile(r"<!--.+?-->", re.DOTALL), "-->"),
+    (re.compile(r"</?[a-zA-Z0-9][^>]*>"), ">"),
 )
 
 
-def _trimmed(text: str) -> str | None:
+def trimmed(text: str) -> str | None:
+    """What the server makes of a string at any depth."""
     return text.strip(_BLANKS) or None
 
 
-def _stripped(text: str | None) -> str | None:
+def stripped(text: str | None) -> str | None:
+    """What it then makes of one that stands directly under `data`."""
     if text is None:
         return None
     for tag, end in _TAGS if "<" in text else ():
@@ -359,9 +360,11 @@ def check_key(key: str) -> str:
         )
     for character in key:
         if not (character.isalnum() or character in ".:-_%' "):
-            why = "never found again (observed on 4.15.5)" if character in '"\\' else "not known to be found again"
+            why = (
+                "is never found again (observed on 4.15.5)" if character in '"\\' else "was not seen to be found again"
+            )
             raise InvalidData(
-                f"idempotency_key {key!r} holds {character!r} (U+{ord(character):04X}), and is {why}; "
+                f"idempotency_key {key!r} holds {character!r} (U+{ord(character):04X}), and a key with that {why}; "
                 "use letters, digits, . : - _ % ' and blanks",
                 path=path,
             )

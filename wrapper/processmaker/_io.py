@@ -145,7 +145,10 @@ class BlockingIO(IO):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.http = httpx.Client(**settings.for_httpx(), event_hooks={"response": [_keep_answer]})
+        # As many connections as threads, and none closed for being idle: where httpcore has a bound to keep, it now and
+        # then closes a connection that another thread has just begun to use (encode/httpcore#1110).
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+        self.http = httpx.Client(**settings.for_httpx(), limits=limits, event_hooks={"response": [_keep_answer]})
 
     async def request(self, arguments: dict[str, Any]) -> HTTPResponse:
         _check_open(self.http.is_closed)
@@ -160,11 +163,32 @@ class AsyncIO(IO):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.http = httpx.AsyncClient(**settings.for_httpx(), event_hooks={"response": [_keep_answer_async]})
+        # There may be many tasks, so there is a bound; but all its connections are kept.
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=None)
+        self.http = httpx.AsyncClient(
+            **settings.for_httpx(), limits=limits, event_hooks={"response": [_keep_answer_async]}
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._own_connections = settings.transport is None
 
     async def request(self, arguments: dict[str, Any]) -> HTTPResponse:
         _check_open(self.http.is_closed)
+        self._check_loop()
         return await self.http.request(**arguments)
+
+    async def close(self) -> None:
+        self._check_loop()
+        await self.http.aclose()
+
+    def _check_loop(self) -> None:
+        """Kept connections belong to the loop that opened them: in another one httpx fails, or waits for ever."""
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if self._own_connections and self._loop is not loop:
+            raise ConfigurationError(
+                "this client was used in another event loop before, such as that of an earlier asyncio.run; make one "
+                "client for each loop, or use ProcessMaker, which threads may share"
+            )
 
     async def sleep(self, seconds: float) -> None:
         await self.clock.async_sleep(seconds)
@@ -288,9 +312,11 @@ def transport_errors() -> Iterator[None]:
 
 
 def _transport_error(kind: type[TransportError], problem: Exception, words: str) -> ProcessMakerError:
-    request = getattr(problem, "_request", None)
+    request: HTTPRequest | None = getattr(problem, "_request", None)
     if request is None:
         return kind(words)
+    # What httpx raised stays the cause, without the token in its request's headers and the password in its body.
+    vars(problem)["_request"] = HTTPRequest(request.method, request.url)
     error = kind(f"{asked_by(request)}: {words}", asked=asked_by(request))
     if request.url.path.endswith(TOKEN_PATH):
         # What broke is the sign-in before the call; the call itself never left.

@@ -7,8 +7,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl
 
-SERVERS_OWN = ("_user", "_request")
-_TAG = re.compile(r"</?[a-zA-Z!?][^>]*(>|$)")
+from .._data import SERVERS_OWN, stripped, trimmed
 
 
 def read_body(content_type: str, body: bytes) -> Any:
@@ -49,7 +48,7 @@ def as_array(value: Any) -> dict[str, Any]:
 def altered(value: Any) -> Any:
     """At every depth: strings trimmed, "" to null, `{}` to `[]`, 3.0 to 3, longer than 64 bits to float."""
     if isinstance(value, str):
-        return value.strip().strip("\ufeff\u200b\u200e") or None
+        return trimmed(value)
     if isinstance(value, list):
         return [altered(item) for item in value]
     if isinstance(value, dict):
@@ -64,7 +63,7 @@ def altered(value: Any) -> Any:
 def sanitized(value: Any) -> Any:
     """At the top level only: HTML tags and `{{ }}` stripped from strings."""
     if isinstance(value, str):
-        return _TAG.sub("", value).replace("{{", "").replace("}}", "")
+        return stripped(value)
     return value
 
 
