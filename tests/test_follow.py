@@ -281,3 +281,12 @@ def test_who_may_not_cancel_is_told_so(pm: Any) -> None:
     with pytest.raises(CancelNotAllowed, match="Not authorized to cancel this request"):
         pm.cancel(request)
     assert pm.get(request).status == "ACTIVE"
+
+
+def test_a_canceled_request_that_cannot_be_read_counts_as_processed(admin: Any, sandbox: Sandbox) -> None:
+    request = admin.start("Leave Request")
+    sandbox.fail_next(500, on="GET /requests", times=9)
+    with pytest.raises(ServerError) as failure:
+        admin.cancel(request)
+    assert failure.value.processed is True
+    assert sandbox.request(request.id).status == "CANCELED"

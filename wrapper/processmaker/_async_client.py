@@ -79,7 +79,7 @@ class AsyncProcessMaker:
         Raises:
             ConfigurationError: something is missing; the message names it.
         """
-        return cls(**{**from_environment(os.environ), **options})
+        return cls(**from_environment(os.environ, options))
 
     async def processes(self) -> list[Process]:
         """What this token may start, each with its start events.
@@ -271,7 +271,7 @@ class AsyncProcessMaker:
 
     async def close(self) -> None:
         """Closes the connections. An `async with` block does it at its end."""
-        await self._io.http.aclose()
+        await self._io.close()
 
     async def __aenter__(self) -> Self:
         return self

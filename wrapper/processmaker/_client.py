@@ -79,7 +79,7 @@ class ProcessMaker:
         Raises:
             ConfigurationError: something is missing; the message names it.
         """
-        return cls(**{**from_environment(os.environ), **options})
+        return cls(**from_environment(os.environ, options))
 
     def processes(self) -> list[Process]:
         """What this token may start, each with its start events.

@@ -71,7 +71,7 @@ class ProcessMakerError(Exception):
 
     def __str__(self) -> str:
         message = str(self.args[0])
-        return f"{message} Likely cause: {self.likely_cause}" if self.likely_cause else message
+        return f"{sentence(message)} Likely cause: {self.likely_cause}" if self.likely_cause else message
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.args[0],), vars(self)
@@ -331,16 +331,29 @@ def only_reads(error: E, method: str) -> E:
     return error
 
 
+def sentence(words: object) -> str:
+    """The words with a full stop, so that others can follow them."""
+    text = str(words)
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
 def asked_by(request: Any) -> str:
     """`POST /api/1.0/process_events/2?event=node_1`: enough to recognise the call by, without the host."""
     return f"{request.method} {request.url.raw_path.decode('ascii', 'replace')}"
 
 
+_HARMLESS = {"accept", "accept-encoding", "connection", "content-length", "content-type", "host", "user-agent"}
+
+
 def without_credentials(response: HTTPResponse) -> HTTPResponse:
-    """The same answer; the request it hangs on no longer carries the token."""
-    for name in ("authorization", "cookie"):
-        if name in response.request.headers:
+    """The same answer; the request it hangs on no longer carries the token, nor the answer a session."""
+    for name in response.request.headers:
+        if name not in _HARMLESS:  # an httpx.Auth may use any header
             response.request.headers[name] = "[removed]"
+    if "set-cookie" in response.headers:
+        response.headers["set-cookie"] = "[removed]"
+    # Where a redirect would have led to, token and all.
+    response.next_request = None
     return response
 
 

@@ -31,6 +31,7 @@ from ._errors import (
     TaskAlreadyClosed,
     ValidationFailed,
     WaitTimeout,
+    sentence,
 )
 from ._io import IO, Endpoint
 from ._models import Request, Task, integer, items, request_from, task_from
@@ -123,7 +124,11 @@ async def cancel(io: IO, request: AnyRequest) -> Request:
         await io.command(update_process_request, process_request_id=_id_of(request, Request), body=body)
     except Forbidden as error:
         raise _narrowed(CancelNotAllowed, error) from None
-    return await fetch(io, request, ())
+    try:
+        return await fetch(io, request, ())
+    except ProcessMakerError as error:
+        error.processed = True  # it is canceled; what failed is reading its state
+        raise
 
 
 async def wait(io: IO, request: AnyRequest, *, until: Until, timeout: float, poll: float) -> Request:
@@ -221,7 +226,7 @@ class _Polls:
         except ProcessMakerError as error:
             if not error.transient:
                 raise
-            log.warning("%s The wait for Request %d goes on.", error, self._id)
+            log.warning("%s The wait for Request %d goes on.", sentence(error), self._id)
             self._error = error
             return None
         self._error = None

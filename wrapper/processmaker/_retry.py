@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import field, frozen, validators
+from attrs import Attribute, field, frozen
 
-from ._errors import ProcessMakerError
+from ._errors import ConfigurationError, ProcessMakerError, sentence
 
 if TYPE_CHECKING:
     from ._io import IO
@@ -19,6 +19,14 @@ log = logging.getLogger("processmaker")
 T = TypeVar("T")
 
 FIRST_DELAY = 0.25
+
+
+def _at_least(least: float, kind: type[float]) -> Callable[[object, Attribute[Any], Any], None]:
+    def check(_: object, attribute: Attribute[Any], value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, int | kind) or not least <= value < float("inf"):
+            raise ConfigurationError(f"Retries({attribute.name}={value!r}) must be a number from {least:g}")
+
+    return check
 
 
 @frozen(kw_only=True)
@@ -33,11 +41,14 @@ class Retries:
         attempts: how often a call is sent at most, the first one included.
         max_delay: the longest pause, in seconds, that we choose ourselves.
         total: how long, in seconds, after the first attempt another one may still begin.
+
+    Raises:
+        ConfigurationError: one of them is no such number; there is no infinite one.
     """
 
-    attempts: int = field(default=4, validator=validators.ge(1))
-    max_delay: float = field(default=8.0, validator=validators.gt(0))
-    total: float = field(default=30.0, validator=validators.ge(0))
+    attempts: int = field(default=4, validator=_at_least(1, int))
+    max_delay: float = field(default=8.0, validator=_at_least(0, float))
+    total: float = field(default=30.0, validator=_at_least(0, float))
 
     def delay(self, attempt: int, elapsed: float, retry_after: float | None) -> float | None:
         """The pause in seconds after attempt number `attempt` failed, or None where it was the last."""
@@ -55,11 +66,12 @@ async def retrying(io: IO, retries: Retries | None, send: Callable[[], Awaitable
         try:
             return await send()
         except ProcessMakerError as error:
-            pause = None
-            if retries and error.transient and error.processed is False:
-                wish = getattr(error, "retry_after", None)
-                pause = retries.delay(attempt, io.clock.monotonic() - began, wish)
+            if not retries or not error.transient or error.processed is not False:
+                raise
+            wish = getattr(error, "retry_after", None)
+            pause = retries.delay(attempt, io.clock.monotonic() - began, wish)
             if pause is None:
                 raise
-            log.warning("%s Sending again in %.2f s (attempt %d of %d).", error, pause, attempt + 1, retries.attempts)  # type: ignore[union-attr]
+            words = "%s Sending again in %.2f s (attempt %d of %d)."
+            log.warning(words, sentence(error), pause, attempt + 1, retries.attempts)
         await io.sleep(pause)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from ipaddress import ip_address
 from typing import Any
@@ -22,7 +24,7 @@ DEFAULT_TIMEOUT = 30.0
 """Seconds for each of: connecting, sending, waiting for the answer."""
 
 Token = str | Callable[[], str]
-Verify = bool | str | ssl.SSLContext
+Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 
 
 @frozen(kw_only=True)
@@ -50,6 +52,8 @@ class Settings:
             "verify": self.verify,
             "transport": self.transport,
             "follow_redirects": False,
+            # None is kept: a session of the server's would be a second identity beside the token's.
+            "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),
             "headers": {
                 # Without it the server takes a call for a browser's and answers with its login page.
                 "Accept": "application/json",
@@ -126,33 +130,42 @@ def site_of(base_url: str, *, allow_http: bool) -> str:
     return f"{url.scheme}://{url.netloc.decode()}{path}"
 
 
-def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+def from_environment(environ: Mapping[str, str], options: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The arguments of a client that the environment gives: `base_url`, then `token` or `auth`, and `verify`.
 
     Read are PROCESSMAKER_URL with PROCESSMAKER_TOKEN, or with PROCESSMAKER_CLIENT_ID, _CLIENT_SECRET, _USERNAME and
     _PASSWORD; else API_HOST, API_TOKEN and API_SSL_VERIFY, which the platform sets inside a script task.
 
+    Args:
+        environ: such as os.environ.
+        options: arguments that are given otherwise; they win, and what they say is not looked for.
+
     Raises:
         ConfigurationError: something is missing; the message names it.
     """
+    options = options or {}
     found = {name: value for name, value in environ.items() if value.strip()}
-    if "PROCESSMAKER_URL" not in found and "API_HOST" in found:
-        if "API_TOKEN" not in found:
+    signed_in = "token" in options or "auth" in options
+    if "PROCESSMAKER_URL" not in found and "base_url" not in options and "API_HOST" in found:
+        if not signed_in and "API_TOKEN" not in found:
             raise ConfigurationError("API_HOST is set, and API_TOKEN is not")
+        token = {} if signed_in else {"token": found["API_TOKEN"].strip()}
         verify = found.get("API_SSL_VERIFY", "1").strip().lower() not in ("0", "false")
-        return {"base_url": found["API_HOST"], "token": found["API_TOKEN"].strip(), "verify": verify}
-    if "PROCESSMAKER_URL" not in found:
+        return {"base_url": found["API_HOST"], "verify": verify, **token, **options}
+    base_url = options.get("base_url", found.get("PROCESSMAKER_URL"))
+    if base_url is None:
         raise ConfigurationError("PROCESSMAKER_URL is not set (such as https://pm.example.com)")
-    base_url = found["PROCESSMAKER_URL"]
+    if signed_in:
+        return {**options, "base_url": base_url}
     if "PROCESSMAKER_TOKEN" in found:
-        return {"base_url": base_url, "token": found["PROCESSMAKER_TOKEN"].strip()}
+        return {**options, "base_url": base_url, "token": found["PROCESSMAKER_TOKEN"].strip()}
     names = [f"PROCESSMAKER_{name}" for name in ("CLIENT_ID", "CLIENT_SECRET", "USERNAME", "PASSWORD")]
     missing = [name for name in names if name not in found]
     if len(missing) == len(names):
         raise ConfigurationError(f"PROCESSMAKER_TOKEN is not set (nor, to sign in with a password, {', '.join(names)})")
     if missing:
         raise ConfigurationError(f"to sign in with a password, {' and '.join(missing)} must be set too")
-    return {"base_url": base_url, "auth": PasswordGrant(*(found[name] for name in names))}
+    return {**options, "base_url": base_url, "auth": PasswordGrant(*(found[name] for name in names))}
 
 
 def _is_loopback(host: str) -> bool:
@@ -171,9 +184,9 @@ def _timeout(timeout: float | Timeout) -> Timeout:
 
 
 def _verify(verify: Verify) -> bool | ssl.SSLContext:
-    if not isinstance(verify, str):
+    if isinstance(verify, bool | ssl.SSLContext):
         return verify
     try:
-        return ssl.create_default_context(cafile=verify)
-    except (OSError, ssl.SSLError) as problem:
+        return ssl.create_default_context(cafile=os.fspath(verify))
+    except (OSError, TypeError, ValueError) as problem:
         raise ConfigurationError(f"verify={verify!r} is not a readable file of certificates: {problem}") from problem

@@ -10,7 +10,7 @@ from processmaker_api.models.process_request import ProcessRequest
 from processmaker_api.models.trigger_start_event_body import TriggerStartEventBody
 
 from ._data import IDEMPOTENCY_KEY, OnAlteredData, check_data, check_key, report_alterations, with_key
-from ._errors import CannotStart, Forbidden, NotFound, ProcessMakerError, StartOutcomeUnknown
+from ._errors import CannotStart, Forbidden, NotFound, ProcessMakerError, StartOutcomeUnknown, sentence
 from ._follow import fetch, listed, request_failed
 from ._io import IO
 from ._models import Request, request_from
@@ -107,7 +107,7 @@ async def _start_once(io: IO, this: Start, look_first: bool) -> Request:
     except ProcessMakerError as error:
         if error.processed is not None:
             raise
-        log.warning("%s Whether the Request was started is not known yet.", error)
+        log.warning("%s Whether the Request was started is not known yet.", sentence(error))
         request = await _what_became_of(io, this, error)
     return _unless_failed(evolve(request, idempotency_key=this.key, created=True))
 
@@ -138,7 +138,7 @@ async def _what_became_of(io: IO, this: Start, wire_error: ProcessMakerError) ->
     elif this.key is not None and (found := await _look_again(io, this.process_id, this.key, this.look_again_for)):
         return found
     unknown = StartOutcomeUnknown(
-        f"{wire_error} {_next_step(this, request_id)}",
+        f"{sentence(wire_error)} {_next_step(this, request_id)}",
         processed=None if request_id is None else True,
         process_id=this.process_id,
         event=this.event,

@@ -1,0 +1,90 @@
+"""How the command ends: the exit codes, and the one line that tells what went wrong."""
+
+from __future__ import annotations
+
+import re
+
+from attrs import frozen
+
+from .. import _errors as e
+
+
+class UsageError(e.ProcessMakerError):
+    """The command was called in a way that cannot work. Nothing was sent."""
+
+
+class NotSignedIn(e.ProcessMakerError):
+    """There is no token for the server in use. Nothing was sent."""
+
+
+@frozen
+class Exit:
+    """An exit code, what it means, and the errors that lead to it; those below them in the tree included."""
+
+    code: int
+    meaning: str
+    errors: tuple[type[e.ProcessMakerError], ...] = ()
+
+
+DONE, FAILED, OUTCOME_UNKNOWN, INTERRUPTED = 0, 1, 6, 130
+
+EXITS = (
+    Exit(DONE, "done"),
+    Exit(FAILED, "failed", (e.ProcessMakerError,)),
+    Exit(2, "bad usage", (UsageError, e.ConfigurationError, e.InvalidData, e.AmbiguousStartEvent)),
+    Exit(3, "not signed in", (NotSignedIn, e.Unauthorized, e.SignInError)),
+    Exit(4, "not found or not allowed", (e.CannotStart, e.NotFound, e.Forbidden)),
+    Exit(5, "timed out", (e.WaitTimeout, e.TimedOut)),
+    Exit(OUTCOME_UNKNOWN, "outcome unknown: look before doing it again", (e.StartOutcomeUnknown,)),
+    Exit(INTERRUPTED, "interrupted with Ctrl-C"),
+)
+
+_CODES = {kind: exit_.code for exit_ in EXITS for kind in exit_.errors}
+
+
+def exit_code(error: e.ProcessMakerError, *, changes: bool) -> int:
+    """The exit code for `error`, in a command that `changes` something on the server or only reads."""
+    if changes and error.processed is None:
+        return OUTCOME_UNKNOWN
+    return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
+
+
+def explained(error: e.ProcessMakerError) -> str:
+    """What went wrong, with the next step as one takes it on the command line."""
+    if isinstance(error, e.StartOutcomeUnknown):
+        return f"{in_options(str(error.wire_error))} {_after_an_unknown_start(error)}"
+    if isinstance(error, e.WaitTimeout):
+        state = f"Request {error.request.id} is still {error.request.status}"
+        return f"{state}. It goes on; to wait again: processmaker wait {error.request.id}"
+    if isinstance(error, e.Unauthorized):
+        return f"{in_options(str(error))} To sign in: processmaker login"
+    return in_options(str(error))
+
+
+def _after_an_unknown_start(error: e.StartOutcomeUnknown) -> str:
+    if error.request_id is not None:
+        return f"The Request was started: processmaker show {error.request_id}"
+    unknown = "Whether the Request was started is not known"
+    if error.idempotency_key is not None:
+        return f"{unknown}. Start again later with the same --idempotency-key: the Request is looked for first."
+    return (
+        f"{unknown}, and the start was not sent again. Look among the latest Requests of process {error.process_id} "
+        "before you do; with --idempotency-key the next start is looked for."
+    )
+
+
+_AS_OPTIONS = (
+    (r"\ballow_http=True", "--allow-http"),
+    (r"\bbase_url\b", "the URL"),
+    (r"\bevent=", "--event"),
+    (r"\bidempotency_key\b", "--idempotency-key"),
+    (r"\btimeout=", "--timeout "),
+    (r", or say on_altered_data=.*", "."),
+)
+
+
+def in_options(message: str) -> str:
+    """A message of the library, with the names of options in place of those of arguments."""
+    for argument, option in _AS_OPTIONS:
+        message = re.sub(argument, option, message)
+    return message
