@@ -1,8 +1,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
+NPM := $(shell command -v npm 2>/dev/null)
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo test check format lint types generate generate-check regenerate record clean
+.PHONY: help install demo test check format lint types generate generate-check node postman postman-check regenerate record clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -18,10 +19,10 @@ install: .venv/installed ## put the package and everything needed to work on it 
 demo: install ## start a Request against the embedded sandbox
 	$(BIN)/python -m processmaker.sandbox --demo
 
-test: install ## run the tests
+test: install node ## run the tests
 	$(BIN)/python -m pytest
 
-check: lint types generate-check test ## everything CI checks
+check: lint types generate-check postman-check test ## everything CI checks
 
 format: install ## format the code
 	$(BIN)/ruff format openapi wrapper tests
@@ -40,11 +41,25 @@ generate: install ## write generated/ from openapi/processmaker.yaml
 generate-check: install
 	$(BIN)/python openapi/generate.py --check
 
-regenerate: install ## the whole way for a changed API: make regenerate SPEC=<file or URL>
+node: $(if $(NPM),tests/guide/node_modules/.installed) ## install what the guide's recipes and the Postman collection need
+	@$(if $(NPM),:,echo "Node.js is not installed here: what needs it is not tested.")
+
+tests/guide/node_modules/.installed: tests/guide/package-lock.json
+	@npm ci --prefix tests/guide --loglevel=error && touch $@ || \
+		echo "The Node.js packages could not be installed: what needs them is not tested."
+
+postman: install node ## write the Postman collection from openapi/processmaker.yaml
+	$(BIN)/python openapi/postman.py
+
+postman-check: install node
+	$(BIN)/python openapi/postman.py --check
+
+regenerate: install node ## the whole way for a changed API: make regenerate SPEC=<file or URL>
 	@$(BIN)/python openapi/regenerate.py "$(SPEC)"
+	@test ! -e tests/guide/node_modules/.installed || $(BIN)/python openapi/postman.py
 
 record: install ## record the cassettes anew on a live ProcessMaker (see README)
 	$(BIN)/python -m tests.record
 
 clean: ## remove what the other targets made
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist tests/guide/node_modules
