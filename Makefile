@@ -58,8 +58,8 @@ regenerate: install node ## the whole way for a changed API: make regenerate SPE
 	@$(BIN)/python openapi/regenerate.py "$(SPEC)"
 	@test ! -e tests/guide/node_modules/.installed || $(BIN)/python openapi/postman.py
 
-record: install ## record the cassettes anew on a live ProcessMaker (see README)
-	$(BIN)/python -m tests.record
+record: install ## record the cassettes anew on a live ProcessMaker: make record VERSION=4.16.0
+	@$(BIN)/python -m tests.record $(if $(VERSION),--version $(VERSION)) $(SCENARIOS)
 
 clean: ## remove what the other targets made
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist tests/guide/node_modules

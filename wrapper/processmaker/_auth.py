@@ -40,7 +40,7 @@ class Bearer(Auth):
         origin: an address of that server. Calls to another scheme, host or port go without the token.
 
     Raises:
-        ConfigurationError: the token cannot be one; for a function, when a call asks it.
+        ConfigurationError: the token cannot be one; for a function, when a call asks it, also if it raises.
     """
 
     def __init__(self, token: str | Callable[[], str], origin: str) -> None:
@@ -59,7 +59,13 @@ class Bearer(Auth):
         _forget_history(response)
 
     def _current(self) -> str:
-        return _checked(self._ask()) if self._ask else self._token
+        if not self._ask:
+            return self._token
+        try:
+            token = self._ask()
+        except Exception as problem:  # also an OSError, which would pass for a lost connection
+            raise ConfigurationError(f"the function given as token= raised {problem!r}") from problem
+        return _checked(token)
 
     def __repr__(self) -> str:
         return "Bearer(token=…)"

@@ -70,13 +70,20 @@ class Progress:
 
 async def fetch(io: IO, request: AnyRequest, include: Iterable[str], *, once: bool = False) -> Request:
     """GET /requests/{id}."""
-    related = ",".join(include)
+    number, related = _id_of(request, Request), ",".join(include)
+
+    def read(model: ProcessRequest) -> Request:
+        found = request_from(model, io.site)
+        if found.id != number:
+            raise ValueError(f"the answer is Request {found.id}")
+        return found
+
     return await io.call(
         get_process_request_by_id,
         ProcessRequest,
-        lambda model: request_from(model, io.site),
+        read,
         once=once,
-        process_request_id=_id_of(request, Request),
+        process_request_id=number,
         **({"include": related} if related else {}),
     )
 

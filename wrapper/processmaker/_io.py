@@ -254,7 +254,7 @@ class _Answer(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     def __init__(self, response: HTTPResponse) -> None:
         self._stream: Any = response.stream
-        self._encoding = response.headers.get("content-encoding", "")
+        self._headers = response.headers
         self._arrived = bytearray()
 
     def __iter__(self) -> Iterator[bytes]:
@@ -276,7 +276,7 @@ class _Answer(httpx.SyncByteStream, httpx.AsyncByteStream):
     def request_id(self) -> int | None:
         body = bytes(self._arrived)
         with suppress(httpx.DecodingError):
-            body = HTTPResponse(200, headers={"content-encoding": self._encoding}, content=body).content
+            body = HTTPResponse(200, headers=self._headers, content=body).content
         return salvaged_id(body)
 
 
@@ -307,7 +307,8 @@ def transport_errors() -> Iterator[None]:
         raise ConfigurationError("httpx cannot send a header of this call; look at the token and at auth=") from problem
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as problem:
         raise ConfigurationError(f"httpx cannot reach this address: {problem}") from problem
-    except (httpx.HTTPError, OSError) as problem:
+    # UnicodeError: httpx looks into the Location of a redirect even where it does not follow it.
+    except (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict, OSError, UnicodeError) as problem:
         raise _transport_error(ConnectionLost, problem, f"the connection broke: {problem}") from problem
 
 

@@ -1,0 +1,226 @@
+"""What is installed: two packages with their types, two dependencies; and what importing them brings along."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx
+import processmaker
+import pytest
+from processmaker import ProcessMakerError, _errors
+
+ROOT = Path(__file__).parents[1]
+WRAPPER = ROOT / "wrapper" / "processmaker"
+NAME = "processmaker-client"
+
+
+def python(*arguments: str, executable: Path | str = sys.executable, folder: Path | None = None) -> str:
+    """What Python prints, run apart from this process; an AssertionError with its words where it fails."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [str(executable), *arguments], capture_output=True, cwd=folder, env=environment, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+# --- the distribution -----------------------------------------------------------------------------------------------
+
+
+def built(what: str, source: Path, folder: Path) -> Path:
+    python("-m", "hatchling", "build", "--target", what, "--directory", str(folder), folder=source)
+    (made,) = folder.iterdir()
+    return made
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built("wheel", ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built("sdist", ROOT, tmp_path_factory.mktemp("sdist"))
+
+
+def files_in(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+def metadata_of(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return Parser().parsestr(archive.read(name).decode())
+
+
+def test_the_wheel_holds_both_packages_and_nothing_else(wheel: Path) -> None:
+    wanted = {
+        path.relative_to(package.parent).as_posix()
+        for package in (WRAPPER, ROOT / "generated" / "processmaker_api")
+        for path in package.rglob("*")
+        if path.suffix == ".py" or path.name == "py.typed"
+    }
+    assert {"processmaker/py.typed", "processmaker_api/py.typed", "processmaker/sandbox/__init__.py"} <= wanted
+    assert {name for name in files_in(wheel) if ".dist-info/" not in name} == wanted
+
+
+def test_the_wheel_needs_attrs_and_httpx_only(wheel: Path) -> None:
+    needed = [need for need in metadata_of(wheel).get_all("Requires-Dist", []) if "extra ==" not in need]
+    assert [re.split(r"[^a-z]", need)[0] for need in needed] == ["attrs", "httpx"]
+
+
+def test_the_wheel_says_what_it_is(wheel: Path) -> None:
+    metadata = metadata_of(wheel)
+    assert (metadata["Name"], metadata["License-Expression"]) == (NAME, "MIT")
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata["Summary"] in str(processmaker.__doc__)
+    assert metadata.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
+    assert any(name.endswith("/licenses/LICENSE") for name in files_in(wheel))
+
+
+def test_the_wheel_works_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
+    (fresh,) = (tmp_path / "venv").glob("*/python")
+    python("-m", "pip", "--python", str(fresh), "install", "--quiet", "--no-deps", "--no-index", str(wheel))
+    packages = Path(python("-c", "import sysconfig; print(sysconfig.get_path('purelib'))", executable=fresh).strip())
+    # Only the dependencies come from here: what stands in .pth files of a folder that is itself added is not read.
+    dependencies = {Path(inspect.getfile(package)).parents[1] for package in (attrs, httpx)}
+    (packages / "dependencies.pth").write_text("\n".join(map(str, dependencies)))
+    for module in ("processmaker", "processmaker_api"):
+        found = python("-c", f"import {module}; print({module}.__file__)", executable=fresh, folder=tmp_path)
+        assert Path(found.strip()).parents[1] == packages
+    assert "COMPLETED" in python("-m", "processmaker.sandbox", "--demo", executable=fresh, folder=tmp_path)
+    assert "start" in python(str(fresh.with_name("processmaker")), "--help", executable=fresh, folder=tmp_path)
+
+
+def test_the_wheel_can_be_built_from_the_source_distribution(wheel: Path, sdist: Path, tmp_path: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (source,) = tmp_path.iterdir()
+    assert files_in(built("wheel", source, tmp_path / "wheel")) == files_in(wheel)
+    made_by_tools = {
+        "node_modules",
+        ".venv",
+        "__pycache__",
+        ".pytest_cache",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".hypothesis",
+    }
+    assert not [path for path in source.rglob("*") if path.name in made_by_tools]
+
+
+# --- what is imported -----------------------------------------------------------------------------------------------
+
+
+def imports_of(file: Path) -> set[str]:
+    """The top-level packages that a module imports from elsewhere."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(str(node.module).partition(".")[0])
+    return found
+
+
+def test_httpx_is_imported_in_one_module() -> None:
+    """A successor may be wanted one day. The sandbox, which stands in for a server, is another matter."""
+    core = [file for file in WRAPPER.rglob("*.py") if "sandbox" not in file.parts]
+    assert [file.name for file in core if "httpx" in imports_of(file)] == ["_io.py"]
+
+
+def test_nothing_but_the_dependencies_is_imported() -> None:
+    known = {*sys.stdlib_module_names, "attrs", "httpx", "processmaker", "processmaker_api"}
+    foreign = {file.name: imports_of(file) - known for file in WRAPPER.rglob("*.py")}
+    # pytest brings itself along where the plugin is loaded.
+    assert {name: found for name, found in foreign.items() if found - {"pytest"}} == {}
+    assert {name for name, found in foreign.items() if found} <= {"pytest_plugin.py", "_fixture.py"}
+
+
+def imported_by(statement: str) -> set[str]:
+    return set(python("-c", f"import sys; {statement}; print('\\n'.join(sys.modules))").split())
+
+
+def test_importing_the_package_imports_next_to_nothing() -> None:
+    loaded = imported_by("import processmaker")
+    assert loaded.isdisjoint({"httpx", "attrs", "attr", "asyncio", "ssl", "argparse", "pytest", "processmaker_api"})
+    assert {name for name in loaded if name.startswith("processmaker.")} == set()
+
+
+def test_importing_the_client_leaves_the_rest_alone() -> None:
+    loaded = imported_by("from processmaker import AsyncProcessMaker, ProcessMaker")
+    unwanted = {"processmaker.cli", "processmaker.sandbox", "processmaker.pytest_plugin", "pytest", "vcr", "yaml"}
+    assert loaded.isdisjoint(unwanted)
+
+
+# --- the public names -----------------------------------------------------------------------------------------------
+
+
+def test_public_names_are_sorted_and_there() -> None:
+    assert processmaker.__all__ == sorted(set(processmaker.__all__))
+    assert dir(processmaker) == processmaker.__all__
+    for name in processmaker.__all__:
+        assert getattr(processmaker, name).__name__ == name
+    with pytest.raises(AttributeError, match="module 'processmaker' has no attribute 'Nonsense'"):
+        processmaker.Nonsense  # noqa: B018
+
+
+def test_public_names_are_known_to_type_checkers() -> None:
+    tree = ast.parse((WRAPPER / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    names = [
+        (alias.name, node.module) for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    ]
+    assert sorted(name for name, _ in names) == processmaker.__all__
+    for name, module in names:
+        assert getattr(importlib.import_module(f"processmaker.{module}"), name) is getattr(processmaker, name)
+
+
+def tree_of_errors() -> dict[str, str | None]:
+    """Each error with the one above it, as drawn in the docstring of their module."""
+    above: list[str] = []
+    drawn: dict[str, str | None] = {}
+    for branch, name in re.findall(
+        r"^    ((?:[│ ]   )*(?:[├└]── )?)(\w+)(?:  .*)?$", str(_errors.__doc__), re.MULTILINE
+    ):
+        del above[len(branch) // 4 :]
+        drawn[name] = above[-1] if above else None
+        above.append(name)
+    return drawn
+
+
+def errors() -> dict[str, Any]:
+    found = inspect.getmembers(_errors, inspect.isclass)
+    return {name: kind for name, kind in found if issubclass(kind, ProcessMakerError)}
+
+
+def test_the_tree_of_errors_is_as_it_is_drawn() -> None:
+    def above(kind: Any) -> str | None:
+        return next((base.__name__ for base in kind.__bases__ if issubclass(base, ProcessMakerError)), None)
+
+    assert tree_of_errors() == {name: above(kind) for name, kind in errors().items()}
+
+
+def test_every_error_is_public_and_says_what_it_is() -> None:
+    assert set(errors()) <= set(processmaker.__all__)
+    assert [name for name, kind in errors().items() if not kind.__doc__] == []
+
+
+def test_every_public_name_says_what_it_is() -> None:
+    assert [name for name in processmaker.__all__ if not inspect.getdoc(getattr(processmaker, name))] == []
