@@ -64,6 +64,12 @@ def test_a_request_is_read_with_its_data(pm: Any) -> None:
     assert pm.get(request).created is None
 
 
+def test_one_include_may_be_given_as_it_is(pm: Any) -> None:
+    request = pm.start("Leave Request", {"days": 3})
+    assert pm.get(request, include="data").data == {"days": 3}
+    assert next(iter(pm.requests(include="data"))).data == {"days": 3}
+
+
 def test_empty_data_is_an_empty_dict(pm: Any) -> None:
     assert pm.get(pm.start("Auto Approve")).data == {}
 

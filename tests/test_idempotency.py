@@ -115,6 +115,13 @@ def test_a_start_that_never_shows_up_is_unknown(pm: Any, sandbox: Sandbox, fault
     assert pm.start(2, {"days": 3}, event="node_1", idempotency_key="order-1").created
 
 
+@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan"), None, True])
+def test_a_look_for_a_lost_start_has_a_bound(pm: Any, sandbox: Sandbox, seconds: Any) -> None:
+    with pytest.raises(InvalidData, match="look_again_for"):
+        pm.start(4, event="node_1", idempotency_key="k", look_again_for=seconds)
+    assert sandbox.calls == []
+
+
 @pytest.mark.parametrize("fault", [*LOST_AFTER, *LOST_BEFORE])
 def test_without_a_key_an_unknown_outcome_is_said_at_once_and_nothing_is_sent_again(
     pm: Any, sandbox: Sandbox, fault: Any

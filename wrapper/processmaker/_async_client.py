@@ -161,7 +161,8 @@ class AsyncProcessMaker:
 
         Args:
             request: a `Request` or its id.
-            include: what comes along: `data` fills `Request.data`; others, such as `summary`, are found in `raw`.
+            include: what comes along, one name or several: `data` fills `Request.data`; others, such as `summary`, are
+                found in `raw`.
 
         Raises:
             NotFound: no such Request.

@@ -70,7 +70,7 @@ class Progress:
 
 async def fetch(io: IO, request: AnyRequest, include: Iterable[str], *, once: bool = False) -> Request:
     """GET /requests/{id}."""
-    number, related = _id_of(request, Request), ",".join(include)
+    number, related = _id_of(request, Request), _joined(include)
 
     def read(model: ProcessRequest) -> Request:
         found = request_from(model, io.site)
@@ -89,7 +89,7 @@ async def fetch(io: IO, request: AnyRequest, include: Iterable[str], *, once: bo
 
 
 def requests(io: IO, include: Iterable[str], **query: str | int | None) -> AsyncGenerator[Request, None]:
-    query["include"] = ",".join(include) or None
+    query["include"] = _joined(include) or None
     return listed(io, {name: value for name, value in query.items() if value is not None})
 
 
@@ -178,13 +178,18 @@ def request_failed(request: Request) -> RequestFailed:
     return error
 
 
+def check_seconds(name: str, value: object) -> None:
+    """Refuses what is no bound for a wait."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise InvalidData(f"{name}={value!r} is not a number of seconds")
+
+
 class _Polls:
     """Looks at a Request at growing intervals, within a time. What may pass (a lost answer, a 502) does not end it."""
 
     def __init__(self, io: IO, request: AnyRequest, timeout: float, poll: float) -> None:
-        for name, value in (("timeout", timeout), ("poll", poll)):
-            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
-                raise InvalidData(f"{name}={value!r} is not a number of seconds")
+        check_seconds("timeout", timeout)
+        check_seconds("poll", poll)
         if poll == 0:
             raise InvalidData("poll=0 would ask without pause; give the seconds before the second look")
         self._io = io
@@ -270,6 +275,10 @@ async def _pages(
         if not rows or page > last:
             return
         query = {**query, "page": page}
+
+
+def _joined(include: Iterable[str]) -> str:
+    return include if isinstance(include, str) else ",".join(include)
 
 
 def _last_page(meta: object) -> int:

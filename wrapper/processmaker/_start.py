@@ -11,7 +11,7 @@ from processmaker_api.models.trigger_start_event_body import TriggerStartEventBo
 
 from ._data import IDEMPOTENCY_KEY, OnAlteredData, check_data, check_key, report_alterations, with_key
 from ._errors import CannotStart, Forbidden, NotFound, ProcessMakerError, StartOutcomeUnknown, sentence
-from ._follow import fetch, listed, request_failed
+from ._follow import check_seconds, fetch, listed, request_failed
 from ._io import IO
 from ._models import Request, request_from
 from ._processes import AnyEvent, AnyProcess, Catalog
@@ -47,6 +47,7 @@ async def start(
     look_again_for: float,
     on_altered_data: OnAlteredData,
 ) -> Request:
+    check_seconds("look_again_for", look_again_for)
     body = check_data(data)
     report_alterations(body, on_altered_data)
     if idempotency_key is not None:
