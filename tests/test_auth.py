@@ -13,7 +13,7 @@ import httpx
 import pytest
 from processmaker import ConfigurationError, PasswordGrant, SignInError
 from processmaker._auth import Bearer
-from processmaker._io import Clock
+from processmaker._clock import Clock
 
 SITE = "https://pm.example.com"
 API = f"{SITE}/api/1.0/start_processes"

@@ -26,7 +26,7 @@ import httpx
 import pytest
 from attrs import define
 from conftest import START_OF_TIME
-from processmaker import _io, _settings
+from processmaker import _clock, _settings
 from processmaker.sandbox import Clock, Sandbox
 
 ROOT = Path(__file__).parents[1]
@@ -128,7 +128,7 @@ def at_the_documented_address(monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", async_answer)
     for name in ("monotonic", "now", "sleep", "async_sleep"):
         monkeypatch.setattr(
-            _io.Clock, name, (lambda method: lambda _, *given: method(*given))(getattr(sandbox.clock, name))
+            _clock.Clock, name, (lambda method: lambda _, *given: method(*given))(getattr(sandbox.clock, name))
         )
     monkeypatch.setenv("PROCESSMAKER_URL", sandbox.url)
     monkeypatch.setenv("PROCESSMAKER_TOKEN", sandbox.token())

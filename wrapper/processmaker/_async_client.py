@@ -10,7 +10,8 @@ from typing import Any, Self
 from . import _follow, _start
 from ._data import OnAlteredData
 from ._follow import FIRST_POLL, WAIT_TIMEOUT, AnyRequest, AnyTask, Progress, Until
-from ._io import AsyncBaseTransport, AsyncIO, Auth, Timeout
+from ._http import AsyncBaseTransport, Auth, Timeout
+from ._io import AsyncIO
 from ._models import Process, Request, Task
 from ._processes import AnyEvent, AnyProcess, Catalog
 from ._retry import Retries

@@ -21,8 +21,9 @@ from typing import Any
 
 from attrs import frozen
 
+from ._clock import Clock
 from ._errors import ConfigurationError, SignInError, retry_after, server_message
-from ._io import TOKEN_PATH, Auth, Clock, HTTPRequest, HTTPResponse
+from ._http import TOKEN_PATH, Auth, HTTPRequest, HTTPResponse
 
 MARGIN = 60.0
 """Seconds before its end that a token is renewed; a tenth of its life, where that is less."""

@@ -10,7 +10,8 @@ from typing import Any, Self
 from . import _follow, _start
 from ._data import OnAlteredData
 from ._follow import FIRST_POLL, WAIT_TIMEOUT, AnyRequest, AnyTask, Progress, Until
-from ._io import Auth, BaseTransport, BlockingIO, Timeout, iterate, run
+from ._http import Auth, BaseTransport, Timeout
+from ._io import BlockingIO, iterate, run
 from ._models import Process, Request, Task
 from ._processes import AnyEvent, AnyProcess, Catalog
 from ._retry import Retries

@@ -48,7 +48,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ._io import HTTPResponse
+    from ._http import HTTPResponse
     from ._models import Process, Request, StartEvent
 
 

@@ -15,7 +15,7 @@ from attrs import frozen
 from ._auth import Bearer, PasswordGrant
 from ._data import OnAlteredData, check_on_altered_data
 from ._errors import ConfigurationError
-from ._io import AsyncBaseTransport, Auth, BaseTransport, HTTPRequest, Timeout
+from ._http import AsyncBaseTransport, Auth, BaseTransport, HTTPRequest, Timeout
 from ._retry import Retries
 
 API_PATH = "/api/1.0"

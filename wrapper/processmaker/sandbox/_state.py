@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from .._io import Clock as RealClock
+from .._clock import Clock as RealClock
 
 
 class Clock(RealClock):

@@ -1,0 +1,141 @@
+"""HTTP: the one module of the wrapper's core that imports httpx.
+
+Its names under ours, its clients as this package wants them, and its exceptions as our errors.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from httpx import AsyncBaseTransport, AsyncClient, Auth, BaseTransport, Client, Timeout
+from httpx import Request as HTTPRequest
+from httpx import Response as HTTPResponse
+
+from ._errors import (
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectionLost,
+    ProcessMakerError,
+    TimedOut,
+    TLSFailed,
+    TransportError,
+    asked_by,
+    only_reads,
+)
+from ._salvage import salvaged_id
+
+if TYPE_CHECKING:
+    from ._settings import Settings
+
+__all__ = ["AsyncBaseTransport", "Auth", "BaseTransport", "HTTPRequest", "HTTPResponse", "Timeout"]
+
+TOKEN_PATH = "/oauth/token"
+START_PATH = "/process_events/"
+
+ANSWER = "processmaker.answer"
+"""Where a start carries its answer: among the extensions of the httpx request."""
+
+
+def blocking_client(settings: Settings) -> Client:
+    """An httpx client that threads may share."""
+    # As many connections as threads, and none closed for being idle: where httpcore has a bound to keep, it now and
+    # then closes a connection that another thread has just begun to use (encode/httpcore#1110).
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    return Client(**settings.for_httpx(), limits=limits, event_hooks={"response": [_keep_answer]})
+
+
+def async_client(settings: Settings) -> AsyncClient:
+    """An httpx client for the tasks of one event loop."""
+    # There may be many tasks, so there is a bound; but all its connections are kept.
+    limits = httpx.Limits(max_connections=100, max_keepalive_connections=None)
+    return AsyncClient(**settings.for_httpx(), limits=limits, event_hooks={"response": [_keep_answer_async]})
+
+
+@contextmanager
+def transport_errors() -> Iterator[None]:
+    """Whatever httpx raises becomes one of our errors, which says whether the call was processed."""
+    try:
+        yield
+    except (httpx.ConnectTimeout, httpx.PoolTimeout) as problem:
+        what = "connection" if isinstance(problem, httpx.ConnectTimeout) else "free connection in the pool"
+        raise _transport_error(ConnectionFailed, problem, f"no {what} in time") from problem
+    except (httpx.ConnectError, httpx.ProxyError) as problem:
+        kind = TLSFailed if _is_tls(problem) else ConnectionFailed
+        raise _transport_error(kind, problem, f"no connection: {problem}") from problem
+    except httpx.TimeoutException as problem:
+        raise _transport_error(TimedOut, problem, "no answer in time") from problem
+    except httpx.LocalProtocolError as problem:
+        raise ConfigurationError("httpx cannot send a header of this call; look at the token and at auth=") from problem
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as problem:
+        raise ConfigurationError(f"httpx cannot reach this address: {problem}") from problem
+    # UnicodeError: httpx looks into the Location of a redirect even where it does not follow it.
+    except (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict, OSError, UnicodeError) as problem:
+        raise _transport_error(ConnectionLost, problem, f"the connection broke: {problem}") from problem
+
+
+def _transport_error(kind: type[TransportError], problem: Exception, words: str) -> ProcessMakerError:
+    request: HTTPRequest | None = getattr(problem, "_request", None)
+    if request is None:
+        return kind(words)
+    # What httpx raised stays the cause, without the token in its request's headers and the password in its body.
+    vars(problem)["_request"] = HTTPRequest(request.method, request.url)
+    error = kind(f"{asked_by(request)}: {words}", asked=asked_by(request))
+    if request.url.path.endswith(TOKEN_PATH):
+        # What broke is the sign-in before the call; the call itself never left.
+        error.processed = False
+    if answer := request.extensions.get(ANSWER):
+        error.request_id = answer.request_id()
+    return only_reads(error, request.method)
+
+
+def _is_tls(problem: BaseException | None) -> bool:
+    while problem is not None:
+        if isinstance(problem, ssl.SSLError):
+            return True
+        problem = problem.__cause__ or problem.__context__
+    return False
+
+
+class _Answer(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """The body of the answer to a start, of which everything is kept that arrives: the id may be in it."""
+
+    def __init__(self, response: HTTPResponse) -> None:
+        self._stream: Any = response.stream
+        self._headers = response.headers
+        self._arrived = bytearray()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._stream:
+            self._arrived += part
+            yield part
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in self._stream:
+            self._arrived += part
+            yield part
+
+    def close(self) -> None:
+        self._stream.close()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def request_id(self) -> int | None:
+        body = bytes(self._arrived)
+        with suppress(httpx.DecodingError):
+            body = HTTPResponse(200, headers=self._headers, content=body).content
+        return salvaged_id(body)
+
+
+def _keep_answer(response: HTTPResponse) -> None:
+    """httpx itself drops what arrived of a body that breaks off."""
+    if response.is_success and START_PATH in response.request.url.path:
+        response.stream = response.request.extensions[ANSWER] = _Answer(response)
+
+
+async def _keep_answer_async(response: HTTPResponse) -> None:
+    _keep_answer(response)
