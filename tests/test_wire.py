@@ -1,0 +1,367 @@
+"""What only a real socket shows: connections that break, hang or go stale, certificates, and proxies.
+
+Everything stays on 127.0.0.1. Real time passes only where a time-out is what is tested; it is short.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+from conftest import Connect
+from processmaker import (
+    ConnectionFailed,
+    ConnectionLost,
+    ProcessMaker,
+    StartOutcomeUnknown,
+    TimedOut,
+    TLSFailed,
+)
+from processmaker.sandbox import Sandbox
+
+SHORT = 0.2
+"""Seconds of a time-out that is to be over soon."""
+
+Misdeed = Callable[[socket.socket, bytes], None]
+"""What is done with a connection in place of sending the answer, which is given whole; then it is closed."""
+
+
+class Wire:
+    """A sandbox behind a socket, which does to the next starts what is asked of it."""
+
+    def __init__(self, sandbox: Sandbox, tls: ssl.SSLContext | None = None) -> None:
+        self.sandbox = sandbox
+        self.misdeeds: list[Misdeed] = []
+        self.processes = True
+        """Whether a start with a misdeed is carried out."""
+        self.targets: list[str] = []
+        """The request targets seen, such as `/api/1.0/requests?pmql=…`."""
+        self.over = threading.Event()
+        self._tls = tls
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+        self.connections: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def close(self) -> None:
+        self.over.set()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join()
+        self._listener.close()
+        self.hang_up()
+        for thread in self._threads[1:]:
+            thread.join()
+
+    def hang_up(self) -> None:
+        """Closes the connections that clients keep."""
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        while not self.over.is_set():
+            with suppress(OSError):
+                connection, _ = self._listener.accept()
+                self.connections.append(connection)
+                self._threads.append(threading.Thread(target=self._serve, args=(connection,)))
+                self._threads[-1].start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            if self._tls:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            with connection, connection.makefile("rb") as stream:
+                while request := self._read(stream):
+                    misdeed = self.misdeeds.pop(0) if self.misdeeds and request.method == "POST" else None
+                    answer = b"" if misdeed and not self.processes else written(self.sandbox(request))
+                    if misdeed:
+                        misdeed(connection, answer)
+                        return
+                    connection.sendall(answer)
+
+    def _read(self, stream: Any) -> httpx.Request | None:
+        request_line = re.fullmatch(rb"([A-Z]+) (\S+) HTTP/1\.1\r\n", stream.readline())
+        if not request_line:
+            return None
+        method, target = (part.decode("ascii") for part in request_line.groups())
+        self.targets.append(f"{method} {target}")
+        headers = []
+        while line := stream.readline().strip():
+            name, _, value = line.partition(b":")
+            headers.append((name, value.strip()))
+        content = stream.read(int(dict(headers).get(b"Content-Length", 0)))
+        url = target if target.startswith("http") else self.sandbox.url + target.removeprefix("pm.example.com:443")
+        return httpx.Request(method, url, headers=headers, content=content)
+
+
+def written(response: httpx.Response) -> bytes:
+    """The answer as it goes over the wire."""
+    kept = {name: value for name, value in response.headers.items() if name != "content-length"}
+    head = [f"HTTP/1.1 {response.status_code} {response.reason_phrase}"]
+    head += [f"{name}: {value}" for name, value in {**kept, "content-length": str(len(response.content))}.items()]
+    return "\r\n".join([*head, "", ""]).encode() + response.content
+
+
+def reset(connection: socket.socket, _: bytes) -> None:
+    """The connection breaks as where a machine in between gives up: closing with SO_LINGER 0 sends a reset."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def reset_in_the_body(connection: socket.socket, answer: bytes) -> None:
+    connection.sendall(answer[: answer.index(b"\r\n\r\n") + 10])
+    reset(connection, answer)
+
+
+def hang_up(_: socket.socket, __: bytes) -> None:
+    """The connection ends in good order, without a word."""
+
+
+def hang_up_in_the_body(connection: socket.socket, answer: bytes) -> None:
+    connection.sendall(answer[: answer.index(b"\r\n\r\n") + 10])
+
+
+def hang_up_after_the_id(connection: socket.socket, answer: bytes) -> None:
+    connection.sendall(answer[: answer.index(b'"id":') + 10])
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@contextmanager
+def wired(sandbox: Sandbox, tls: ssl.SSLContext | None = None) -> Iterator[Wire]:
+    wire = Wire(sandbox, tls)
+    try:
+        yield wire
+    finally:
+        wire.close()
+
+
+@pytest.fixture
+def wire(sandbox: Sandbox) -> Iterator[Wire]:
+    with wired(sandbox) as wire:
+        yield wire
+
+
+@pytest.fixture
+def pm(wire: Wire, connect: Connect) -> Any:
+    """A client that comes over the wire: the blocking one, then the async one. Its pauses are jumps in time."""
+    return connect(wire.url, token=wire.sandbox.token(), clock=wire.sandbox.clock)
+
+
+BREAKS = [reset, reset_in_the_body, hang_up, hang_up_in_the_body]
+
+
+@pytest.mark.parametrize("misdeed", BREAKS)
+def test_a_start_whose_connection_breaks_is_found_by_its_key(pm: Any, wire: Wire, misdeed: Misdeed) -> None:
+    wire.misdeeds = [misdeed]
+    request = pm.start(2, {"days": 3}, event="node_1", idempotency_key="k")
+    assert [started.id for started in wire.sandbox.requests] == [request.id]
+    assert request.created
+
+
+@pytest.mark.parametrize("misdeed", BREAKS)
+def test_without_a_key_a_start_whose_connection_breaks_is_unknown(pm: Any, wire: Wire, misdeed: Misdeed) -> None:
+    wire.misdeeds = [misdeed]
+    with pytest.raises(StartOutcomeUnknown) as failure:
+        pm.start(2, {"days": 3}, event="node_1")
+    assert isinstance(failure.value.wire_error, ConnectionLost)
+    assert failure.value.processed is None
+    assert len(wire.sandbox.requests) == len(wire.targets) == 1
+
+
+def test_an_id_that_arrived_before_the_connection_broke_is_not_lost(pm: Any, wire: Wire) -> None:
+    pm.start(2, event="node_1")
+    wire.misdeeds = [hang_up_after_the_id]
+    request = pm.start(2, event="node_1")
+    assert (request.id, request.status, request.created) == (2, "ACTIVE", True)
+    assert wire.targets[-1] == "GET /api/1.0/requests/2"
+
+
+@pytest.mark.parametrize("arrives", [0, 10])
+def test_a_server_that_never_answers_ends_in_a_time_out(connect: Connect, wire: Wire, arrives: int) -> None:
+    pm = connect(wire.url, token=wire.sandbox.token(), clock=wire.sandbox.clock, timeout=SHORT)
+
+    def fall_silent(connection: socket.socket, answer: bytes) -> None:
+        connection.sendall(answer[: arrives and answer.index(b"\r\n\r\n") + arrives])
+        wire.over.wait()
+
+    wire.misdeeds = [fall_silent, fall_silent]
+    with pytest.raises(StartOutcomeUnknown) as failure:
+        pm.start(2, event="node_1")
+    assert isinstance(failure.value.wire_error, TimedOut)
+    assert pm.start(2, event="node_1", idempotency_key="k").id == 2
+
+
+def test_a_connection_that_nobody_takes_ends_in_a_time_out(connect: Connect, sandbox: Sandbox) -> None:
+    """The system connects on the server's behalf; nobody ever reads what is sent."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        pm = connect(f"http://127.0.0.1:{listener.getsockname()[1]}", token="t", timeout=SHORT, clock=sandbox.clock)
+        with pytest.raises(StartOutcomeUnknown, match="no answer in time"):
+            pm.start(2, event="node_1")
+        with pytest.raises(TimedOut):
+            pm.wait(1, timeout=0)
+
+
+def test_a_refused_connection_means_that_nothing_was_started(connect: Connect, sandbox: Sandbox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    pm = connect(f"http://127.0.0.1:{port}", token="t", clock=sandbox.clock)
+    with pytest.raises(ConnectionFailed) as failure:
+        pm.start(2, event="node_1", idempotency_key="k")
+    assert failure.value.processed is False
+
+
+def test_a_server_that_comes_back_is_connected_to_again(pm: Any, wire: Wire) -> None:
+    """The listener stays, so the client is not refused; the connection that was kept is gone."""
+    pm.start(2, event="node_1")
+    wire.hang_up()
+    pm.start(2, event="node_1")
+    assert len(wire.sandbox.requests) == len(wire.connections) == 2
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_a_kept_connection_that_ends_as_a_start_is_sent_leaves_it_unknown(pm: Any, wire: Wire, processes: bool) -> None:
+    """The server may close a connection that it thinks idle at that very moment: the start must not be sent again."""
+    pm.start(4, event="node_1")
+    wire.misdeeds, wire.processes = [hang_up], processes
+    with pytest.raises(StartOutcomeUnknown):
+        pm.start(2, event="node_1")
+    assert len(wire.connections) == 1
+    assert len(wire.targets) == 2
+    assert len(wire.sandbox.requests) == 1 + processes
+
+
+def test_a_kept_connection_that_ends_as_a_start_is_sent_is_settled_with_a_key(pm: Any, wire: Wire) -> None:
+    pm.start(4, event="node_1")
+    wire.misdeeds, wire.processes = [hang_up], False
+    with pytest.raises(StartOutcomeUnknown, match="Start again later with the same key"):
+        pm.start(2, event="node_1", idempotency_key="k")
+    assert pm.start(2, event="node_1", idempotency_key="k").created
+    assert len(wire.sandbox.requests) == 2
+
+
+def test_many_starts_share_one_connection(pm: Any, wire: Wire) -> None:
+    for _ in range(20):
+        pm.start(4, event="node_1")
+    assert len(wire.connections) == 1
+
+
+def test_threads_share_the_connections_of_one_client(wire: Wire) -> None:
+    with (
+        ProcessMaker(wire.url, token=wire.sandbox.token()) as pm,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        ids = list(pool.map(lambda _: pm.start(4, event="node_1").id, range(200)))
+    assert sorted(ids) == list(range(1, 201))
+    assert len(wire.connections) <= 8
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def certificates(authority: trustme.CA, tmp_path: Path) -> str:
+    """A file with the certificate of the authority."""
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return str(path)
+
+
+def tls_for(authority: trustme.CA, name: str) -> ssl.SSLContext:
+    """What a server presents: a certificate for `name`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+def test_a_file_of_certificates_is_enough_to_trust_a_server(
+    connect: Connect, sandbox: Sandbox, authority: trustme.CA, certificates: str
+) -> None:
+    with wired(sandbox, tls_for(authority, "127.0.0.1")) as wire:
+        pm = connect(wire.url, token=sandbox.token(), verify=certificates)
+        assert [pm.start(4, event="node_1").id for _ in range(3)] == [1, 2, 3]
+        pm.close()
+    assert len(wire.connections) == 1
+
+
+def test_a_certificate_of_another_name_is_refused_before_anything_is_sent(
+    connect: Connect, sandbox: Sandbox, authority: trustme.CA, certificates: str
+) -> None:
+    with wired(sandbox, tls_for(authority, "pm.example.com")) as wire:
+        pm = connect(wire.url, token=sandbox.token(), verify=certificates, clock=sandbox.clock)
+        with pytest.raises(TLSFailed, match=r"certificate is not valid for '127\.0\.0\.1'") as failure:
+            pm.start(4, event="node_1")
+    assert failure.value.processed is False
+    assert wire.targets == []
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused(
+    connect: Connect, sandbox: Sandbox, authority: trustme.CA
+) -> None:
+    with wired(sandbox, tls_for(authority, "127.0.0.1")) as wire:
+        pm = connect(wire.url, token=sandbox.token(), clock=sandbox.clock)
+        with pytest.raises(TLSFailed, match="CERTIFICATE_VERIFY_FAILED"):
+            pm.start(4, event="node_1")
+        unchecked = connect(wire.url, token=sandbox.token(), verify=False)
+        assert unchecked.start(4, event="node_1").id == 1
+        unchecked.close()
+
+
+def test_a_server_that_does_not_speak_tls_is_told_from_one_that_is_away(connect: Connect, wire: Wire) -> None:
+    pm = connect(wire.url.replace("http:", "https:"), token="t", retries=None)
+    with pytest.raises(TLSFailed) as failure:
+        pm.start(4, event="node_1")
+    assert failure.value.processed is False
+
+
+# Proxies
+
+
+def test_the_proxy_of_the_environment_is_used(connect: Connect, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", wire.url)
+    pm = connect("http://pm.example.com", token=wire.sandbox.token(), allow_http=True)
+    assert pm.start(4, event="node_1").id == 1
+    assert wire.targets == ["POST http://pm.example.com/api/1.0/process_events/4?event=node_1"]
+
+
+def test_a_server_under_no_proxy_is_spoken_to_directly(
+    connect: Connect, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    pm = connect(wire.url, token=wire.sandbox.token(), retries=None)
+    assert pm.start(4, event="node_1").id == 1
+
+
+def test_a_proxy_that_refuses_means_that_nothing_was_started(
+    connect: Connect, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", wire.url)
+    pm = connect("https://pm.example.com", token=wire.sandbox.token(), clock=wire.sandbox.clock, retries=None)
+    with pytest.raises(ConnectionFailed) as failure:
+        pm.start(4, event="node_1")
+    assert failure.value.processed is False
+    assert wire.targets == ["CONNECT pm.example.com:443"]
