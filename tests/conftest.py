@@ -89,7 +89,10 @@ def admin(connect: Connect, sandbox: Sandbox) -> Any:
 
 @pytest.fixture(autouse=True)
 def _only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test leaves the machine: a connection to any other address fails."""
+    """No test leaves the machine: a connection to any other address fails, and no proxy is asked."""
+    for scheme in ("http", "https", "all", "no"):
+        for name in (f"{scheme}_proxy", f"{scheme}_proxy".upper()):
+            monkeypatch.delenv(name, raising=False)
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: Any) -> None:

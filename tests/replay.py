@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import vcr
 from vcr.cassette import Cassette
@@ -61,8 +63,9 @@ _vcr.register_matcher("same_body", _same_body)
 
 @contextmanager
 def replayed(version: str, *names: str) -> Iterator[Cassette]:
-    """Answers come from these recordings of that ProcessMaker version, each exactly once."""
-    with _vcr.use_cassette(str(CASSETTES / version / "+".join(names))) as cassette:
+    """Answers come from these recordings of that ProcessMaker version, each exactly once; no socket connects."""
+    no_sockets = mock.patch.object(socket.socket, "connect", side_effect=AssertionError("a replay connected"))
+    with no_sockets, _vcr.use_cassette(str(CASSETTES / version / "+".join(names))) as cassette:
         yield cassette
         assert cassette.all_played, f"{names} of {version} were not played to their end"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 from processmaker import (
     CancelNotAllowed,
@@ -101,6 +102,13 @@ def test_requests_come_over_all_pages(pm: Any, sandbox: Sandbox) -> None:
     sandbox.calls.clear()
     assert [request.id for request in pm.requests(per_page=3)] == ids
     assert len(sandbox.calls) == 3
+
+
+def test_a_server_that_gives_the_same_page_for_ever_does_not_hold_us(connect: Any) -> None:
+    page = {"data": [{"id": 1, "status": "ACTIVE"}], "meta": {"last_page": 10**9}}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=page))
+    pm = connect("https://pm.example.com", token="t", transport=transport)
+    assert [request.id for request in pm.requests()] == [1]
 
 
 def test_a_page_is_fetched_when_it_is_needed(pm: Any, sandbox: Sandbox) -> None:

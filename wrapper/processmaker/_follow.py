@@ -266,13 +266,15 @@ async def _pages(
     *,
     once: bool,
 ) -> AsyncGenerator[T, None]:
-    page = 1
+    page, before = 1, None
     while True:
         rows, last = await io.call(endpoint, model, read, once=once, **query)
+        if not rows or rows == before:  # the same page again would come for ever
+            return
         for row in rows:
             yield row
-        page += 1
-        if not rows or page > last:
+        page, before = page + 1, rows
+        if page > last:
             return
         query = {**query, "page": page}
 

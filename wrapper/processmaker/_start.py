@@ -191,9 +191,9 @@ def _unless_failed(request: Request) -> Request:
     return request
 
 
-def _key_of(request: Request) -> object:
+def _key_of(request: Request) -> str | None:
     summary = request.raw.get("summary")
     for item in summary if isinstance(summary, list) else ():
         if isinstance(item, dict) and item.get("key") == IDEMPOTENCY_KEY:
-            return item.get("value")
+            return str(item.get("value"))
     return None
