@@ -24,6 +24,7 @@ from processmaker._follow import WAIT_TIMEOUT
 from processmaker._settings import DEFAULT_TIMEOUT
 from processmaker.cli import _commands, _completion, _exits, _parser
 from processmaker.sandbox import Sandbox
+from programs import need
 
 TOKEN = "sandbox-integration-bot-token"
 
@@ -772,7 +773,7 @@ def test_a_file_of_profiles_that_is_broken_says_so(run: Run, tmp_path: Path, con
 @pytest.fixture
 def shell(sandbox: Sandbox, environ: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
     """Runs a line in a shell where PROCESSMAKER_TOKEN is set; the sandbox listens. Returns the JSON that came back."""
-    assert shutil.which("curl"), "these tests paste commands of curl"
+    need("curl", "the pasted curl command")
 
     def paste(line: str) -> Any:
         done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
@@ -871,6 +872,7 @@ def test_the_command_is_installed() -> None:
     ],
 )
 def test_bash_completes_commands_options_and_their_words(run: Run, words: list[str], completed: list[str]) -> None:
+    need("bash", "the completion script for bash")
     script = run("completion", "bash").out
     asking = f"COMP_WORDS=(processmaker {shlex.join(words)}); COMP_CWORD={len(words)}; _processmaker"
     code = f'{script}\n{asking}\nprintf "%s\\n" "${{COMPREPLY[@]}}"'

@@ -7,7 +7,6 @@ the server in PROCESSMAKER_URL and the token in PROCESSMAKER_TOKEN.
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from processmaker.sandbox import PASSWORD_CLIENT, Sandbox
+from programs import need, not_run
 
 GUIDE = Path(__file__).resolve().parent / "guide"
 ROOT = GUIDE.parent.parent
@@ -37,15 +37,10 @@ NEEDS = {"Node.js axios": "node", "Postman": "node", "curl": "curl"}
 
 def demand(recipe: str) -> None:
     """Skip a recipe that this machine cannot run, saying its name; CI must be able to."""
-    program = NEEDS.get(recipe)
-    missing = ""
-    if program and shutil.which(program) is None:
-        missing = f"{program} is not installed here"
-    elif program == "node" and not NODE_MODULES.exists():
-        missing = "what `make node` installs is not there"
-    if missing:
-        say = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        say(f"the guide's {recipe} recipe was not run: {missing}")
+    if program := NEEDS.get(recipe):
+        need(program, f"the guide's {recipe} recipe")
+    if program == "node" and not NODE_MODULES.exists():
+        not_run(f"the guide's {recipe} recipe was not run: what `make node` installs is not there")
 
 
 @pytest.fixture(params=AS_PRINTED)

@@ -15,6 +15,7 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -175,9 +176,7 @@ def shell(script: str, folder: Path, url: str = "", token: str = "") -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "PROCESSMAKER_URL": url, "PROCESSMAKER_TOKEN": token}
     given: dict[str, Any] = {"cwd": folder, "env": environment, "stdin": subprocess.DEVNULL, "timeout": 60}
-    done = subprocess.run(
-        ["bash", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **given
-    )
+    done = subprocess.run(["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **given)
     return str(done.stdout.decode())
 
 
@@ -204,6 +203,8 @@ def only_checked(command: str, shown: str) -> bool:
             command
         )
         return True
+    if words[0] == "curl" and shutil.which("curl") is None:
+        return True  # the recipe is that of the guide, whose own test says that it was not run
     serving = "processmaker.sandbox" in words and "--demo" not in words
     return serving or words[0] == "cd" or words[:2] == ["git", "clone"]
 
