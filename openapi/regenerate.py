@@ -1,4 +1,4 @@
-"""Go the whole way for a changed API: trim the document, validate it, generate the code, run the tests.
+"""Go the whole way for a changed API: trim the document, validate it, generate from it, run the tests.
 
     python openapi/regenerate.py SPEC
 
@@ -19,6 +19,8 @@ import yaml
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 DOCUMENT = HERE / "processmaker.yaml"
+COLLECTION = HERE / "processmaker.postman_collection.json"
+CONVERTER = ROOT / "tests" / "guide" / "node_modules" / "openapi-to-postmanv2"
 PACKAGE = ROOT / "generated" / "processmaker_api"
 USAGE = "usage: make regenerate SPEC=<file or URL of the OpenAPI document; an instance serves its own at /docs>"
 
@@ -27,18 +29,26 @@ Json = Any
 
 def steps(spec: str) -> dict[str, list[str]]:
     """Return the command of each step, by its name."""
+    # Where Postman's converter is not installed, the collection stays as it is.
+    postman = {"postman": [sys.executable, str(HERE / "postman.py")]} if CONVERTER.exists() else {}
     return {
         "trim": [sys.executable, str(HERE / "trim.py"), spec],
         "validate": [sys.executable, "-m", "openapi_spec_validator", str(DOCUMENT)],
         "generate": [sys.executable, str(HERE / "generate.py")],
+        **postman,
         "test": [sys.executable, "-m", "pytest"],
     }
 
 
-def regenerate(commands: dict[str, list[str]], document: Path = DOCUMENT, package: Path = PACKAGE) -> int:
-    """Run the commands in turn; return 0, or 1 when one failed and document and package are as they were."""
+def regenerate(
+    commands: dict[str, list[str]],
+    document: Path = DOCUMENT,
+    package: Path = PACKAGE,
+    collection: Path = COLLECTION,
+) -> int:
+    """Run the commands in turn; return 0, or 1 when one failed and what they write is as it was."""
     with tempfile.TemporaryDirectory() as scratch:
-        saved = {path: Path(scratch) / path.name for path in (document, package)}
+        saved = {path: Path(scratch) / path.name for path in (document, package, collection)}
         for path, copy in saved.items():
             _copy(path, copy)
         before = _load(document)

@@ -71,6 +71,13 @@ def test_one_include_may_be_given_as_it_is(pm: Any) -> None:
     assert next(iter(pm.requests(include="data"))).data == {"days": 3}
 
 
+def test_an_include_that_is_no_name_is_refused(pm: Any, sandbox: Sandbox) -> None:
+    for include in ([1], 1, None):
+        with pytest.raises(InvalidData, match="include="):
+            pm.get(1, include=include)
+    assert sandbox.calls == []
+
+
 def test_empty_data_is_an_empty_dict(pm: Any) -> None:
     assert pm.get(pm.start("Auto Approve")).data == {}
 
@@ -155,7 +162,8 @@ def test_a_wait_that_is_over_carries_the_last_state(pm: Any, meanwhile: Meanwhil
     request = pm.start("Leave Request")
     with pytest.raises(WaitTimeout, match=r"still ACTIVE after 3 s\. It goes on") as over:
         pm.wait(request.id, timeout=3)
-    assert over.value.request.id == request.id
+    assert over.value.request_id == request.id
+    assert over.value.request == pm.get(request)
     assert sum(meanwhile.pauses) == pytest.approx(3)
 
 
@@ -208,11 +216,30 @@ def test_what_may_pass_does_not_end_a_wait(pm: Any, sandbox: Sandbox, meanwhile:
     assert pm.wait(request).status == "COMPLETED"
 
 
-def test_a_wait_that_never_saw_a_state_ends_with_the_last_error(pm: Any, sandbox: Sandbox) -> None:
+def test_a_wait_that_never_saw_a_state_tells_why(pm: Any, sandbox: Sandbox) -> None:
     request = pm.start("Leave Request")
     sandbox.fail_next(500, on="GET", times=99)
-    with pytest.raises(ServerError):
+    with pytest.raises(WaitTimeout, match="could not be read after 10 s") as over:
         pm.wait(request.id, timeout=10)
+    assert (over.value.request, over.value.request_id) == (None, request.id)
+    assert isinstance(over.value.__cause__, ServerError)
+
+
+def test_no_look_of_a_wait_takes_longer_than_what_is_left(connect: Any, sandbox: Sandbox) -> None:
+    allowed: list[tuple[float, float]] = []
+
+    def slow(request: httpx.Request) -> httpx.Response:
+        allowed.append((sandbox.clock.monotonic() - began, request.extensions["timeout"]["read"]))
+        sandbox.clock.advance(2)
+        raise httpx.ReadTimeout("", request=request)
+
+    pm = connect("https://pm.example.com", token="t", transport=httpx.MockTransport(slow), clock=sandbox.clock)
+    began = sandbox.clock.monotonic()
+    with pytest.raises(WaitTimeout):
+        pm.wait(1, timeout=9)
+    assert len(allowed) > 2
+    for at, read in allowed:
+        assert read == pytest.approx(max(9 - at, 1))
 
 
 def test_what_will_not_pass_ends_a_wait(pm: Any) -> None:

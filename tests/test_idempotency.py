@@ -11,6 +11,7 @@ from processmaker import (
     InvalidData,
     ProcessNotFound,
     RequestFailed,
+    ServerError,
     StartOutcomeUnknown,
     TimedOut,
 )
@@ -96,7 +97,9 @@ def test_a_server_that_is_still_working_is_waited_for(pm: Any, sandbox: Sandbox)
     sandbox.fail_next("answer lost", on=START)
     sandbox.fail_next(502, on="GET /requests", times=3)
     began = sandbox.clock.monotonic()
-    assert pm.start(4, event="node_1", idempotency_key="k", look_first=False).created
+    found = pm.start(4, event="node_1", idempotency_key="k", look_first=False)
+    assert found.created is None, "without a first look it may have been there before"
+    assert [request.id for request in sandbox.requests] == [found.id]
     assert 0 < sandbox.clock.monotonic() - began < 15
 
 
@@ -155,6 +158,15 @@ def test_a_request_found_by_its_key_that_has_failed_is_an_error_as_a_new_one_is(
     with pytest.raises(RequestFailed, match="The engine failed") as failure:
         pm.start("Leave Request", idempotency_key="k")
     assert failure.value.request.id == request.id
+
+
+def test_a_look_that_fails_is_told_with_its_reason(pm: Any, sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    sandbox.fail_next("answer lost", on=START)
+    sandbox.fail_next(502, on="GET /requests", times=99)
+    with pytest.raises(StartOutcomeUnknown, match=r"The last look for it failed: GET .* 502 Bad Gateway") as failure:
+        pm.start(4, event="node_1", idempotency_key="k", look_first=False)
+    assert isinstance(failure.value.look_error, ServerError)
+    assert 'That was a look for the start with key "k"' in caplog.text
 
 
 def test_a_first_look_that_fails_sends_no_start(pm: Any, sandbox: Sandbox) -> None:

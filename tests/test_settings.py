@@ -366,3 +366,11 @@ def test_cookies_of_the_server_are_not_a_second_identity(connect: Connect) -> No
     pm.processes()
     pm.processes()
     assert ["cookie" in headers for headers in asked] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "transport"), [(ProcessMaker, httpx.AsyncHTTPTransport()), (AsyncProcessMaker, httpx.HTTPTransport())]
+)
+def test_a_transport_of_the_other_kind_is_refused(kind: Any, transport: Any) -> None:
+    with pytest.raises(ConfigurationError, match="transport= takes an httpx"):
+        kind("https://pm.example.com", token=TOKEN, transport=transport)

@@ -94,9 +94,24 @@ def test_a_timer_start_event_can_be_started_by_hand(admin: Any) -> None:
 
 
 def test_an_inactive_process_starts_when_its_event_is_given(pm: Any) -> None:
-    with pytest.raises(ProcessNotFound, match="inactive or has only timers is not listed: give its node id"):
+    with pytest.raises(ProcessNotFound, match="inactive or has only timers is not listed: it is started by its id"):
         pm.start(9)
     assert pm.start(9, event="node_1").name == "Retired"
+
+
+def test_an_event_made_after_the_process_was_listed_is_found(pm: Any, sandbox: Sandbox) -> None:
+    sandbox.add_process("Orders", id=30)
+    orders = next(process for process in pm.processes() if process.id == 30)
+    del sandbox.processes[30]
+    sandbox.add_process("Orders", start_events=(Door("node_1", "Start"), Door("node_9", "New")), id=30)
+    assert pm.start(orders, event="New").process_id == 30
+
+
+@pytest.mark.parametrize("event", [5, b"node_1", ["node_1"], True])
+def test_what_cannot_name_an_event_is_refused_before_sending(pm: Any, sandbox: Sandbox, event: Any) -> None:
+    with pytest.raises(InvalidData, match="a start event is named by"):
+        pm.start(2, event=event)
+    assert sandbox.calls == []
 
 
 def test_an_unknown_name_lists_the_nearest(pm: Any, sandbox: Sandbox) -> None:
@@ -150,7 +165,9 @@ def test_an_event_that_moved_meanwhile_is_asked_for_once_more(pm: Any, sandbox: 
 
 
 def test_a_403_for_an_event_that_is_not_there_names_those_that_are(pm: Any, sandbox: Sandbox) -> None:
-    with pytest.raises(Forbidden, match=r'Likely cause: .* no start event "node_99"; it has node_1') as refusal:
+    with pytest.raises(
+        Forbidden, match=r'Likely cause: .* no start event "node_99" that this token may use; it has node_1'
+    ) as refusal:
         pm.start(2, event="node_99")
     assert refusal.value.likely_cause is not None
     assert [call.status for call in sandbox.calls] == [403, 200]

@@ -407,16 +407,18 @@ def test_a_failing_step_is_named_and_the_old_files_come_back(
     project: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     document, package = project
+    (tmp_path / "collection.json").write_text("{}")
     before = contents(tmp_path)
     commands = {
         "trim": python(f"import pathlib; pathlib.Path({str(document)!r}).write_text('openapi: 3.1.0')"),
         "generate": python(
             f"import pathlib, shutil; shutil.rmtree({str(package)!r});pathlib.Path({str(package)!r}).touch()"
         ),
+        "postman": python(f"import pathlib; pathlib.Path({str(tmp_path / 'collection.json')!r}).unlink()"),
         "test": python("raise SystemExit(1)"),
         "never": python(f"import pathlib; pathlib.Path({str(tmp_path / 'never')!r}).touch()"),
     }
-    assert regenerate.regenerate(commands, document, package) == 1
+    assert regenerate.regenerate(commands, document, package, tmp_path / "collection.json") == 1
     assert contents(tmp_path) == before
     assert capsys.readouterr().err == "regenerate: the step `test` failed; the old files are back\n"
 
@@ -427,7 +429,7 @@ def test_a_first_document_that_fails_leaves_nothing_behind(tmp_path: Path) -> No
         "trim": python(f"import pathlib; pathlib.Path({str(document)!r}).touch()"),
         "test": python("raise SystemExit(1)"),
     }
-    assert regenerate.regenerate(commands, document, tmp_path / "processmaker_api") == 1
+    assert regenerate.regenerate(commands, document, tmp_path / "processmaker_api", tmp_path / "collection.json") == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -438,7 +440,7 @@ def test_success_keeps_the_new_files_and_shows_what_changed(
     changed = trimmed(correction("components.schemas.dogEditable.properties.age", "(absent)", {"type": "integer"}))
     (tmp_path / "changed.yaml").write_text(trim.dump(changed))
     copying = f"import shutil; shutil.copy({str(tmp_path / 'changed.yaml')!r}, {str(document)!r})"
-    assert regenerate.regenerate({"trim": python(copying)}, document, package) == 0
+    assert regenerate.regenerate({"trim": python(copying)}, document, package, tmp_path / "collection.json") == 0
     assert yaml.safe_load(document.read_text()) == changed
     assert capsys.readouterr().out.splitlines() == [
         "regenerate: trim",
@@ -448,6 +450,16 @@ def test_success_keeps_the_new_files_and_shows_what_changed(
 
 
 def test_the_steps_trim_validate_generate_and_test() -> None:
+    steps = [step for step in regenerate.steps("docs.json") if step != "postman"]
+    assert steps == ["trim", "validate", "generate", "test"]
+
+
+def test_the_postman_collection_is_written_before_the_tests_where_its_converter_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(regenerate, "CONVERTER", tmp_path)
+    assert list(regenerate.steps("docs.json")) == ["trim", "validate", "generate", "postman", "test"]
+    monkeypatch.setattr(regenerate, "CONVERTER", tmp_path / "not installed")
     assert list(regenerate.steps("docs.json")) == ["trim", "validate", "generate", "test"]
 
 

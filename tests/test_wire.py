@@ -27,6 +27,7 @@ from processmaker import (
     StartOutcomeUnknown,
     TimedOut,
     TLSFailed,
+    WaitTimeout,
 )
 from processmaker.sandbox import Sandbox
 
@@ -216,8 +217,9 @@ def test_a_connection_that_nobody_takes_ends_in_a_time_out(connect: Connect, san
         pm = connect(f"http://127.0.0.1:{listener.getsockname()[1]}", token="t", timeout=SHORT, clock=sandbox.clock)
         with pytest.raises(StartOutcomeUnknown, match="no answer in time"):
             pm.start(2, event="node_1")
-        with pytest.raises(TimedOut):
+        with pytest.raises(WaitTimeout) as over:
             pm.wait(1, timeout=0)
+        assert isinstance(over.value.__cause__, TimedOut)
 
 
 def test_a_refused_connection_means_that_nothing_was_started(connect: Connect, sandbox: Sandbox) -> None:

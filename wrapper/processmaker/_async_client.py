@@ -27,7 +27,7 @@ class AsyncProcessMaker:
     Args:
         base_url: the server's address, with or without a trailing slash, `/api/1.0`, or a path prefix.
         token: a personal access token, or a function that returns one, which is asked at each call.
-        auth: instead of a token, `PasswordGrant(…)` or any other `httpx.Auth`.
+        auth: instead of a token, `PasswordGrant(…)` or any other `httpx.Auth`, whose own exceptions pass through.
         timeout: seconds for connecting, for sending and for each wait for an answer; or an `httpx.Timeout`.
         verify: False to leave the server's certificate unchecked, a file of certificates, or an `ssl.SSLContext`.
         allow_http: send the token over plain http, also to another machine than this one.
@@ -124,7 +124,8 @@ class AsyncProcessMaker:
             on_altered_data: for this start, in place of the client's setting.
 
         Returns:
-            The Request; `created` is False where it was found by its key.
+            The Request. `created` is True where this start made it, False where it was there before, and None where
+            it was found after a lost answer without a first look.
 
         Raises:
             InvalidData: the data or the key cannot be sent; nothing was sent.
@@ -142,7 +143,7 @@ class AsyncProcessMaker:
             idempotency_key=idempotency_key,
             look_first=look_first,
             look_again_for=look_again_for,
-            on_altered_data=on_altered_data or self._settings.on_altered_data,
+            on_altered_data=self._settings.on_altered_data if on_altered_data is None else on_altered_data,
         )
 
     async def find(self, idempotency_key: str, *, process: AnyProcess) -> Request | None:
@@ -251,8 +252,8 @@ class AsyncProcessMaker:
         Raises:
             RequestFailed: its status is ERROR; with the engine's messages.
             RequestCanceled: it was canceled.
-            WaitTimeout: not in time; carries its last state.
-            ProcessMakerError: it cannot be read.
+            WaitTimeout: not in time; carries its last known state.
+            ProcessMakerError: it cannot be read, for a reason that will not pass.
         """
         return await _follow.wait(self._io, request, until=until, timeout=timeout, poll=poll)
 
@@ -267,8 +268,8 @@ class AsyncProcessMaker:
             poll: seconds before the second look; later pauses grow up to ten seconds, and begin anew at each change.
 
         Raises:
-            WaitTimeout: it did not finish in time; carries its last state.
-            ProcessMakerError: it cannot be read.
+            WaitTimeout: it did not finish in time; carries its last known state.
+            ProcessMakerError: it cannot be read, for a reason that will not pass.
         """
         return _follow.watch(self._io, request, timeout=timeout, poll=poll)
 

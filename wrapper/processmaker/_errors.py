@@ -125,6 +125,8 @@ class StartOutcomeUnknown(ProcessMakerError):
     """The Request's id, where that much of the answer arrived: then the Request exists."""
     wire_error: ProcessMakerError
     """What happened on the wire."""
+    look_error: ProcessMakerError | None = None
+    """Why the last look for the Request failed, where it did."""
 
 
 class RequestFailed(ProcessMakerError):
@@ -147,10 +149,12 @@ class RequestCanceled(ProcessMakerError):
 
 
 class WaitTimeout(ProcessMakerError, TimeoutError):
-    """The Request did not get there in time. It goes on in the server; `request` is its last known state."""
+    """The Request did not get there in time. It goes on in the server."""
 
     processed = True
-    request: Request
+    request_id: int
+    request: Request | None = None
+    """Its last known state; None where it could not be read at all, and then the reason is the cause."""
 
 
 class SignInError(ProcessMakerError):

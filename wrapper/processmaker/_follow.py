@@ -18,6 +18,7 @@ from processmaker_api.models.process_request import ProcessRequest
 from processmaker_api.models.process_request_editable import ProcessRequestEditable
 from processmaker_api.models.process_request_token import ProcessRequestToken
 from processmaker_api.models.update_task_body import UpdateTaskBody
+from processmaker_api.types import UNSET
 
 from ._data import check_data
 from ._errors import (
@@ -68,7 +69,7 @@ class Progress:
     tasks: tuple[Task, ...] = ()
 
 
-async def fetch(io: IO, request: AnyRequest, include: Iterable[str], *, once: bool = False) -> Request:
+async def fetch(io: IO, request: AnyRequest, include: Iterable[str], *, within: float | None = None) -> Request:
     """GET /requests/{id}."""
     number, related = _id_of(request, Request), _joined(include)
 
@@ -82,9 +83,9 @@ async def fetch(io: IO, request: AnyRequest, include: Iterable[str], *, once: bo
         get_process_request_by_id,
         ProcessRequest,
         read,
-        once=once,
+        within=within,
         process_request_id=number,
-        **({"include": related} if related else {}),
+        include=related or UNSET,
     )
 
 
@@ -93,24 +94,24 @@ def requests(io: IO, include: Iterable[str], **query: str | int | None) -> Async
     return listed(io, {name: value for name, value in query.items() if value is not None})
 
 
-async def listed(io: IO, query: dict[str, Any], *, once: bool = False) -> AsyncGenerator[Request, None]:
+async def listed(io: IO, query: dict[str, Any], *, within: float | None = None) -> AsyncGenerator[Request, None]:
     """GET /requests, page after page."""
 
     def read(answer: GetProcessesRequestsResponse) -> tuple[list[Request], int]:
         return [request_from(item, io.site) for item in items(answer.data)], _last_page(answer.meta)
 
-    async for request in _pages(io, get_processes_requests, GetProcessesRequestsResponse, read, query, once=once):
+    async for request in _pages(io, get_processes_requests, GetProcessesRequestsResponse, read, query, within=within):
         yield request
 
 
-async def open_tasks(io: IO, request: AnyRequest, *, once: bool = False) -> list[Task]:
+async def open_tasks(io: IO, request: AnyRequest, *, within: float | None = None) -> list[Task]:
     """GET /tasks: those of this Request that wait for a person."""
 
     def read(answer: GetTasksResponse) -> tuple[list[Task], int]:
         return [task_from(item) for item in items(answer.data)], _last_page(answer.meta)
 
     query = {"process_request_id": _id_of(request, Request), "status": "ACTIVE"}
-    return [task async for task in _pages(io, get_tasks, GetTasksResponse, read, query, once=once)]
+    return [task async for task in _pages(io, get_tasks, GetTasksResponse, read, query, within=within)]
 
 
 async def complete(io: IO, task: AnyTask, data: object) -> Task:
@@ -202,13 +203,13 @@ class _Polls:
 
     async def state(self) -> Request | None:
         """The state now, with its data; None where this look failed in a way that may pass."""
-        state = await self._patiently(fetch(self._io, self._id, ("data",), once=True))
+        state = await self._patiently(fetch(self._io, self._id, ("data",), within=self._left()))
         self._last = state or self._last
         return state
 
     async def tasks(self) -> list[Task] | None:
         """The open tasks now; None where this look failed in a way that may pass."""
-        return await self._patiently(open_tasks(self._io, self._id, once=True))
+        return await self._patiently(open_tasks(self._io, self._id, within=self._left()))
 
     async def pause(self) -> None:
         """Lets time pass until the next look.
@@ -216,17 +217,16 @@ class _Polls:
         Raises:
             WaitTimeout: the time is over.
         """
-        left = self._deadline - self._io.clock.monotonic()
+        left = self._left()
         if left <= 0:
-            if self._last is None and self._error is not None:
-                raise self._error
-            assert self._last is not None
-            message = (
-                f"Request {self._id} is still {self._last.status} after {self._timeout:g} s. It goes on: wait again."
-            )
-            raise WaitTimeout(message, request=self._last) from self._error
+            state = f"is still {self._last.status}" if self._last else "could not be read"
+            message = f"Request {self._id} {state} after {self._timeout:g} s. It goes on: wait again."
+            raise WaitTimeout(message, request=self._last, request_id=self._id) from self._error
         await self._io.sleep(min(self._pause, left))
         self._pause = min(self._pause * 1.5, self._longest)
+
+    def _left(self) -> float:
+        return self._deadline - self._io.clock.monotonic()
 
     def begin_anew(self) -> None:
         """Looks often again: where one thing has changed, the next one may be near."""
@@ -253,7 +253,7 @@ def _ended(request: Request, until: Until) -> Request:
         raise RequestCanceled(f'Request {request.id} of "{request.name}" was canceled.', request=request)
     if callable(until):
         message = f"Request {request.id} is {request.status} and changes no more; what was waited for did not come."
-        raise WaitTimeout(message, request=request)
+        raise WaitTimeout(message, request=request, request_id=request.id)
     return request
 
 
@@ -264,11 +264,11 @@ async def _pages(
     read: Callable[[Model], tuple[list[T], int]],
     query: dict[str, Any],
     *,
-    once: bool,
+    within: float | None,
 ) -> AsyncGenerator[T, None]:
     page, before = 1, None
     while True:
-        rows, last = await io.call(endpoint, model, read, once=once, **query)
+        rows, last = await io.call(endpoint, model, read, within=within, **query)
         if not rows or rows == before:  # the same page again would come for ever
             return
         for row in rows:
@@ -280,7 +280,10 @@ async def _pages(
 
 
 def _joined(include: Iterable[str]) -> str:
-    return include if isinstance(include, str) else ",".join(include)
+    try:
+        return include if isinstance(include, str) else ",".join(include)
+    except TypeError:
+        raise InvalidData(f"include={include!r} is neither a name, such as data, nor several") from None
 
 
 def _last_page(meta: object) -> int:

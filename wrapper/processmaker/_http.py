@@ -42,6 +42,7 @@ ANSWER = "processmaker.answer"
 
 def blocking_client(settings: Settings) -> Client:
     """An httpx client that threads may share."""
+    _check_transport(settings.transport, "handle_request", "an httpx.BaseTransport")
     # As many connections as threads, and none closed for being idle: where httpcore has a bound to keep, it now and
     # then closes a connection that another thread has just begun to use (encode/httpcore#1110).
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
@@ -50,9 +51,23 @@ def blocking_client(settings: Settings) -> Client:
 
 def async_client(settings: Settings) -> AsyncClient:
     """An httpx client for the tasks of one event loop."""
+    _check_transport(settings.transport, "handle_async_request", "an httpx.AsyncBaseTransport")
     # There may be many tasks, so there is a bound; but all its connections are kept.
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=None)
     return AsyncClient(**settings.for_httpx(), limits=limits, event_hooks={"response": [_keep_answer_async]})
+
+
+def _check_transport(transport: object, method: str, wanted: str) -> None:
+    if transport is not None and not hasattr(transport, method):
+        raise ConfigurationError(f"transport= takes {wanted} here, not {type(transport).__name__}")
+
+
+def no_longer_than(seconds: float, timeout: Timeout) -> Timeout:
+    """The same time-outs, but none above `seconds`, and none below one second."""
+    least = max(seconds, 1.0)
+    return Timeout(
+        **{phase: least if limit is None else min(limit, least) for phase, limit in timeout.as_dict().items()}
+    )
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from processmaker_api import Client
 
 from ._clock import Clock
 from ._errors import ConfigurationError, UnreadableResponse, describe, error_of
-from ._http import HTTPResponse, async_client, blocking_client, transport_errors
+from ._http import HTTPResponse, async_client, blocking_client, no_longer_than, transport_errors
 from ._retry import retrying
 from ._salvage import salvaged_id
 
@@ -43,6 +43,7 @@ class IO(ABC):
         self.site = settings.site
         self.retries = settings.retries
         self.clock = Clock()
+        self._timeout = settings.timeout
         # The generated code asks it only how strict to be; the calls themselves go through our own httpx client.
         self._api = Client(base_url=settings.api_url)
 
@@ -52,19 +53,19 @@ class IO(ABC):
         model: type[Model],
         read: Callable[[Model], T],
         *,
-        once: bool = False,
+        within: float | None = None,
         **arguments: Any,
     ) -> T:
         """One operation of the API: its answer, a generated `model`, as the value that `read` makes of it.
 
-        It is sent again where that is safe, unless `once`.
+        It is sent again where that is safe; with `within` it is sent once, with no longer time-outs than that.
 
         Raises:
             ProcessMakerError: for anything else than a success of that shape.
         """
 
         async def send() -> T:
-            response = await self._exchange(endpoint, arguments)
+            response = await self._exchange(endpoint, arguments, within)
             try:
                 parsed = endpoint._parse_response(client=self._api, response=response)
                 if isinstance(parsed, model):
@@ -73,15 +74,20 @@ class IO(ABC):
                 raise unreadable(response) from problem
             raise unreadable(response)
 
-        return await retrying(self, None if once else self.retries, send)
+        return await retrying(self, self.retries if within is None else None, send)
 
     async def command(self, endpoint: Endpoint, **arguments: Any) -> None:
         """One operation of the API whose answer has no body."""
         await retrying(self, self.retries, lambda: self._exchange(endpoint, arguments))
 
-    async def _exchange(self, endpoint: Endpoint, arguments: dict[str, Any]) -> HTTPResponse:
+    async def _exchange(
+        self, endpoint: Endpoint, arguments: dict[str, Any], within: float | None = None
+    ) -> HTTPResponse:
+        request = endpoint._get_kwargs(**arguments)
+        if within is not None:
+            request["timeout"] = no_longer_than(within, self._timeout)
         with transport_errors():
-            response = await self.request(endpoint._get_kwargs(**arguments))
+            response = await self.request(request)
         if error := error_of(response, self.clock.now()):
             raise error
         return response

@@ -76,7 +76,8 @@ class Request:
         created_at, completed_at: aware datetimes.
         url: its page for a browser.
         idempotency_key: the key it was started with or found by, where one was used.
-        created: True when this call made it, False when it was there already, None when it was only read.
+        created: True when a start made it, False when it was there before, None when that is not known or it was
+            only read.
         raw: the JSON object as the server sent it.
     """
 

@@ -67,20 +67,22 @@ class Catalog:
             CannotStart: it is not clear what to start.
         """
         check_process(process)
-        if isinstance(event, StartEvent):
-            event = event.id
+        event = node_id_or_name(event)
         if isinstance(process, Process):
-            return process.id, find_event(process, event).id
+            return await self._resolve_value(process, event)
         if isinstance(process, int) and event is not None and is_node_id(event):
             return process, event
+        return await self._pick(lambda among: find_both(process, event, among))
+
+    async def _resolve_value(self, process: Process, event: str | None) -> tuple[int, str]:
+        """The ids for a process whose start events are at hand; they may be old, so a miss is looked up."""
         try:
-            return await self._pick(lambda among: find_both(process, event, among))
-        except ProcessNotFound as error:
-            if isinstance(process, int):
-                error.args = (
-                    f"{error}. One that is inactive or has only timers is not listed: give its node id, event=",
-                )
-            raise
+            return process.id, find_event(process, event).id
+        except CannotStart as miss:
+            try:
+                return await self._pick(lambda among: find_both(process.id, event, among))
+            except ProcessNotFound:
+                raise miss from None
 
     async def resolve_again(self, process: AnyProcess, event: AnyEvent, refused: tuple[int, str]) -> tuple[int, str]:
         """The ids that a fresh listing gives, after a start with the ids `refused` was answered with 403 or 404.
@@ -90,7 +92,7 @@ class Catalog:
         """
         among = await self.processes(fresh=True)
         named = process if isinstance(process, str) else refused[0]
-        return find_both(named, event.id if isinstance(event, StartEvent) else event, among)
+        return find_both(named, node_id_or_name(event), among)
 
     async def _pick(self, pick: Callable[[list[Process]], T]) -> T:
         """What `pick` finds in the listing; asked for afresh where a remembered one does not have it."""
@@ -118,6 +120,14 @@ def check_process(process: object) -> None:
         raise InvalidData(f"process {process} cannot be: ids of processes begin at 1")
 
 
+def node_id_or_name(event: object) -> str | None:
+    """What names the start event; refuses what cannot, before anything is sent."""
+    named = event.id if isinstance(event, StartEvent) else event
+    if named is not None and not isinstance(named, str):
+        raise InvalidData(f"a start event is named by its node id, its name or a StartEvent, not by {event!r}")
+    return named
+
+
 def is_node_id(event: str) -> bool:
     """Whether it may be the id of a node in the process: an XML name, so without blanks."""
     return bool(event) and not any(character.isspace() for character in event)
@@ -128,12 +138,13 @@ def find_process(process: int | str, among: Sequence[Process]) -> Process:
     for candidate in among:
         if process in (candidate.id, candidate.name):
             return candidate
-    if isinstance(process, int):
-        message = f"process {process} is not among those this token may start; {nearest(str(process), among)}"
-    else:
-        message = f'no process named "{process}" among those this token may start; {nearest(process, among)}'
-        if process.isdigit():
-            message += f". To start a process by its id, give a number: {int(process)}"
+    what = f"process {process} is not" if isinstance(process, int) else f'no process named "{process}"'
+    message = (
+        f"{what} among those this token may start; {nearest(str(process), among)}. "
+        "One that is inactive or has only timers is not listed: it is started by its id and the node id of its event"
+    )
+    if isinstance(process, str) and process.isdigit():
+        message += f". To start a process by its id, give a number: {int(process)}"
     raise ProcessNotFound(message, processes=tuple(among))
 
 
@@ -172,7 +183,7 @@ def find_event(process: Process, event: str | None) -> StartEvent:
             f'{where} has several start events named "{event}"; give the node id: {shown(by_name)}',
             start_events=events,
         )
-    message = f'{where} has no start event "{event}"; it has {shown(events) or "none"}'
+    message = f'{where} has no start event "{event}" that this token may use; it has {shown(events) or "none"}'
     raise StartEventNotFound(message, start_events=events)
 
 

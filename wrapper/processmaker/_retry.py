@@ -35,11 +35,13 @@ class Retries:
 
     calls that only read, and calls that the server certainly did not process (no connection, 429, 503).
     The pause doubles from a quarter of a second, with jitter; a Retry-After is honoured, and where it asks for
-    more than the bounds allow, the error is raised at once with the server's wish in `retry_after`.
+    more than the bounds allow, the error is raised at once with the server's wish in `retry_after`. With the default
+    bounds and time-outs a call that times out is sent again, and maintenance (Retry-After: 60 on 4.15.5) is not
+    waited for.
 
     Args:
         attempts: how often a call is sent at most, the first one included.
-        max_delay: the longest pause, in seconds, that we choose ourselves.
+        max_delay: the longest pause, in seconds; where Retry-After asks for a longer one, there is none.
         total: how long, in seconds, after the first attempt another one may still begin.
 
     Raises:
@@ -47,14 +49,15 @@ class Retries:
     """
 
     attempts: int = field(default=4, validator=_at_least(1, int))
-    max_delay: float = field(default=8.0, validator=_at_least(0, float))
-    total: float = field(default=30.0, validator=_at_least(0, float))
+    max_delay: float = field(default=30.0, validator=_at_least(0, float))
+    total: float = field(default=120.0, validator=_at_least(0, float))
 
     def delay(self, attempt: int, elapsed: float, retry_after: float | None) -> float | None:
         """The pause in seconds after attempt number `attempt` failed, or None where it was the last."""
         pause = min(self.max_delay, FIRST_DELAY * 2 ** min(attempt - 1, 30)) * random.uniform(0.5, 1)
         pause = max(pause, retry_after or 0)
-        return pause if attempt < self.attempts and elapsed + pause <= self.total else None
+        within = pause <= self.max_delay and elapsed + pause <= self.total
+        return pause if attempt < self.attempts and within else None
 
 
 async def retrying(io: IO, retries: Retries | None, send: Callable[[], Awaitable[T]]) -> T:

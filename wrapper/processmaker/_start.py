@@ -88,12 +88,12 @@ async def find_by_key(io: IO, catalog: Catalog, process: AnyProcess, key: str) -
     return await find(io, await catalog.process_id(process), check_key(key))
 
 
-async def find(io: IO, process_id: int, key: str, *, once: bool = False) -> Request | None:
+async def find(io: IO, process_id: int, key: str, *, within: float | None = None) -> Request | None:
     """The oldest Request of that process started with that key, among those this token may see."""
     pmql = f'data.{IDEMPOTENCY_KEY} = "{key}" AND process_id = {process_id}'
     found = [
         evolve(request, idempotency_key=key, created=False)
-        async for request in listed(io, {"pmql": pmql, "include": "summary"}, once=once)
+        async for request in listed(io, {"pmql": pmql, "include": "summary"}, within=within)
         # On MySQL the server's comparison may ignore case: only the same key is the same Request.
         if _key_of(request) == key
     ]
@@ -109,8 +109,12 @@ async def _start_once(io: IO, this: Start, look_first: bool) -> Request:
         if error.processed is not None:
             raise
         log.warning("%s Whether the Request was started is not known yet.", sentence(error))
-        request = await _what_became_of(io, this, error)
-    return _unless_failed(evolve(request, idempotency_key=this.key, created=True))
+        # Found by its key without a first look, it may have been there before.
+        sure = look_first or _request_id_of(error) is not None
+        request = evolve(await _what_became_of(io, this, error), created=True if sure else None)
+    else:
+        request = evolve(request, created=True)
+    return _unless_failed(evolve(request, idempotency_key=this.key))
 
 
 async def _post(io: IO, this: Start) -> Request:
@@ -130,40 +134,55 @@ async def _what_became_of(io: IO, this: Start, wire_error: ProcessMakerError) ->
     Raises:
         StartOutcomeUnknown: it was not found.
     """
-    request_id = getattr(wire_error, "request_id", None)
+    request_id, look_error = _request_id_of(wire_error), None
     if request_id is not None:
         try:
             return await fetch(io, request_id, ())
         except ProcessMakerError as error:
-            log.warning("Request %d was started, and could not be read: %s", request_id, error)
-    elif this.key is not None and (found := await _look_again(io, this.process_id, this.key, this.look_again_for)):
-        return found
-    unknown = StartOutcomeUnknown(
-        f"{sentence(wire_error)} {_next_step(this, request_id)}",
+            look_error = error
+    elif this.key is not None:
+        found, look_error = await _look_again(io, this.process_id, this.key, this.look_again_for)
+        if found:
+            return found
+    failed_look = f" The last look for it failed: {sentence(look_error)}" if look_error else ""
+    raise StartOutcomeUnknown(
+        f"{sentence(wire_error)} {_next_step(this, request_id)}{failed_look}",
         processed=None if request_id is None else True,
         process_id=this.process_id,
         event=this.event,
         idempotency_key=this.key,
         request_id=request_id,
         wire_error=wire_error,
-    )
-    raise unknown from wire_error
+        look_error=look_error,
+    ) from wire_error
 
 
-async def _look_again(io: IO, process_id: int, key: str, seconds: float) -> Request | None:
-    """Looks for the key until it is found or the time is over: the server may still be working."""
-    began, pause = io.clock.monotonic(), FIRST_PAUSE
+def _request_id_of(error: ProcessMakerError) -> int | None:
+    """The id of the Request that was started, where that much of the answer arrived."""
+    return getattr(error, "request_id", None)
+
+
+async def _look_again(
+    io: IO, process_id: int, key: str, seconds: float
+) -> tuple[Request | None, ProcessMakerError | None]:
+    """Looks for the key until it is found or the time is over: the server may still be working.
+
+    Returns:
+        The Request, or None; and why the last look failed, where it did.
+    """
+    deadline, pause = io.clock.monotonic() + seconds, FIRST_PAUSE
     while True:
+        failed = None
         try:
-            if found := await find(io, process_id, key, once=True):
+            if found := await find(io, process_id, key, within=deadline - io.clock.monotonic()):
                 log.info('The start with key "%s" was found: it is Request %d.', key, found.id)
-                return found
+                return found, None
         except ProcessMakerError as error:
-            if not error.transient:
-                return None
-        left = began + seconds - io.clock.monotonic()
-        if left <= 0:
-            return None
+            failed = error
+            log.warning('%s That was a look for the start with key "%s".', sentence(error), key)
+        left = deadline - io.clock.monotonic()
+        if left <= 0 or (failed and not failed.transient):
+            return None, failed
         await io.sleep(min(pause, left))
         pause = min(2 * pause, LONGEST_PAUSE)
 
@@ -173,9 +192,8 @@ def _next_step(this: Start, request_id: int | None) -> str:
         return f"The Request was started, as {request_id}; its state could not be read. Read it: get({request_id})."
     if this.key is not None:
         return (
-            f'Whether the Request was started is not known: none with the idempotency key "{this.key}" was seen within '
-            f"{this.look_again_for:g} s. Start again later with the same key: it is looked for first, and only "
-            "started if it is not there."
+            f'Whether the Request was started is not known: none with the idempotency key "{this.key}" was found. '
+            "Start again later with the same key: it is looked for first, and only started if it is not there."
         )
     return (
         "Whether the Request was started is not known, and the start was not sent again, as that could make a second "

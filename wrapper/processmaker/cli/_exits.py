@@ -54,8 +54,8 @@ def explained(error: e.ProcessMakerError) -> str:
     if isinstance(error, e.StartOutcomeUnknown):
         return f"{in_options(str(error.wire_error))} {_after_an_unknown_start(error)}"
     if isinstance(error, e.WaitTimeout):
-        state = f"Request {error.request.id} is still {error.request.status}"
-        return f"{state}. It goes on; to wait again: processmaker wait {error.request.id}"
+        state = f"is still {error.request.status}" if error.request else "could not be read in time"
+        return f"Request {error.request_id} {state}. It goes on; to wait again: processmaker wait {error.request_id}"
     if isinstance(error, e.Unauthorized):
         return f"{in_options(str(error))} To sign in: processmaker login"
     return in_options(str(error))
