@@ -90,7 +90,7 @@ def _fetch(url: str) -> str:
 
 
 def trim(official: Json, rules: Json) -> tuple[Json, list[str]]:
-    """Return the trimmed document, and notes on words of trim.yaml that found no place in it.
+    """Return the trimmed document, and notes on words that trim.yaml has too many or too few.
 
     Raises TrimError when a kept operation is gone, when a correction does not fit, or when something is left
     that could make a parser raise on an answer.
@@ -353,7 +353,7 @@ def _too_strict(place: str, schema: Json) -> TrimError:
 
 
 def _say(document: Json, rules: Json) -> list[str]:
-    """Put our words into the document; return the names of those that found no place."""
+    """Put our words into the document; return notes on those that found no place and on parameters without any."""
     lost = []
 
     def describe(node: Json, words: str, place: str) -> None:
@@ -370,6 +370,7 @@ def _say(document: Json, rules: Json) -> list[str]:
         parameters = {one["name"]: one.get("schema") for one in operation.get("parameters", [])}
         for key, text in words.get("parameters", {}).items():
             describe(parameters.get(key), text, f"{name}, parameter {key}")
+        lost += [f"no words on {name}, parameter {key}" for key in parameters if key not in words.get("parameters", {})]
         body = operation.get("requestBody")
         schema = next(iter(body["content"].values()))["schema"] if body else {}
         if "body" in words:

@@ -936,10 +936,16 @@ def test_there_is_colour_on_a_terminal_unless_it_is_unwanted(
     assert status in printed.splitlines()
 
 
+def _mind_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_a_waiting_process(served: Sandbox) -> None:
     with ProcessMaker(os.environ["PROCESSMAKER_URL"], token=TOKEN) as pm:
         pm.start(2, event="node_1")
-    with subprocess.Popen([*COMMAND, "wait", "1"], stderr=subprocess.PIPE, text=True) as process:
+    command = [*COMMAND, "wait", "1", "--timeout", "60"]
+    # A job in the background of a script ignores Ctrl-C, and so would its children.
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_mind_ctrl_c) as process:
         assert process.stderr
         process.stderr.readline()  # now it waits
         process.send_signal(signal.SIGINT)
@@ -959,7 +965,8 @@ def test_a_reader_that_has_enough_is_no_error(words: list[str]) -> None:
 
 
 def test_sandbox_serves_until_ctrl_c() -> None:
-    with subprocess.Popen([*COMMAND, "sandbox", "--port", "0"], stdout=subprocess.PIPE, text=True) as process:
+    command = [*COMMAND, "sandbox", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_mind_ctrl_c) as process:
         assert process.stdout
         assert process.stdout.readline().startswith("ProcessMaker sandbox on http://127.0.0.1:")
         process.send_signal(signal.SIGINT)
@@ -969,3 +976,46 @@ def test_sandbox_serves_until_ctrl_c() -> None:
 
 def test_a_sandbox_that_cannot_listen_is_bad_usage(run: Run) -> None:
     assert run("sandbox", "--port", "70000").code == 2
+
+
+# What goes wrong, word for word
+
+
+def test_the_request_in_an_error_is_left_as_it_was_sent(run: Run) -> None:
+    ended = run("start", 2, "--event", "nope")
+    assert ended.code == 4
+    assert ended.err.startswith("processmaker: POST /api/1.0/process_events/2?event=nope: 403 Forbidden")
+    assert "----" not in run("start", 2, "--idempotency_key", "x").err
+
+
+def test_a_change_whose_answer_is_lost_says_that_it_is_not_known(run: Run, sandbox: Sandbox) -> None:
+    run("start", 2, "--event", "node_1")
+    sandbox.fail_next("answer lost", on="PUT")
+    ended = run("complete", 2)
+    assert ended.code == 6
+    assert ended.err.endswith(
+        "no answer in time. Whether it was done is not known: look with processmaker show or tasks first.\n"
+    )
+
+
+@pytest.mark.usefixtures("served")
+def test_a_start_whose_output_cannot_be_written_names_the_request() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "start", "4", "--event", "node_1"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 6
+    assert done.stderr == (
+        "processmaker: the output cannot be written: No space left on device. Request 1 exists: processmaker show 1\n"
+    )
+
+
+@pytest.mark.usefixtures("served")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_closed_streams_are_no_traceback(closed: str) -> None:
+    command = " ".join(map(shlex.quote, COMMAND))
+    done = subprocess.run(
+        ["sh", "-c", f"{command} start 2 --data - {closed}"], input="{}", capture_output=True, text=True
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "internal error" not in done.stderr

@@ -643,3 +643,33 @@ def test_importing_processmaker_does_not_import_the_sandbox() -> None:
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
 
     assert json.loads(output) is False
+
+
+@pytest.mark.parametrize("on", ["POST /api/1.0/process_events", "POST /process_events", "/process_events", "POST"])
+def test_a_fault_is_placed_by_method_and_path(sandbox: Sandbox, on: str) -> None:
+    sandbox.fail_next(503, on=on)
+    answer = sandbox(httpx.Request("POST", f"{sandbox.url}/api/1.0/process_events/4?event=node_1"))
+    assert answer.status_code == 503
+
+
+@pytest.mark.parametrize("on", ["process_events", "post /requests", "FETCH /requests", ""])
+def test_a_fault_that_no_call_can_meet_is_refused(sandbox: Sandbox, on: str) -> None:
+    if on:
+        with pytest.raises(ValueError, match="neither a method, a path nor both"):
+            sandbox.fail_next(503, on=on)
+    else:
+        sandbox.fail_next(503, on=on)  # every call begins so
+
+
+def test_what_was_started_of_an_unknown_process_is_a_mistake(sandbox: Sandbox) -> None:
+    with pytest.raises(LookupError, match="no process 'Odrer'; there are: Auto Approve"):
+        sandbox.started("Odrer")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"name": "Leave Request"}, {"id": 2}, {"tasks": "Approve"}, {"status": "nonsense"}, {"users": ["nobody"]}],
+)
+def test_a_process_that_contradicts_the_others_is_refused(sandbox: Sandbox, arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"already|one text|neither|no user"):
+        sandbox.add_process(**{"name": "New", **arguments})

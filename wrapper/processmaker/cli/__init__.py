@@ -13,6 +13,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from .._errors import ProcessMakerError
 from . import _commands, _exits, _output, _parser
@@ -30,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code, see `processmaker --help`.
     """
     words = sys.argv[1:] if argv is None else list(argv)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever called us
+            setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w"))  # noqa: SIM115 - for as long as we run
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             # A name that the terminal cannot show is no reason to fail after the deed.
@@ -38,11 +42,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output, such as `head`, has enough. Python would complain about the rest when it ends.
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output, such as `head`, has enough.
+        _drop_output()
         code = _exits.DONE
+    except OSError:
+        # What could not be written to begin with is no news.
+        _drop_output()
     return code
+
+
+def _drop_output() -> None:
+    """Python would complain, when it ends, about what is still to be written."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(words: Sequence[str]) -> int:
@@ -62,6 +74,7 @@ def _run(words: Sequence[str]) -> int:
                 _print_curl(session, command)
             else:
                 command.run(session)
+            sys.stdout.flush()
         return _exits.DONE
     except SystemExit as end:  # argparse, after --help
         return int(end.code or 0)
@@ -80,8 +93,18 @@ def _run(words: Sequence[str]) -> int:
         if session:
             session.request = getattr(error, "request", session.request)
             _show_what_is_known(session)
-        _output.say(_exits.explained(error))
+        _output.say(_exits.explained(error, changes=changes))
         return _exits.exit_code(error, changes=changes)
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        known = (
+            f" Request {session.request.id} exists: processmaker show {session.request.id}"
+            if session and session.request
+            else ""
+        )
+        _output.say(f"the output cannot be written: {error.strerror}.{known}")
+        return _exits.OUTCOME_UNKNOWN if changes else _exits.FAILED
     except Exception as error:
         if debug:
             traceback.print_exc()

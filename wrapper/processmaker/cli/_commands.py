@@ -85,6 +85,7 @@ def start(session: Session) -> None:
         # Looking for the key would be another HTTP request than the one to show.
         look_first=not options.curl,
     )
+    session.request = request
     if options.wait is not None:
         key, created = request.idempotency_key, request.created
         request = evolve(waited(session, request, options.wait), idempotency_key=key, created=created)
@@ -258,7 +259,9 @@ def asked_url(profile: str) -> str:
     saved = profile_url(profile, os.environ)
     print(f"Server [{saved}]: " if saved else "Server (such as https://pm.example.com): ", end="", file=sys.stderr)
     sys.stderr.flush()
-    if not (url := sys.stdin.readline().strip() or saved):
+    typed = sys.stdin.readline()
+    url = typed.strip() or saved
+    if not typed or not url:  # nothing at all: the end of input, Ctrl-D
         raise UsageError("say which server")
     return url
 
@@ -266,7 +269,11 @@ def asked_url(profile: str) -> str:
 def asked_token(url: str) -> str:
     """The token: not shown where it is typed on a terminal, else the first line of standard input."""
     if sys.stdin.isatty():
-        token = getpass.getpass(f"Token for {url} (it is not shown): ", sys.stderr)
+        try:
+            token = getpass.getpass(f"Token for {url} (it is not shown): ", sys.stderr)
+        except EOFError:
+            print(file=sys.stderr)
+            token = ""
     else:
         token = sys.stdin.readline()
     if not token.strip():

@@ -49,15 +49,19 @@ def exit_code(error: e.ProcessMakerError, *, changes: bool) -> int:
     return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
 
 
-def explained(error: e.ProcessMakerError) -> str:
+def explained(error: e.ProcessMakerError, *, changes: bool) -> str:
     """What went wrong, with the next step as one takes it on the command line."""
+    if isinstance(error, UsageError):
+        return str(error)
     if isinstance(error, e.StartOutcomeUnknown):
-        return f"{in_options(str(error.wire_error))} {_after_an_unknown_start(error)}"
+        return f"{in_options(e.sentence(error.wire_error))} {_after_an_unknown_start(error)}"
+    if changes and error.processed is None:
+        return f"{e.sentence(error)} Whether it was done is not known: look with processmaker show or tasks first."
     if isinstance(error, e.WaitTimeout):
         state = f"is still {error.request.status}" if error.request else "could not be read in time"
         return f"Request {error.request_id} {state}. It goes on; to wait again: processmaker wait {error.request_id}"
     if isinstance(error, e.Unauthorized):
-        return f"{in_options(str(error))} To sign in: processmaker login"
+        return f"{e.sentence(error)} To sign in: processmaker login"
     return in_options(str(error))
 
 
@@ -73,12 +77,15 @@ def _after_an_unknown_start(error: e.StartOutcomeUnknown) -> str:
     )
 
 
+# Not within a URL, nor where an option stands already.
+_OURS = r"(?<![?&/-])\b"
+
 _AS_OPTIONS = (
-    (r"\ballow_http=True", "--allow-http"),
-    (r"\bbase_url\b", "the URL"),
-    (r"\bevent=", "--event"),
-    (r"\bidempotency_key\b", "--idempotency-key"),
-    (r"\btimeout=", "--timeout "),
+    (_OURS + r"allow_http=True", "--allow-http"),
+    (_OURS + r"base_url\b", "the URL"),
+    (_OURS + r"event=", "--event"),
+    (_OURS + r"idempotency_key\b", "--idempotency-key"),
+    (_OURS + r"timeout=", "--timeout "),
     (r", or say on_altered_data=.*", "."),
 )
 

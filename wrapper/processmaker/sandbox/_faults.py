@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -133,6 +134,17 @@ def known(kind: Kind) -> Kind:
     if kind not in KINDS:
         raise ValueError(f"no fault {kind!r}; there are: {', '.join(map(str, KINDS))}")
     return kind
+
+
+def place(on: str | None) -> str | None:
+    """`on` as calls are compared with it; ValueError if no call can begin so."""
+    if on is None:
+        return None
+    found = re.fullmatch(r"([A-Z]+)? ?(/.*)?", on)
+    if not found or found[1] not in (None, "GET", "POST", "PUT"):
+        raise ValueError(f'on={on!r} is neither a method, a path nor both, such as "POST /process_events"')
+    path = (found[2] or "").removeprefix("/api/1.0")
+    return f"{found[1]} {path}".rstrip() if found[1] else path
 
 
 def _matches(on: str | None, call: str) -> bool:

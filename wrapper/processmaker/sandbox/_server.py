@@ -193,8 +193,19 @@ class Sandbox:
             status: ACTIVE, INACTIVE or ARCHIVED.
             fails_with: let the engine fail after the start: 201 with status ERROR and this message.
             broken: let its BPMN be invalid: a start answers 500.
+
+        Raises:
+            ValueError: the name or the id is taken, or one of the others cannot be.
         """
+        if isinstance(tasks, str):
+            raise ValueError(f"tasks={tasks!r} is one text; give a list of names")
+        if status not in ("ACTIVE", "INACTIVE", "ARCHIVED"):
+            raise ValueError(f"status={status!r} is neither ACTIVE, INACTIVE nor ARCHIVED")
+        if unknown := [username for username in users if username not in self.users]:
+            raise ValueError(f"no user {unknown[0]!r}; there are: {', '.join(self.users)}")
         with self._lock:
+            if id in self.processes or name in (process.name for process in self.processes.values()):
+                raise ValueError(f"there is a process {name!r}, or one with the id {id}, already: names are unique")
             process = Process(
                 id=max(self.processes) + 1 if id is None else id,
                 name=name,
@@ -210,8 +221,12 @@ class Sandbox:
             return process
 
     def started(self, process_name: str) -> list[Request]:
-        """The Requests of that process, oldest first."""
-        return [request for request in self.requests if request.process.name == process_name]
+        """The Requests of that process, oldest first; LookupError if there is no such process."""
+        names = {process.name for process in self.processes.values()}
+        found = [request for request in self.requests if request.process.name == process_name]
+        if not found and process_name not in names:
+            raise LookupError(f"no process {process_name!r}; there are: {', '.join(sorted(names))}")
+        return found
 
     def request(self, request_id: int) -> Request:
         """One Request; LookupError if there is none."""
@@ -260,7 +275,7 @@ class Sandbox:
             at: for `truncated`, how much arrives: bytes, or a share if below 1.
         """
         fault = _faults.Fault(_faults.known(kind), seconds, retry_after, at)
-        self._add_rule(_faults.Rule([fault.kind], on, times, 1, random.Random(0), fault))
+        self._add_rule(_faults.Rule([fault.kind], _faults.place(on), times, 1, random.Random(0), fault))
 
     def misbehave(
         self,
@@ -275,7 +290,7 @@ class Sandbox:
         """From now on let a share `rate` of the calls fail in ways drawn from `kinds`; alike for one seed."""
         known = [_faults.known(kind) for kind in kinds]
         fault = _faults.Fault(known[0], seconds, retry_after)
-        self._add_rule(_faults.Rule(known, on, None, rate, random.Random(seed), fault))
+        self._add_rule(_faults.Rule(known, _faults.place(on), None, rate, random.Random(seed), fault))
 
     def behave(self) -> None:
         """No more faults, no more maintenance."""
