@@ -1019,3 +1019,9 @@ def test_closed_streams_are_no_traceback(closed: str) -> None:
     )
     assert "Traceback" not in done.stdout + done.stderr
     assert "internal error" not in done.stderr
+
+
+def test_no_tasks_and_no_such_request_are_told_apart(run: Run) -> None:
+    run("start", 4, "--event", "node_1")
+    assert run("tasks", 1).code == 0
+    assert run("tasks", 99).code == 4

@@ -380,5 +380,5 @@ def _flaw(token: str) -> str:
     for position, character in enumerate(token):
         if not "!" <= character <= "~":
             what = "a blank or line break" if character.isspace() else "a character that no token has"
-            return f"holds {what} at position {position}; look at how it was read, or use .strip()"
+            return f"holds {what} at position {position}; look at how it was read"
     return ""

@@ -116,7 +116,10 @@ def watch(session: Session) -> None:
 
 
 def tasks(session: Session) -> None:
-    session.output.tasks(session.pm.tasks(session.options.id))
+    found = session.pm.tasks(session.options.id)
+    if not found:
+        session.pm.get(session.options.id, include=())  # so that no tasks and no such Request are told apart
+    session.output.tasks(found)
 
 
 def complete(session: Session) -> None:

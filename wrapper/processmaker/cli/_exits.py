@@ -87,6 +87,8 @@ _AS_OPTIONS = (
     (_OURS + r"idempotency_key\b", "--idempotency-key"),
     (_OURS + r"timeout=", "--timeout "),
     (r", or say on_altered_data=.*", "."),
+    (r"send str\(…\)", "send it as a string, key=value"),
+    (r"send None or a string", "send null or a string"),
 )
 
 
