@@ -315,11 +315,15 @@ def _check_tolerance(document: Json) -> None:
 
 
 def _check_answer(document: Json, response: Json, place: str) -> None:
+    if not isinstance(response, dict):
+        raise TrimError(f"{place} is not an object: {_short(response)}")
     for kind, media in response.get("content", {}).items():
         _check_object(document, media.get("schema", {}), f"{place}.content.{kind}.schema", seen=set())
 
 
 def _check_object(document: Json, schema: Json, place: str, seen: set[str]) -> None:
+    if not isinstance(schema, dict):
+        raise TrimError(f"{place} is not an object: {_short(schema)}")
     if "$ref" in schema:
         if schema["$ref"] in seen:
             return

@@ -140,6 +140,14 @@ def test_a_kept_operation_that_is_gone_is_named() -> None:
         trimmed(official=official)
 
 
+@pytest.mark.parametrize("odd", [None, []])
+def test_an_answer_that_is_no_object_is_named(odd: Any) -> None:
+    official = full_document()
+    official["paths"]["/dogs/{dog_id}"]["get"]["responses"]["200"] = odd
+    with pytest.raises(trim.TrimError, match=r"responses\.200 is not an object"):
+        trimmed(official=official)
+
+
 def test_a_schema_that_is_gone_is_named() -> None:
     official = full_document()
     del official["components"]["schemas"]["flea"]
