@@ -7,6 +7,11 @@ import time
 from datetime import UTC, datetime
 
 
+def is_seconds(value: object) -> bool:
+    """Whether it is a finite number of seconds from 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
 class Clock:
     """The time of this machine."""
 

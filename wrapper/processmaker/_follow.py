@@ -20,6 +20,7 @@ from processmaker_api.models.process_request_token import ProcessRequestToken
 from processmaker_api.models.update_task_body import UpdateTaskBody
 from processmaker_api.types import UNSET
 
+from ._clock import is_seconds
 from ._data import check_data
 from ._errors import (
     CancelNotAllowed,
@@ -181,7 +182,7 @@ def request_failed(request: Request) -> RequestFailed:
 
 def check_seconds(name: str, value: object) -> None:
     """Refuses what is no bound for a wait."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+    if not is_seconds(value):
         raise InvalidData(f"{name}={value!r} is not a number of seconds")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import Attribute, field, frozen
 
+from ._clock import is_seconds
 from ._errors import ConfigurationError, ProcessMakerError, sentence
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ FIRST_DELAY = 0.25
 
 def _at_least(least: float, kind: type[float]) -> Callable[[object, Attribute[Any], Any], None]:
     def check(_: object, attribute: Attribute[Any], value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, int | kind) or not least <= value < float("inf"):
+        if not isinstance(value, int | kind) or not is_seconds(value) or value < least:
             raise ConfigurationError(f"Retries({attribute.name}={value!r}) must be a number from {least:g}")
 
     return check

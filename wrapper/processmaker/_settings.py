@@ -13,6 +13,7 @@ from typing import Any
 from attrs import frozen
 
 from ._auth import Bearer, PasswordGrant
+from ._clock import is_seconds
 from ._data import OnAlteredData, check_on_altered_data
 from ._errors import ConfigurationError
 from ._http import AsyncBaseTransport, Auth, BaseTransport, HTTPRequest, Timeout
@@ -178,7 +179,7 @@ def _is_loopback(host: str) -> bool:
 def _timeout(timeout: float | Timeout) -> Timeout:
     if isinstance(timeout, Timeout):
         return timeout
-    if isinstance(timeout, int | float) and not isinstance(timeout, bool) and 0 < timeout < float("inf"):
+    if is_seconds(timeout) and timeout > 0:
         return Timeout(timeout)
     raise ConfigurationError(f"timeout={timeout!r} is not a number of seconds above 0")
 
