@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from processmaker import ProcessMaker, cli
+from processmaker import ConnectionLost, ProcessMaker, StartOutcomeUnknown, TimedOut, cli
 from processmaker._follow import WAIT_TIMEOUT
 from processmaker._settings import DEFAULT_TIMEOUT
 from processmaker.cli import _commands, _completion, _exits, _parser
@@ -1027,3 +1027,24 @@ def test_no_tasks_and_no_such_request_are_told_apart(run: Run) -> None:
     run("start", 4, "--event", "node_1")
     assert run("tasks", 1).code == 0
     assert run("tasks", 99).code == 4
+
+
+def test_a_failed_look_for_a_lost_start_is_told_with_its_reason() -> None:
+    unknown = StartOutcomeUnknown(
+        "", wire_error=TimedOut("no answer"), idempotency_key="k", look_error=ConnectionLost("the connection broke")
+    )
+    told = _exits.explained(unknown, changes=True)
+    assert told.startswith("no answer. Whether the Request was started is not known.")
+    assert told.endswith("The last look for it failed: the connection broke.")
+
+
+@pytest.mark.usefixtures("served")
+def test_output_that_cannot_be_written_after_an_error_is_no_traceback() -> None:
+    if not Path("/dev/full").exists():
+        not_run("a full disk was not tried: this system has no /dev/full")
+    command = [*COMMAND, "start", "2", "--event", "node_1", "--wait", "0"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr

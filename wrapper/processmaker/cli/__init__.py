@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if reconfigure := getattr(stream, "reconfigure", None):
             # A name that the terminal cannot show is no reason to fail after the deed.
             reconfigure(errors="backslashreplace")
+    code = _exits.FAILED
     try:
         code = _run(words)
         sys.stdout.flush()
@@ -91,7 +92,7 @@ def _run(words: Sequence[str]) -> int:
         if debug:
             traceback.print_exc()
         if session:
-            session.request = getattr(error, "request", session.request)
+            session.request = getattr(error, "request", None) or session.request
             _show_what_is_known(session)
         _output.say(_exits.explained(error, changes=changes))
         return _exits.exit_code(error, changes=changes)

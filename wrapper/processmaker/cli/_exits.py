@@ -54,7 +54,8 @@ def explained(error: e.ProcessMakerError, *, changes: bool) -> str:
     if isinstance(error, UsageError):
         return str(error)
     if isinstance(error, e.StartOutcomeUnknown):
-        return f"{in_options(e.sentence(error.wire_error))} {_after_an_unknown_start(error)}"
+        failed_look = f" The last look for it failed: {e.sentence(error.look_error)}" if error.look_error else ""
+        return f"{in_options(e.sentence(error.wire_error))} {_after_an_unknown_start(error)}{failed_look}"
     if changes and error.processed is None:
         return f"{e.sentence(error)} Whether it was done is not known: look with processmaker show or tasks first."
     if isinstance(error, e.WaitTimeout):
