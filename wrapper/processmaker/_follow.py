@@ -12,12 +12,6 @@ from processmaker_api.api.process_requests import (
     update_process_request,
 )
 from processmaker_api.api.tasks import get_tasks, update_task
-from processmaker_api.models.get_processes_requests_response import GetProcessesRequestsResponse
-from processmaker_api.models.get_tasks_response import GetTasksResponse
-from processmaker_api.models.process_request import ProcessRequest
-from processmaker_api.models.process_request_editable import ProcessRequestEditable
-from processmaker_api.models.process_request_token import ProcessRequestToken
-from processmaker_api.models.update_task_body import UpdateTaskBody
 from processmaker_api.types import UNSET
 
 from ._clock import is_seconds
@@ -35,12 +29,11 @@ from ._errors import (
     WaitTimeout,
     sentence,
 )
-from ._io import IO, Endpoint
-from ._models import Request, Task, integer, items, request_from, task_from
+from ._io import IO, Body, Endpoint
+from ._models import Request, Task, items, last_page, request_from, task_from
 from ._retry import log
 
 T = TypeVar("T")
-Model = TypeVar("Model")
 E = TypeVar("E", bound=ResponseError)
 
 WAIT_TIMEOUT = 300.0
@@ -74,15 +67,14 @@ async def fetch(io: IO, request: AnyRequest, include: Iterable[str], *, within: 
     """GET /requests/{id}."""
     number, related = _id_of(request, Request), _joined(include)
 
-    def read(model: ProcessRequest) -> Request:
-        found = request_from(model, io.site)
+    def read(answer: object) -> Request:
+        found = request_from(answer, io.site)
         if found.id != number:
             raise ValueError(f"the answer is Request {found.id}")
         return found
 
     return await io.call(
         get_process_request_by_id,
-        ProcessRequest,
         read,
         within=within,
         process_request_id=number,
@@ -98,28 +90,24 @@ def requests(io: IO, include: Iterable[str], **query: str | int | None) -> Async
 async def listed(io: IO, query: dict[str, Any], *, within: float | None = None) -> AsyncGenerator[Request, None]:
     """GET /requests, page after page."""
 
-    def read(answer: GetProcessesRequestsResponse) -> tuple[list[Request], int]:
-        return [request_from(item, io.site) for item in items(answer.data)], _last_page(answer.meta)
+    def read(row: object) -> Request:
+        return request_from(row, io.site)
 
-    async for request in _pages(io, get_processes_requests, GetProcessesRequestsResponse, read, query, within=within):
+    async for request in _pages(io, get_processes_requests, read, query, within=within):
         yield request
 
 
 async def open_tasks(io: IO, request: AnyRequest, *, within: float | None = None) -> list[Task]:
     """GET /tasks: those of this Request that wait for a person."""
-
-    def read(answer: GetTasksResponse) -> tuple[list[Task], int]:
-        return [task_from(item) for item in items(answer.data)], _last_page(answer.meta)
-
     query = {"process_request_id": _id_of(request, Request), "status": "ACTIVE"}
-    return [task async for task in _pages(io, get_tasks, GetTasksResponse, read, query, within=within)]
+    return [task async for task in _pages(io, get_tasks, task_from, query, within=within)]
 
 
 async def complete(io: IO, task: AnyTask, data: object) -> Task:
     """PUT /tasks/{id}."""
-    body = UpdateTaskBody.from_dict({"status": "COMPLETED", "data": check_data(data)})
+    body = Body({"status": "COMPLETED", "data": check_data(data)})
     try:
-        return await io.call(update_task, ProcessRequestToken, task_from, task_id=_id_of(task, Task), body=body)
+        return await io.call(update_task, task_from, task_id=_id_of(task, Task), body=body)
     except ValidationFailed as error:
         if "already closed" not in error.server_message.lower():
             raise
@@ -128,7 +116,7 @@ async def complete(io: IO, task: AnyTask, data: object) -> Task:
 
 async def cancel(io: IO, request: AnyRequest) -> Request:
     """PUT /requests/{id}, and its state afterwards."""
-    body = ProcessRequestEditable.from_dict({"status": "CANCELED"})
+    body = Body({"status": "CANCELED"})
     try:
         await io.command(update_process_request, process_request_id=_id_of(request, Request), body=body)
     except Forbidden as error:
@@ -261,15 +249,19 @@ def _ended(request: Request, until: Until) -> Request:
 async def _pages(
     io: IO,
     endpoint: Endpoint,
-    model: type[Model],
-    read: Callable[[Model], tuple[list[T], int]],
+    read: Callable[[object], T],
     query: dict[str, Any],
     *,
     within: float | None,
 ) -> AsyncGenerator[T, None]:
+    """All rows of a paged list, each as the value that `read` makes of it."""
+
+    def read_page(answer: object) -> tuple[list[T], int]:
+        return [read(row) for row in items(answer)], last_page(answer)
+
     page, before = 1, None
     while True:
-        rows, last = await io.call(endpoint, model, read, within=within, **query)
+        rows, last = await io.call(endpoint, read_page, within=within, **query)
         if not rows or rows == before:  # the same page again would come for ever
             return
         for row in rows:
@@ -285,10 +277,6 @@ def _joined(include: Iterable[str]) -> str:
         return include if isinstance(include, str) else ",".join(include)
     except TypeError:
         raise InvalidData(f"include={include!r} is neither a name, such as data, nor several") from None
-
-
-def _last_page(meta: object) -> int:
-    return integer(getattr(meta, "last_page", None)) or 1
 
 
 def _id_of(thing: AnyRequest | AnyTask, kind: type[Request] | type[Task]) -> int:

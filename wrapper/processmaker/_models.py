@@ -7,17 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from attrs import field, frozen
-
-if TYPE_CHECKING:
-    from processmaker_api.models.process_request import ProcessRequest
-    from processmaker_api.models.process_request_token import ProcessRequestToken
-    from processmaker_api.models.process_with_start_events import ProcessWithStartEvents
-    from processmaker_api.types import Unset
-
-T = TypeVar("T")
 
 FINISHED = frozenset({"COMPLETED", "ERROR", "CANCELED"})
 
@@ -129,61 +121,70 @@ class Task:
     raw: Raw = field(factory=dict, repr=False, hash=False)
 
 
-def request_from(model: ProcessRequest, site: str) -> Request:
+def request_from(answer: object, site: str) -> Request:
     """The Request that the server described. Raises ValueError where it has no id; all else may be missing."""
-    request_id = _needed_id(model.id)
+    raw = _object(answer)
+    request_id = _needed_id(raw)
     return Request(
         id=request_id,
-        status=_text(model.status),
-        name=_text(model.name),
-        process_id=integer(model.process_id),
-        case_number=integer(model.case_number),
-        data=_data(model.data),
-        errors=_errors(model.errors),
-        created_at=_datetime(model.created_at),
-        completed_at=_datetime(model.completed_at),
+        status=_text(raw.get("status")),
+        name=_text(raw.get("name")),
+        process_id=integer(raw.get("process_id")),
+        case_number=integer(raw.get("case_number")),
+        data=_data(raw.get("data")),
+        errors=_errors(raw.get("errors")),
+        created_at=_datetime(raw.get("created_at")),
+        completed_at=_datetime(raw.get("completed_at")),
         url=f"{site}/requests/{request_id}",
-        raw=model.to_dict(),
+        raw=raw,
     )
 
 
-def process_from(model: ProcessWithStartEvents) -> Process:
+def process_from(answer: object) -> Process:
     """The process that the server described. Raises ValueError where it has no id."""
-    raw = model.to_dict()
+    raw = _object(answer)
     # `startEvents` are the manual ones; `events` has all that this user may use, timers too (4.15.5).
     manual = _start_events(raw.get("startEvents"))
     automatic = (event for event in _start_events(raw.get("events")) if not event.manual)
     return Process(
-        id=_needed_id(model.id),
-        name=_text(model.name),
-        description=_text(model.description),
+        id=_needed_id(raw),
+        name=_text(raw.get("name")),
+        description=_text(raw.get("description")),
         start_events=(*manual, *automatic),
         raw=raw,
     )
 
 
-def task_from(model: ProcessRequestToken) -> Task:
+def task_from(answer: object) -> Task:
     """The task that the server described. Raises ValueError where it has no id."""
+    raw = _object(answer)
     return Task(
-        id=_needed_id(model.id),
-        name=_text(model.element_name),
-        status=_text(model.status),
-        element_id=_text(model.element_id),
-        request_id=integer(model.process_request_id),
-        process_id=integer(model.process_id),
-        user_id=integer(model.user_id),
-        created_at=_datetime(model.created_at),
-        due_at=_datetime(model.due_at),
-        completed_at=_datetime(model.completed_at),
-        raw=model.to_dict(),
+        id=_needed_id(raw),
+        name=_text(raw.get("element_name")),
+        status=_text(raw.get("status")),
+        element_id=_text(raw.get("element_id")),
+        request_id=integer(raw.get("process_request_id")),
+        process_id=integer(raw.get("process_id")),
+        user_id=integer(raw.get("user_id")),
+        created_at=_datetime(raw.get("created_at")),
+        due_at=_datetime(raw.get("due_at")),
+        completed_at=_datetime(raw.get("completed_at")),
+        raw=raw,
     )
 
 
-def items(data: list[T] | Unset | None) -> list[T]:
+def items(answer: object) -> list[Any]:
     """The rows of a list answer. An answer without them is not an empty list: that would hide what is there."""
-    if not isinstance(data, list):
+    rows = _object(answer).get("data")
+    if not isinstance(rows, list):
         raise ValueError("no list of data")
-    return data
+    return rows
+
+
+def last_page(answer: object) -> int:
+    """The number of the last page of a list answer; 1 where it does not say."""
+    meta = _object(answer).get("meta")
+    return integer(meta.get("last_page") if isinstance(meta, dict) else None) or 1
 
 
 def integer(value: object) -> int | None:
@@ -195,10 +196,16 @@ def integer(value: object) -> int | None:
     return None
 
 
-def _needed_id(value: object) -> int:
-    number = integer(value)
-    if number is None:
-        raise ValueError(f"no usable id: {value!r}")
+def _object(answer: object) -> Raw:
+    if not isinstance(answer, dict):
+        raise ValueError(f"no JSON object, but {type(answer).__name__}")
+    return answer
+
+
+def _needed_id(raw: Raw) -> int:
+    number = integer(raw.get("id"))
+    if number is None or number < 1:
+        raise ValueError(f"no usable id: {raw.get('id')!r}")
     return number
 
 

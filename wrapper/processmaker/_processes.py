@@ -7,7 +7,6 @@ from difflib import get_close_matches
 from typing import TypeVar
 
 from processmaker_api.api.processes import start_processes
-from processmaker_api.models.start_processes_response import StartProcessesResponse
 
 from ._errors import (
     AmbiguousStartEvent,
@@ -40,7 +39,7 @@ class Catalog:
     async def processes(self, *, fresh: bool = False) -> list[Process]:
         """GET /start_processes: the only listing that an ordinary user may read, whole in one answer (4.15.5)."""
         if fresh or not self._remembered():
-            self._processes = await self._io.call(start_processes, StartProcessesResponse, _read)
+            self._processes = await self._io.call(start_processes, _read)
             self._looked_at = self._io.clock.monotonic()
         return self._processes
 
@@ -108,8 +107,8 @@ class Catalog:
         return self._io.clock.monotonic() - self._looked_at <= REMEMBERED_FOR
 
 
-def _read(answer: StartProcessesResponse) -> list[Process]:
-    return [process_from(item) for item in items(answer.data)]
+def _read(answer: object) -> list[Process]:
+    return [process_from(item) for item in items(answer)]
 
 
 def check_process(process: object) -> None:

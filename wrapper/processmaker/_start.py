@@ -6,13 +6,11 @@ from typing import Any
 
 from attrs import evolve, frozen
 from processmaker_api.api.processes import trigger_start_event
-from processmaker_api.models.process_request import ProcessRequest
-from processmaker_api.models.trigger_start_event_body import TriggerStartEventBody
 
 from ._data import IDEMPOTENCY_KEY, OnAlteredData, check_data, check_key, report_alterations, with_key
 from ._errors import CannotStart, Forbidden, NotFound, ProcessMakerError, StartOutcomeUnknown, sentence
 from ._follow import check_seconds, fetch, listed, request_failed
-from ._io import IO
+from ._io import IO, Body
 from ._models import Request, request_from
 from ._processes import AnyEvent, AnyProcess, Catalog
 from ._retry import log
@@ -120,11 +118,10 @@ async def _start_once(io: IO, this: Start, look_first: bool) -> Request:
 async def _post(io: IO, this: Start) -> Request:
     return await io.call(
         trigger_start_event,
-        ProcessRequest,
-        lambda model: request_from(model, io.site),
+        lambda answer: request_from(answer, io.site),
         process_id=this.process_id,
         event=this.event,
-        body=TriggerStartEventBody.from_dict(this.body),
+        body=Body(this.body),
     )
 
 
