@@ -39,7 +39,7 @@ def check_tools(pins: str) -> None:
             )
 
 
-def generate(target: Path) -> None:
+def generate(target: Path, document: Path | None = None) -> None:
     """Write the package to `target`, a directory that does not exist yet."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("RUFF_", "PYTHON"))}
     environment |= {
@@ -48,7 +48,7 @@ def generate(target: Path) -> None:
         "PYTHONHASHSEED": "0",
     }
     command = [sys.executable, "-m", "openapi_python_client", "generate", "--meta=none", "--fail-on-warning"]
-    command += [f"--path={DOCUMENT}", f"--config={HERE / 'generator.yaml'}", f"--output-path={target}"]
+    command += [f"--path={document or DOCUMENT}", f"--config={HERE / 'generator.yaml'}", f"--output-path={target}"]
     command += [f"--custom-template-path={HERE / 'templates'}"]
     run = subprocess.run(command, env=environment, cwd=HERE, capture_output=True, text=True, encoding="utf-8")
     if run.returncode:

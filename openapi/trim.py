@@ -22,6 +22,9 @@ RULES = HERE / "trim.yaml"
 RESULT = HERE / "processmaker.yaml"
 HEADER = "# Made by openapi/trim.py from ProcessMaker's OpenAPI document and trim.yaml; not edited by hand.\n"
 ABSENT = "(absent)"
+ONLY_IF_THERE = "only_if_there"
+ADVICE = f"`{ONLY_IF_THERE}: <reason>`"
+NAMING = ("operationId", "tags")
 METHODS = ("get", "put", "post", "delete", "patch")
 PROSE = {"summary", "description", "example", "examples", "title", "externalDocs"}
 # Below these keys stand names, which may read like prose: a process has a property "description".
@@ -39,7 +42,7 @@ Json = Any
 
 
 class TrimError(Exception):
-    """The document cannot be trimmed; the message names the place."""
+    """The document cannot be trimmed; the message names each place, and what to do."""
 
 
 # --- reading ------------------------------------------------------------------------------------------------
@@ -93,16 +96,22 @@ def trim(official: Json, rules: Json) -> tuple[Json, list[str]]:
     """Return the trimmed document, and notes on words that trim.yaml has too many or too few.
 
     Raises TrimError when a kept operation is gone, when a correction does not fit, or when something is left
-    that could make a parser raise on an answer.
+    that could make a parser raise on an answer. It names all of these at once.
     """
     official, rules = _plain_keys(official), _plain_keys(rules)
-    document = _pick(official, rules)
-    for correction in rules["corrections"]:
-        _correct(document, correction)
+    document, gone = _pick(official, rules)
+    if gone and not document["paths"]:
+        raise TrimError("\n".join(gone.values()))
+    corrections = [entry for entry in rules["corrections"] if not entry["where"].startswith(tuple(gone))]
+    misfits = {entry["where"]: text for entry in corrections if (text := _correct(document, entry))}
     _keep_what_is_needed(document)
-    _merge_all_of(document["components"]["schemas"])
+    disagreements = _merge_all_of(document["components"]["schemas"])
     _keep_what_is_needed(document)
-    _check_tolerance(document)
+    # A place that a correction should have changed is named already.
+    ends = tuple(".".join(where.split(".")[-2:]) for where in misfits)
+    left = {text: None for place, text in _intolerances(document) if not (ends and place.endswith(ends))}
+    if problems := [*gone.values(), *misfits.values(), *disagreements, *left]:
+        raise TrimError("\n".join(problems))
     notes = _say(document, rules)
     ours = rules["document"]
     document.update(ours, info={**ours["info"], "version": str(official.get("info", {}).get("version", ""))})
@@ -122,11 +131,15 @@ def _plain_keys(node: Json) -> Json:
     return [_plain_keys(value) for value in node] if isinstance(node, list) else node
 
 
-def _pick(official: Json, rules: Json) -> Json:
-    """The kept operations and all components, without prose, each parameter written out where it is used."""
+def _pick(official: Json, rules: Json) -> tuple[Json, dict[str, str]]:
+    """The kept operations and all components, without prose, each parameter written out where it is used.
+
+    Also, by their places, what is to be said of operations that are gone.
+    """
     paths: dict[str, Json] = {}
-    added = {c["where"] for c in rules["corrections"] if c["was"] == ABSENT}
-    for name in rules["operations"]:
+    gone: dict[str, str] = {}
+    added = {c["where"] for c in rules["corrections"] if ABSENT in _accepted(c)}
+    for name, words in rules["operations"].items():
         method, path = _operation(name)
         item = official.get("paths", {}).get(path, {})
         if method in item:
@@ -134,12 +147,16 @@ def _pick(official: Json, rules: Json) -> Json:
             parameters = [*item.get("parameters", []), *operation.get("parameters", [])]
             if parameters:
                 operation["parameters"] = [_dereference(official, parameter) for parameter in parameters]
-            paths.setdefault(path, {})[method] = operation
-        elif f"paths.{path}" not in added:
-            raise TrimError(f"the operation {name} is not in the document")
-    document: Json = _without_prose({"paths": paths, "components": official.get("components", {})})
+            # The names of the generated modules are ours, so that a new name in the document moves none of them.
+            paths.setdefault(path, {})[method] = operation | {key: words[key] for key in NAMING if key in words}
+        elif f"paths.{path}" not in added and ONLY_IF_THERE not in words:
+            gone[f"paths.{path}.{method}."] = (
+                f"the operation {name} is not in the document\n    to do: where it moved, change its name and the "
+                f"paths of its corrections; where documents without it are good enough: {ADVICE}"
+            )
+    document: Json = _normalised(_without_prose({"paths": paths, "components": official.get("components", {})}))
     _keep_what_is_needed(document)
-    return document
+    return document, gone
 
 
 def _operation(name: str) -> tuple[str, str]:
@@ -177,20 +194,68 @@ def _without_prose(node: Json, names: bool = False) -> Json:
     }
 
 
+def _normalised(node: Json) -> Json:
+    """Write alike what means the same: nothing counts beside a reference, and references come first in `allOf`."""
+    if isinstance(node, list):
+        return [_normalised(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+    if isinstance(node.get("$ref"), str):
+        return {"$ref": node["$ref"]}
+    whole = {key: _normalised(value) for key, value in node.items()}
+    if isinstance(whole.get("allOf"), list):
+        whole["allOf"].sort(key=lambda part: "$ref" not in part)
+    return whole
+
+
 # --- corrections --------------------------------------------------------------------------------------------
 
 
-def _correct(document: Json, correction: Json) -> None:
-    """Apply one entry: at its place or, when `where` has a `*`, at every place that is as `was` says."""
-    where, was = correction["where"], correction["was"]
-    pattern = "*" in where
-    places = [(holder, key, _value(holder, key)) for holder, key in _places(document, where.split("."))]
-    fitting = [(holder, key) for holder, key, value in places if value == was]
-    if not fitting or (len(fitting) < len(places) and not pattern):
-        found = "nothing like it" if pattern else "no such place" if not places else _short(places[0][2])
-        raise TrimError(f"the correction of {where} does not fit: expected {_short(was)}, found {found}")
-    for holder, key in fitting:
-        _set(holder, key, _plain_keys(correction["is"]))
+def _accepted(correction: Json) -> list[Json]:
+    """What may stand at the place of a correction, in one document or another."""
+    return correction["was_one_of"] if "was_one_of" in correction else [correction["was"]]
+
+
+def _correct(document: Json, correction: Json) -> str:
+    """Apply one entry: at its place or, when `where` has a `*`, at every place that is as `was` says.
+
+    Returns what is to be said where it does not fit.
+    """
+    where, accepted = correction["where"], _accepted(correction)
+    path = where.split(".")
+    places = [(holder, key, _value(holder, key)) for holder, key in _places(document, path)]
+    fitting = [(holder, key) for holder, key, value in places if value in accepted]
+    there = [value for _, _, value in places if value != ABSENT]
+    if fitting if "*" in where else len(fitting) == len(places) > 0:
+        for holder, key in fitting:
+            _set(holder, key, _plain_keys(correction["is"]))
+        return ""
+    if ONLY_IF_THERE in correction and ("*" in where or not there):
+        return ""
+    expected = " or ".join(map(_short, accepted))
+    if "*" in where:
+        found = ", ".join(dict.fromkeys(map(_short, there[:20]))) or "no such place"
+        advice = f"correct `where` or `was`, or take the entry out; where it is not always needed: {ADVICE}"
+    elif not there:
+        found = f"no such place; there is {_deepest(document, path)}" if not places else ABSENT
+        advice = f"where the place moved, correct `where`; where documents without it are good enough: {ADVICE}"
+    elif there[0] == correction["is"]:
+        found = f"{_short(there[0])}, as this correction wants it"
+        advice = "take the entry out; where older documents shall still fit, put both into `was_one_of`"
+    else:
+        found = _short(there[0])
+        advice = "see what a server does; put what the document says now into `was`, or beside it into `was_one_of`"
+    return f"the correction of {where} does not fit\n    expected: {expected}\n    found: {found}\n    to do: {advice}"
+
+
+def _deepest(node: Json, path: list[str]) -> str:
+    """The longest part of the path that is there, and what stands there."""
+    for length in range(len(path) - 1, 0, -1):
+        for holder, key in _places(node, path[:length]):
+            if (value := _value(holder, key)) != ABSENT:
+                inside = ", ".join(map(str, value)) if isinstance(value, dict) else _short(value)
+                return f"{'.'.join(path[:length])} with {inside or 'nothing'}"
+    return "nothing of it"
 
 
 def _places(node: Json, path: list[str]) -> Iterator[tuple[Json, str | int]]:
@@ -255,8 +320,12 @@ def _short(value: Json) -> str:
 # --- what comes along ---------------------------------------------------------------------------------------
 
 
-def _merge_all_of(schemas: dict[str, Json]) -> None:
-    """Write each `allOf` of objects out as one object, so that a schema reads as one list of properties."""
+def _merge_all_of(schemas: dict[str, Json]) -> list[str]:
+    """Write each `allOf` of objects out as one object, so that a schema reads as one list of properties.
+
+    Returns what is to be said of parts that cannot be put together.
+    """
+    problems = {}
 
     def merged(name: str) -> Json:
         schema = schemas[name]
@@ -266,14 +335,18 @@ def _merge_all_of(schemas: dict[str, Json]) -> None:
         for part in schema["allOf"]:
             whole = merged(_component(part["$ref"])[1]) if "$ref" in part else part
             if not set(whole) <= {"type", "properties"}:
-                raise TrimError(f"a part of the schema {name} is not just properties: {_short(whole)}")
+                problems[name] = f"a part of the schema {name} is not just properties, correct it in trim.yaml: "
+                problems[name] += _short(whole)
             for key, value in whole.get("properties", {}).items():
                 if properties.setdefault(key, value) != value:
                     both = f"{_short(properties[key])} and {_short(value)}"
-                    raise TrimError(f"the parts of the schema {name} disagree on {key}: {both}")
+                    problems[f"{name}.{key}"] = (
+                        f"the parts of the schema {name} disagree on {key}, correct one in trim.yaml: {both}"
+                    )
         return {"type": "object", "properties": copy.deepcopy(properties)}
 
     schemas.update({name: merged(name) for name in schemas})
+    return list(problems.values())
 
 
 def _keep_what_is_needed(document: Json) -> None:
@@ -298,32 +371,39 @@ def _keep_what_is_needed(document: Json) -> None:
 _HANDED_THROUGH = {"string", "integer", "number", "boolean", "null"}
 
 
-def _check_tolerance(document: Json) -> None:
-    """Refuse what could make the generated parser raise: by then the server has done its work."""
+def _intolerances(document: Json) -> Iterator[tuple[str, str]]:
+    """Find what could make the generated parser raise, by when the server has done its work: place and words."""
     for path, item in document["paths"].items():
         for method in METHODS:
             operation = item.get(method, {})
             place = f"paths.{path}.{method}"
             for parameter in operation.get("parameters", []):
-                if "default" in parameter.get("schema", {}):
-                    name = parameter["name"]
-                    raise TrimError(f"{place}.parameters.{name} has a default, which would always be sent")
+                schema, name = parameter.get("schema", {}), f"{place}.parameters.{parameter['name']}"
+                if "default" in schema:
+                    yield (
+                        f"{name}.schema",
+                        f"{name} has a default, which would always be sent: take it out in trim.yaml",
+                    )
+                if "enum" in schema:
+                    yield f"{name}.schema", f"{name} takes only {_short(schema['enum'])}: let it be any in trim.yaml"
             for code, response in operation.get("responses", {}).items():
-                _check_answer(document, response, f"{place}.responses.{code}")
+                yield from _in_answer(document, response, f"{place}.responses.{code}")
     for name, response in document["components"].get("responses", {}).items():
-        _check_answer(document, response, f"components.responses.{name}")
+        yield from _in_answer(document, response, f"components.responses.{name}")
 
 
-def _check_answer(document: Json, response: Json, place: str) -> None:
+def _in_answer(document: Json, response: Json, place: str) -> Iterator[tuple[str, str]]:
     if not isinstance(response, dict):
-        raise TrimError(f"{place} is not an object: {_short(response)}")
+        yield place, f"{place} is not an object: {_short(response)}"
+        return
     for kind, media in response.get("content", {}).items():
-        _check_object(document, media.get("schema", {}), f"{place}.content.{kind}.schema", seen=set())
+        yield from _in_object(document, media.get("schema", {}), f"{place}.content.{kind}.schema", seen=set())
 
 
-def _check_object(document: Json, schema: Json, place: str, seen: set[str]) -> None:
+def _in_object(document: Json, schema: Json, place: str, seen: set[str]) -> Iterator[tuple[str, str]]:
     if not isinstance(schema, dict):
-        raise TrimError(f"{place} is not an object: {_short(schema)}")
+        yield place, f"{place} is not an object: {_short(schema)}"
+        return
     if "$ref" in schema:
         if schema["$ref"] in seen:
             return
@@ -331,26 +411,27 @@ def _check_object(document: Json, schema: Json, place: str, seen: set[str]) -> N
         place = schema["$ref"].removeprefix("#/").replace("/", ".")
         schema = _dereference(document, schema)
     if not (set(schema) <= {"type", "properties"} and schema.get("type") in ("object", "string")):
-        raise _too_strict(place, schema)
+        yield _too_strict(place, schema)
+        return
     for name, value in schema.get("properties", {}).items():
-        _check_property(document, value, f"{place}.properties.{name}", seen)
+        yield from _in_property(document, value, f"{place}.properties.{name}", seen)
 
 
-def _check_property(document: Json, schema: Json, place: str, seen: set[str]) -> None:
+def _in_property(document: Json, schema: Json, place: str, seen: set[str]) -> Iterator[tuple[str, str]]:
     types = schema.get("type", [])
     types = set(types if isinstance(types, list) else [types])
     if set(schema) <= {"type"} and types <= _HANDED_THROUGH:
         return
     if set(schema) == {"type", "items"} and types == {"array", "null"}:
-        _check_object(document, schema["items"], f"{place}.items", seen)
+        yield from _in_object(document, schema["items"], f"{place}.items", seen)
     elif set(schema) == {"oneOf"} and len(schema["oneOf"]) == 2 and schema["oneOf"][1] == {"type": "null"}:
-        _check_object(document, schema["oneOf"][0], f"{place}.oneOf.0", seen)
+        yield from _in_object(document, schema["oneOf"][0], f"{place}.oneOf.0", seen)
     else:
-        raise _too_strict(place, schema)
+        yield _too_strict(place, schema)
 
 
-def _too_strict(place: str, schema: Json) -> TrimError:
-    return TrimError(f"{place} could make an answer unreadable, correct it in trim.yaml: {_short(schema)}")
+def _too_strict(place: str, schema: Json) -> tuple[str, str]:
+    return place, f"{place} could make an answer unreadable, correct it in trim.yaml: {_short(schema)}"
 
 
 # --- words --------------------------------------------------------------------------------------------------
@@ -368,7 +449,8 @@ def _say(document: Json, rules: Json) -> list[str]:
 
     for name, words in rules["operations"].items():
         method, path = _operation(name)
-        operation = document["paths"][path][method]
+        if not (operation := document["paths"].get(path, {}).get(method)):
+            continue
         operation.update({key: words[key] for key in ("summary", "description")})
         # openapi-python-client takes the words on a parameter or a body from its schema, so there ours go.
         parameters = {one["name"]: one.get("schema") for one in operation.get("parameters", [])}

@@ -161,24 +161,139 @@ def test_a_correction_replaces_what_was_there() -> None:
     assert dog_properties(document)["name"]["type"] == ["string", "null"]
 
 
-def test_a_correction_that_does_not_fit_is_named_with_what_was_expected_and_found() -> None:
+def test_a_correction_that_does_not_fit_is_named_with_what_was_expected_and_found_and_what_to_do() -> None:
     where = "components.schemas.dogEditable.properties.name"
     with pytest.raises(trim.TrimError) as caught:
         trimmed(correction(where, {"type": "integer"}, {}))
-    assert str(caught.value) == (
-        f'the correction of {where} does not fit: expected {{"type": "integer"}}, found {{"type": "string"}}'
-    )
+    assert str(caught.value).splitlines() == [
+        f"the correction of {where} does not fit",
+        '    expected: {"type": "integer"}',
+        '    found: {"type": "string"}',
+        "    to do: see what a server does; put what the document says now into `was`, or beside it into `was_one_of`",
+    ]
 
 
-def test_a_correction_of_a_place_that_is_gone_is_named() -> None:
-    where = "components.schemas.wolf.properties.name"
-    with pytest.raises(trim.TrimError, match=f"the correction of {where} does not fit: .* found no such place"):
+def test_a_correction_that_the_document_has_made_itself_can_go() -> None:
+    where = "components.schemas.dogEditable.properties.name"
+    with pytest.raises(trim.TrimError, match=r"found: .*, as this correction wants it\n    to do: take the entry out"):
+        trimmed(correction(where, {"type": "integer"}, {"type": "string"}))
+
+
+def test_a_correction_of_a_place_that_is_gone_is_named_with_what_is_left_of_it() -> None:
+    where = "components.schemas.dogEditable.properties.colour.type"
+    with pytest.raises(trim.TrimError) as caught:
         trimmed(correction(where, {"type": "string"}, {}))
+    assert f"the correction of {where} does not fit" in str(caught.value)
+    assert "found: no such place; there is components.schemas.dogEditable.properties with name" in str(caught.value)
+    assert "correct `where`; where documents without it are good enough: `only_if_there: <reason>`" in str(caught.value)
+
+
+def test_all_that_does_not_fit_is_named_at_once() -> None:
+    asked = rules(
+        correction("components.schemas.dogEditable.properties.name", {"type": "integer"}, {}),
+        correction("components.schemas.flea.properties.size", "(absent)", {}),
+        correction("components.schemas.**.properties.*", {"type": "number"}, {}),
+    )
+    asked["operations"]["GET /birds"] = {"summary": "Birds", "description": "Lists birds."}
+    official = full_document()
+    official["components"]["schemas"]["dogEditable"]["properties"]["bark"] = {"type": "object"}
+    official["components"]["parameters"]["include"]["schema"]["enum"] = ["fleas"]
+    with pytest.raises(trim.TrimError) as caught:
+        trim.trim(official, asked)
+    assert [line for line in str(caught.value).splitlines() if not line.startswith(" ")] == [
+        "the operation GET /birds is not in the document",
+        "the correction of components.schemas.dogEditable.properties.name does not fit",
+        "the correction of components.schemas.flea.properties.size does not fit",
+        "the correction of components.schemas.**.properties.* does not fit",
+        'paths./dogs/{dog_id}.get.parameters.include takes only ["fleas"]: let it be any in trim.yaml',
+        (
+            "components.schemas.dog.properties.bark could make an answer unreadable, correct it in trim.yaml: "
+            '{"type": "object"}'
+        ),
+    ]
+
+
+def test_a_place_that_no_correction_fits_is_named_once() -> None:
+    official = full_document()
+    official["components"]["schemas"]["dogEditable"]["properties"]["name"] = {"type": "string", "enum": ["Rex"]}
+    with pytest.raises(trim.TrimError) as caught:
+        trimmed(correction("components.schemas.dogEditable.properties.name", {"type": "string"}, {}), official=official)
+    assert str(caught.value).count("Rex") == 1
+
+
+def test_a_correction_may_fit_what_several_documents_say() -> None:
+    where = "components.schemas.dogEditable.properties.name"
+    entry = {"where": where, "was_one_of": [{"type": "integer"}, "(absent)", {"type": "string"}], "is": {}}
+    assert "type" not in dog_properties(trimmed(entry))["name"]
+    official = full_document()
+    del official["components"]["schemas"]["dogEditable"]["properties"]["name"]
+    assert "type" not in dog_properties(trimmed(entry, official=official))["name"]
+    official["components"]["schemas"]["dogEditable"]["properties"]["name"] = {"type": "number"}
+    with pytest.raises(trim.TrimError, match=r'expected: {"type": "integer"} or \(absent\) or {"type": "string"}'):
+        trimmed(entry, official=official)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "components.schemas.dogEditable.properties.colour",
+        "components.schemas.wolf.properties.name",
+        "paths./dogs/{dog_id}.get.parameters.colour.schema",
+        "components.schemas.**.properties.*",
+    ],
+)
+def test_a_correction_that_is_only_needed_where_its_place_exists_may_find_none(where: str) -> None:
+    entry = correction(where, {"type": "number"}, {})
+    with pytest.raises(trim.TrimError, match="does not fit"):
+        trimmed(entry)
+    assert trimmed(entry | {"only_if_there": "Older documents do not have it."}) == trimmed()
+
+
+def test_a_place_that_exists_must_fit_all_the_same() -> None:
+    entry = correction("components.schemas.dogEditable.properties.name", {"type": "number"}, {})
+    with pytest.raises(trim.TrimError, match="does not fit"):
+        trimmed(entry | {"only_if_there": "Older documents do not have it."})
+
+
+def test_an_operation_that_only_newer_documents_have_can_say_so() -> None:
+    asked = rules(correction("paths./birds.get.parameters.page.schema", {"type": "number"}, {}))
+    asked["operations"]["GET /birds"] = {"summary": "Birds", "description": "Lists birds."}
+    with pytest.raises(trim.TrimError, match="the operation GET /birds is not in the document"):
+        trim.trim(full_document(), asked)
+    asked["operations"]["GET /birds"]["only_if_there"] = "Older servers have no birds."
+    with pytest.raises(
+        trim.TrimError, match=r"^the correction of paths\./birds\.get\.parameters\.page\.schema does not"
+    ):
+        trim.trim(full_document(), asked)
+    asked["corrections"][0]["only_if_there"] = "Older servers have no birds."
+    assert list(trim.trim(full_document(), asked)[0]["paths"]) == ["/dogs/{dog_id}"]
+
+
+def test_the_generated_modules_have_names_of_ours() -> None:
+    asked = rules()
+    asked["operations"]["GET /dogs/{dog_id}"] |= {"operationId": "readDog", "tags": ["Dogs"]}
+    operation = trim.trim(full_document(), asked)[0]["paths"]["/dogs/{dog_id}"]["get"]
+    assert (operation["operationId"], operation["tags"]) == ("readDog", ["Dogs"])
+
+
+def test_the_order_of_the_parts_of_a_schema_does_not_matter() -> None:
+    where = "components.schemas.dog.allOf.1.properties.description"
+    official = full_document()
+    official["components"]["schemas"]["dog"]["allOf"].reverse()
+    entry = correction(where, {"type": "string"}, {"type": "integer"})
+    assert trimmed(entry, official=official) == trimmed(entry)
+
+
+def test_what_stands_beside_a_reference_does_not_count() -> None:
+    official = full_document()
+    answer = official["paths"]["/dogs/{dog_id}"]["get"]["responses"][200]
+    answer["content"]["application/json"]["schema"]["type"] = "object"
+    assert trimmed(official=official) == trimmed()
 
 
 def test_an_addition_fails_where_there_is_something_already() -> None:
     where = "components.schemas.dogEditable.properties.name"
-    with pytest.raises(trim.TrimError, match=rf"{where} does not fit: expected \(absent\), found"):
+    with pytest.raises(trim.TrimError, match=rf"{where} does not fit\n    expected: \(absent\)\n    found: {{"):
         trimmed(correction(where, "(absent)", {"type": "string"}))
 
 
@@ -223,6 +338,7 @@ def test_a_correction_with_a_star_that_fits_nowhere_is_named() -> None:
     with pytest.raises(trim.TrimError) as caught:
         trimmed(correction(where, {"type": "number"}, {}))
     assert str(caught.value).startswith(f"the correction of {where} does not fit")
+    assert 'found: {"type": "string"}, {"type": ["array", "null"], "items"' in str(caught.value)
 
 
 def test_the_halves_of_a_schema_must_agree() -> None:
@@ -316,7 +432,7 @@ def test_an_address_without_a_document_is_one_line_on_stderr(
         (b'{"openapi": "3.0.0"}', "the operation POST /process_events/{process_id} is not in the document"),
     ],
 )
-def test_a_useless_file_is_one_line_on_stderr_and_nothing_is_written(
+def test_a_useless_file_is_said_on_stderr_and_nothing_is_written(
     content: bytes | None, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec, result = tmp_path / "spec", tmp_path / "result.yaml"
@@ -325,7 +441,7 @@ def test_a_useless_file_is_one_line_on_stderr_and_nothing_is_written(
     assert trim.main([str(spec), "-o", str(result)]) == 1
     error = capsys.readouterr().err
     assert error.startswith("trim: ")
-    assert error.count("\n") == 1
+    assert error.count("\n") == 1 or "is not in the document" in error
     assert problem in error
     assert not result.exists()
 
@@ -384,7 +500,10 @@ def test_signing_in_stands_at_the_root_of_the_host() -> None:
 
 def test_every_correction_is_complete() -> None:
     for entry in RULES["corrections"]:
-        assert set(entry) == {"where", "was", "is", "why", "evidence"}, entry["where"]
+        assert {"where", "is", "why", "evidence"} <= set(entry), entry["where"]
+        assert len({"was", "was_one_of"} & set(entry)) == 1, entry["where"]
+        assert set(entry) <= {"where", "is", "why", "evidence", "was", "was_one_of", "only_if_there"}, entry["where"]
+        assert entry.get("only_if_there", "a reason"), entry["where"]
 
 
 def test_every_evidence_is_a_recording() -> None:

@@ -6,16 +6,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Any, Literal, TypeVar
 
 from attrs import frozen
-from processmaker_api.api.process_requests import (
-    get_process_request_by_id,
-    get_processes_requests,
-    update_process_request,
-)
-from processmaker_api.api.tasks import get_tasks, update_task
-from processmaker_api.types import UNSET
 
 from ._clock import is_seconds
 from ._data import check_data
+from ._endpoints import CHANGE_REQUEST, COMPLETE_TASK, REQUEST, REQUESTS, TASKS, Body, Endpoint
 from ._errors import (
     CancelNotAllowed,
     Forbidden,
@@ -29,7 +23,7 @@ from ._errors import (
     WaitTimeout,
     sentence,
 )
-from ._io import IO, Body, Endpoint
+from ._io import IO
 from ._models import Request, Task, items, last_page, request_from, task_from
 from ._retry import log
 
@@ -74,11 +68,11 @@ async def fetch(io: IO, request: AnyRequest, include: Iterable[str], *, within: 
         return found
 
     return await io.call(
-        get_process_request_by_id,
+        REQUEST,
         read,
         within=within,
         process_request_id=number,
-        include=related or UNSET,
+        include=related or None,
     )
 
 
@@ -93,21 +87,21 @@ async def listed(io: IO, query: dict[str, Any], *, within: float | None = None) 
     def read(row: object) -> Request:
         return request_from(row, io.site)
 
-    async for request in _pages(io, get_processes_requests, read, query, within=within):
+    async for request in _pages(io, REQUESTS, read, query, within=within):
         yield request
 
 
 async def open_tasks(io: IO, request: AnyRequest, *, within: float | None = None) -> list[Task]:
     """GET /tasks: those of this Request that wait for a person."""
     query = {"process_request_id": _id_of(request, Request), "status": "ACTIVE"}
-    return [task async for task in _pages(io, get_tasks, task_from, query, within=within)]
+    return [task async for task in _pages(io, TASKS, task_from, query, within=within)]
 
 
 async def complete(io: IO, task: AnyTask, data: object) -> Task:
     """PUT /tasks/{id}."""
     body = Body({"status": "COMPLETED", "data": check_data(data)})
     try:
-        return await io.call(update_task, task_from, task_id=_id_of(task, Task), body=body)
+        return await io.call(COMPLETE_TASK, task_from, task_id=_id_of(task, Task), body=body)
     except ValidationFailed as error:
         if "already closed" not in error.server_message.lower():
             raise
@@ -118,7 +112,7 @@ async def cancel(io: IO, request: AnyRequest) -> Request:
     """PUT /requests/{id}, and its state afterwards."""
     body = Body({"status": "CANCELED"})
     try:
-        await io.command(update_process_request, process_request_id=_id_of(request, Request), body=body)
+        await io.command(CHANGE_REQUEST, process_request_id=_id_of(request, Request), body=body)
     except Forbidden as error:
         raise _narrowed(CancelNotAllowed, error) from None
     try:

@@ -10,11 +10,10 @@ import asyncio
 import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
-
-from attrs import frozen
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._clock import Clock
+from ._endpoints import Endpoint
 from ._errors import ConfigurationError, UnreadableResponse, describe, error_of
 from ._http import HTTPResponse, async_client, blocking_client, no_longer_than, transport_errors
 from ._retry import retrying
@@ -24,26 +23,6 @@ if TYPE_CHECKING:
     from ._settings import Settings
 
 T = TypeVar("T")
-
-
-class Endpoint(Protocol):
-    """A generated module: it builds the HTTP request of one operation.
-
-    The answer is read from its JSON, not through the generated models: a property that is missing, new or of another
-    type in the document they were made from must not lose a Request that was started.
-    """
-
-    _get_kwargs: Any
-
-
-@frozen
-class Body:
-    """A JSON object on its way, as the generated code takes a body."""
-
-    content: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        return self.content
 
 
 class IO(ABC):
@@ -64,6 +43,9 @@ class IO(ABC):
         **arguments: Any,
     ) -> T:
         """One operation of the API: the JSON of its answer, as the value that `read` makes of it.
+
+        It is not read through the generated models: a property that is missing, new or of another type in the document
+        they were made from must not lose a Request that was started.
 
         It is sent again where that is safe; with `within` it is sent once, with no longer time-outs than that.
 
@@ -87,7 +69,7 @@ class IO(ABC):
     async def _exchange(
         self, endpoint: Endpoint, arguments: dict[str, Any], within: float | None = None
     ) -> HTTPResponse:
-        request = endpoint._get_kwargs(**arguments)
+        request = endpoint.request(**arguments)
         if within is not None:
             request["timeout"] = no_longer_than(within, self._timeout)
         with transport_errors():

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from typing import TypeVar
 
-from processmaker_api.api.processes import start_processes
-
+from ._endpoints import PROCESSES
 from ._errors import (
     AmbiguousStartEvent,
     CannotStart,
@@ -39,7 +38,7 @@ class Catalog:
     async def processes(self, *, fresh: bool = False) -> list[Process]:
         """GET /start_processes: the only listing that an ordinary user may read, whole in one answer (4.15.5)."""
         if fresh or not self._remembered():
-            self._processes = await self._io.call(start_processes, _read)
+            self._processes = await self._io.call(PROCESSES, _read)
             self._looked_at = self._io.clock.monotonic()
         return self._processes
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import evolve, frozen
-from processmaker_api.api.processes import trigger_start_event
 
 from ._data import IDEMPOTENCY_KEY, OnAlteredData, check_data, check_key, report_alterations, with_key
+from ._endpoints import START, Body
 from ._errors import CannotStart, Forbidden, NotFound, ProcessMakerError, StartOutcomeUnknown, sentence
 from ._follow import check_seconds, fetch, listed, request_failed
-from ._io import IO, Body
+from ._io import IO
 from ._models import Request, request_from
 from ._processes import AnyEvent, AnyProcess, Catalog
 from ._retry import log
@@ -117,7 +117,7 @@ async def _start_once(io: IO, this: Start, look_first: bool) -> Request:
 
 async def _post(io: IO, this: Start) -> Request:
     return await io.call(
-        trigger_start_event,
+        START,
         lambda answer: request_from(answer, io.site),
         process_id=this.process_id,
         event=this.event,
