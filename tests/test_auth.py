@@ -268,7 +268,7 @@ def test_a_token_is_renewed_shortly_before_it_expires(
     assert [token for token, _ in server.calls] == ["access-1", "access-1", "access-2"]
 
 
-@pytest.mark.parametrize("expires_in", [None, 0, -1, "soon", True])
+@pytest.mark.parametrize("expires_in", [None, 0, -1, "soon", True, 10**400, -(10**400)])
 def test_a_token_of_unknown_life_is_used_until_it_is_refused(
     call: Call, server: Server, auth: PasswordGrant, expires_in: Any
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -166,6 +167,56 @@ def test_the_servers_words_are_found_in_every_shape(connect: Connect, body: str,
     error: Any = raised(connect, httpx.Response(400, content=body.encode()), "get", 5)
     assert error.server_message == words
     assert str(error) == f"GET /api/1.0/requests/5?include=data: 400 Bad Request{': ' if words else ''}{words}"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "\x1b[31mred\x1b[0m",
+        "\x1b]0;title\x07",
+        "a\u202egnp.exe",
+        "zero\u200bwidth",
+        "\x9b31m",
+        "a\x00b\x08c",
+        "x" * 5000,
+    ],
+)
+@pytest.mark.parametrize(
+    "shape", ['{"message": %s}', '{"errors": {"a": [%s]}, "message": "m"}', "<title>%s</title>", "%s"]
+)
+def test_the_servers_words_are_cut_and_move_no_terminal(connect: Connect, shape: str, words: str) -> None:
+    body = shape % (json.dumps(words) if "{" in shape else words)
+    for status in (400, 422):
+        error: Any = raised(connect, httpx.Response(status, content=body.encode()), "get", 5)
+        for text in (
+            str(error),
+            error.server_message,
+            *(t for ts in getattr(error, "fields", {}).values() for t in ts),
+        ):
+            assert text.isprintable()
+            assert len(text) < 450
+            assert text
+
+
+def test_what_a_server_says_beside_its_body_is_cut_and_moves_no_terminal(connect: Connect) -> None:
+    odd = b"a\x1b[31m" + b"x" * 9000
+    answer = httpx.Response(302, headers={"Location": "/" + "y" * 9000}, extensions={"reason_phrase": odd})
+    error: Any = raised(connect, answer, "get", 5)
+    assert str(error).isprintable()
+    assert len(str(error)) < 450
+    answer = httpx.Response(200, content=b"x", headers=[("Content-Type", odd.decode())])
+    error = raised(connect, answer, "get", 5)
+    assert str(error).isprintable()
+    assert len(str(error)) < 250
+
+
+@pytest.mark.parametrize("piece", ["<title>", "<title", "<title ", "<title></title", "</title>"])
+def test_a_page_full_of_titles_costs_no_more_than_its_beginning(piece: str) -> None:
+    """A search that begins anew at each of them would take hours."""
+    response = httpx.Response(500, text=piece * 1_000_000 + "<title>late</title>", request=httpx.Request("GET", URL))
+    error: Any = error_of(response, START_OF_TIME)
+    assert error.server_message.endswith("…")
+    assert "late" not in error.server_message
 
 
 def test_bytes_that_are_no_text_are_no_obstacle(connect: Connect) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import html
+import json
 import logging
 import pickle
 import re
 import traceback
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
 import vcr
 from conftest import START_OF_TIME, Connect
-from processmaker import PasswordGrant, ProcessMakerError
-from processmaker._auth import Bearer
+from processmaker import PasswordGrant, ProcessMakerError, SignInError
+from processmaker._auth import Bearer, _Grant
+from processmaker._secrets import _forms
 from processmaker.sandbox import PASSWORD_CLIENT, Clock, Sandbox
 from provoked import SCENES, provoked
 
@@ -157,3 +162,166 @@ def test_a_cassette_of_a_user_can_leave_the_token_out(sandbox: Sandbox, connect:
     recorded = (tmp_path / "start.yaml").read_bytes()
     assert b"leave-17" in recorded
     assert not SECRET.search(recorded)
+
+
+# --- a sign-in of somebody else's -----------------------------------------------------------------------------------
+
+PASSWORD, TOKEN, REFRESH = "bot-password/ä&\"'", "sandbox-session-token", "sandbox-refresh-token"
+
+
+class OwnSignIn(httpx.Auth):
+    """An auth of a user's own: it signs in by itself before each call."""
+
+    requires_response_body = True
+
+    def __init__(self, *, strict: bool = False, goes_on: bool = True) -> None:
+        self._strict, self._goes_on = strict, goes_on
+
+    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+        answer = yield httpx.Request("POST", f"{URL}/own/login", data={"user": "bot", "pin": PASSWORD})
+        if self._strict:
+            answer.raise_for_status()
+        if self._goes_on:
+            request.headers["X-Session"] = f"key={answer.json()['token']}"
+            yield request
+
+
+URL = "https://pm.example.com"
+
+
+def signing_in(login: httpx.Response, call: httpx.Response) -> httpx.MockTransport:
+    def answer(request: httpx.Request) -> httpx.Response:
+        given = login if request.url.path == "/own/login" else call
+        return httpx.Response(given.status_code, headers=given.headers, content=given.content)
+
+    return httpx.MockTransport(answer)
+
+
+def shown_by(error: BaseException) -> bytes:
+    """All that an error shows or carries, also on its way to another process."""
+    texts = ["".join(traceback.format_exception(error)), *map(repr, everything_in(error, {}))]
+    pickled = pickle.dumps(error) if isinstance(error, ProcessMakerError) else b""
+    return "\n".join(texts).encode("utf-8", "surrogatepass") + pickled
+
+
+GIVEN = httpx.Response(200, json={"token": TOKEN, "refresh": [REFRESH]})
+
+
+@pytest.mark.parametrize(
+    ("auth", "login", "call"),
+    [
+        (OwnSignIn(), GIVEN, httpx.Response(400, text=f"no good: {PASSWORD} {TOKEN} {REFRESH}")),
+        (OwnSignIn(), GIVEN, httpx.Response(200, text=f"no JSON: {PASSWORD} {TOKEN} {REFRESH}")),
+        (OwnSignIn(goes_on=False), httpx.Response(400, text=f"no good: pin={PASSWORD}"), httpx.Response(500)),
+        (OwnSignIn(strict=True), httpx.Response(400, text=f"no good: pin={PASSWORD}"), httpx.Response(500)),
+    ],
+    ids=["refused call", "unreadable answer", "sign-in that is the answer", "auth that raises"],
+)
+def test_an_auth_that_signs_in_by_itself_leaves_no_secret_behind(
+    connect: Connect, auth: httpx.Auth, login: httpx.Response, call: httpx.Response
+) -> None:
+    pm = connect(URL, auth=auth, transport=signing_in(login, call), retries=None)
+    with pytest.raises((ProcessMakerError, httpx.HTTPStatusError)) as error:
+        pm.get(17)
+    shown = shown_by(error.value)
+    for secret in (b"bot-password", TOKEN.encode(), REFRESH.encode()):
+        assert secret not in shown
+    assert b"no good" in shown or b"no JSON" in shown
+
+
+@pytest.mark.parametrize("key", ["sandbox-x\n-broken-token", "sandbox-é-broken-token"])
+def test_a_token_that_cannot_be_a_header_is_not_in_the_traceback(connect: Connect, key: str) -> None:
+    pm = connect(URL, auth=ApiKey(key), retries=None)
+    with pytest.raises(ProcessMakerError) as error:
+        pm.get(17)
+    assert b"broken" not in shown_by(error.value)
+
+
+# --- what a server echoes -------------------------------------------------------------------------------------------
+
+ECHOED = 'sandbox-ä/+="&-token'
+
+
+def echoes(secret: str) -> dict[str, str]:
+    raw = secret.encode()
+    return {
+        "as it is": secret,
+        "in JSON": json.dumps({"a": secret}),
+        "in PHP's JSON": json.dumps(secret).replace("/", "\\/"),
+        "in a form": urlencode({"a": secret}),
+        "in an address": quote(secret),
+        "in an address, in small letters": quote(secret, safe="").lower(),
+        "in HTML": html.escape(secret),
+        "in base64": b64encode(b"user:" + raw + b"!").decode(),
+        "in base64 of an address": urlsafe_b64encode(b"me:" + raw).decode(),
+        "as Python prints bytes": repr(raw),
+        "cut in the middle": "x" * 290 + secret * 3,
+    }
+
+
+@pytest.mark.parametrize("echo", echoes(ECHOED))
+def test_what_a_server_echoes_of_a_secret_is_taken_out(connect: Connect, echo: str) -> None:
+    text = echoes(ECHOED)[echo]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        headers = [
+            ("X-Echo", text.encode()),
+            ("Location", f"https://u:{quote(ECHOED, safe='')}@sso/login?code={quote(ECHOED)}"),
+        ]
+        return httpx.Response(302 if request.url.path.endswith("/17") else 400, headers=headers, text=text)
+
+    auth = PasswordGrant("3", ECHOED, "bot", "bot-password")
+    auth._grant = _Grant(token="sandbox-token", refresh_token=None, renew_at=float("inf"))
+    auth.bind(URL)
+    pm = connect(URL, auth=auth, transport=httpx.MockTransport(answer), retries=None)
+    for number in (17, 18):
+        with pytest.raises(ProcessMakerError) as error:
+            pm.get(number)
+        shown = shown_by(error.value)
+        for form in (*_forms(ECHOED), text.encode()):
+            assert form not in shown
+        assert b"sandbox-" not in shown
+    assert "[removed]" in error.value.response.text  # type: ignore[attr-defined]
+
+
+def test_a_sign_in_error_does_not_show_the_form_that_it_echoes(connect: Connect) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(400, json={"error": f"x {request.content.decode()}", "message": request.content.decode()})
+
+    auth = PasswordGrant("3", "client-secret", "bot", "bot-password")
+    pm = connect(URL, auth=auth, transport=httpx.MockTransport(answer), retries=None)
+    with pytest.raises(SignInError, match=r"400 Bad Request: grant_type=\[removed\]|grant_type=password") as error:
+        pm.get(17)
+    assert not SECRET.search(shown_by(error.value))
+
+
+def test_an_address_is_shown_without_the_key_that_an_auth_put_into_it(connect: Connect) -> None:
+    class Key(httpx.Auth):
+        def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+            request.url = request.url.copy_merge_params({"key": "sandbox-x-token"})
+            yield request
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/18"):
+            raise httpx.ReadTimeout(f"no answer from {request.url}", request=request)
+        return httpx.Response(404, text=f"nothing at {request.url}")
+
+    pm = connect(URL, auth=Key(), transport=httpx.MockTransport(answer), retries=None)
+    for number in (17, 18):
+        with pytest.raises(ProcessMakerError, match=r"include=data&key=\[removed\]") as error:
+            pm.get(number)
+        assert not SECRET.search(shown_by(error.value))
+
+
+def test_the_callers_own_words_are_no_secrets(connect: Connect) -> None:
+    """What is asked stands in the message, though an auth's header may hold a part of it."""
+
+    class Digest(httpx.Auth):
+        def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+            request.headers["Authorization"] = f'Digest uri="{request.url.raw_path.decode()}", response="12345678"'
+            yield request
+
+    pm = connect(URL, auth=Digest(), transport=httpx.MockTransport(lambda _: httpx.Response(400, text="12345678")))
+    with pytest.raises(ProcessMakerError) as error:
+        pm.get(17)
+    assert str(error.value) == "GET /api/1.0/requests/17?include=data: 400 Bad Request: [removed]"

@@ -22,8 +22,9 @@ from typing import Any
 from attrs import frozen
 
 from ._clock import Clock
-from ._errors import ConfigurationError, SignInError, retry_after, server_message
+from ._errors import ConfigurationError, SignInError, clean, retry_after, server_message
 from ._http import TOKEN_PATH, Auth, HTTPRequest, HTTPResponse
+from ._secrets import Secrets
 
 MARGIN = 60.0
 """Seconds before its end that a token is renewed; a tenth of its life, where that is less."""
@@ -67,6 +68,10 @@ class Bearer(Auth):
         except Exception as problem:  # also an OSError, which would pass for a lost connection
             raise ConfigurationError(f"the function given as token= raised {problem!r}") from problem
         return _checked(token)
+
+    def secrets(self) -> list[str]:
+        """What no error may show. What a function returns stands in the call's own header."""
+        return [self._token]
 
     def __repr__(self) -> str:
         return "Bearer(token=…)"
@@ -154,6 +159,11 @@ class PasswordGrant(Auth):
     def __repr__(self) -> str:
         client_id, username = self._client["client_id"], self._user["username"]
         return f"PasswordGrant(client_id={client_id!r}, client_secret=…, username={username!r}, password=…)"
+
+    def secrets(self) -> list[str]:
+        """What no error may show."""
+        tokens = [self._grant.token, self._grant.refresh_token or ""] if self._grant else []
+        return [self._client["client_secret"], self._user["password"], *tokens]
 
     def sync_auth_flow(self, request: HTTPRequest) -> Generator[HTTPRequest, HTTPResponse, None]:
         steps = self._steps(request)
@@ -280,8 +290,7 @@ class PasswordGrant(Auth):
         token, refresh_token, life = (body.get(name) for name in ("access_token", "refresh_token", "expires_in"))
         if not isinstance(token, str) or _flaw(token):
             raise self._refusal(answer, body)
-        if not isinstance(life, int | float) or isinstance(life, bool) or not life > 0:
-            life = float("inf")
+        life = _seconds(life)
         return _Grant(
             token=token,
             refresh_token=refresh_token if isinstance(refresh_token, str) and refresh_token else None,
@@ -289,22 +298,23 @@ class PasswordGrant(Auth):
         )
 
     def _refusal(self, answer: HTTPResponse, body: object) -> SignInError:
+        answer = Secrets(self).kept_from(answer, {"url": TOKEN_PATH})
         status = answer.status_code
         wait = retry_after(answer.headers.get("retry-after"), self.clock.now())
         code = body.get("error") if isinstance(body, dict) else None
         if 200 <= status < 300:
             # Not in the server's words: they may hold a token.
-            kind = answer.headers.get("content-type", "no content type")
+            kind = clean(answer.headers.get("content-type", "no content type"), 60)
             words = f"the answer ({kind}, {len(answer.content)} bytes) holds no usable access_token"
         elif 300 <= status < 400:
-            words = f"a redirect to {answer.headers.get('location', 'nowhere')}, which is not followed"
+            words = f"a redirect to {clean(answer.headers.get('location', 'nowhere'))}, which is not followed"
         else:
             words = server_message(answer)
         return SignInError(
-            f"Signing in, POST {TOKEN_PATH}: {status} {answer.reason_phrase}: {words.rstrip('.')}."
+            f"Signing in, POST {TOKEN_PATH}: {status} {clean(answer.reason_phrase, 60)}: {words.rstrip('.')}."
             f"{_hint(status, code, wait)}",
             status_code=status,
-            code=code if isinstance(code, str) else None,
+            code=clean(code) if isinstance(code, str) else None,
             retry_after=wait,
             transient=status >= 500,
             processed=False,
@@ -321,6 +331,15 @@ def _hint(status: int, code: object, wait: float | None) -> str:
     if status < 400 or status == 404:
         return " Check that base_url is the ProcessMaker server's address."
     return ""
+
+
+def _seconds(life: object) -> float:
+    """How long a token lives; without end, where the server says nothing that a clock can count."""
+    try:
+        seconds = float(life) if isinstance(life, int | float) and not isinstance(life, bool) else 0.0
+    except OverflowError:
+        seconds = 0.0
+    return seconds if seconds > 0 else float("inf")
 
 
 async def _over(renewal: _Renewal) -> bool:

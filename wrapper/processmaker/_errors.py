@@ -207,13 +207,14 @@ class ResponseError(ProcessMakerError):
     retry_after: float | None = None
     """Seconds the server asks to wait, where it said so."""
     response: HTTPResponse
-    """The whole answer. The request it hangs on is without its credentials."""
+    """The answer, without secrets that were echoed in it. Its request has no credentials and no body."""
 
 
 class Redirected(ResponseError):
     """The server answered with a redirect, such as one to its login page. It is not followed: the token stays here."""
 
     location: str = ""
+    """Where to, without what follows ? or #, which may hold a token."""
 
 
 class Unauthorized(ResponseError):
@@ -303,7 +304,7 @@ def error_of(response: HTTPResponse, now: datetime) -> ResponseError | None:
     if kind is ValidationFailed:
         facts["fields"] = _fields(response)
     elif kind is None and 300 <= status < 400:
-        kind, facts["location"] = Redirected, response.headers.get("location", "")
+        kind, facts["location"] = Redirected, clean(response.headers.get("location", ""))
     elif kind is None:
         kind = ResponseError if 400 <= status < 500 else ServerError
     words = server_message(response)
@@ -315,14 +316,14 @@ def error_of(response: HTTPResponse, now: datetime) -> ResponseError | None:
 
 
 def describe(kind: type[E], response: HTTPResponse, words: str, **facts: Any) -> E:
-    """An error of `kind` that carries what was asked, the server's words, and the answer without credentials."""
+    """An error of `kind` that carries what was asked, the server's words, and the answer."""
     asked = asked_by(response.request)
     error = kind(
-        f"{asked}: {response.status_code} {response.reason_phrase}: {words}".removesuffix(": "),
+        f"{asked}: {response.status_code} {clean(response.reason_phrase, 60)}: {words}".removesuffix(": "),
         asked=asked,
         status_code=response.status_code,
         server_message=words,
-        response=without_credentials(response),
+        response=response,
         **facts,
     )
     return only_reads(error, response.request.method)
@@ -346,19 +347,18 @@ def asked_by(request: Any) -> str:
     return f"{request.method} {request.url.raw_path.decode('ascii', 'replace')}"
 
 
-_HARMLESS = {"accept", "accept-encoding", "connection", "content-length", "content-type", "host", "user-agent"}
+LONGEST_WORDS = 300
+"""Characters of somebody else's words that a message repeats."""
+
+_TITLE = re.compile(r"<title\b[^>]{0,200}>", re.IGNORECASE)
+_END_OF_TITLE = re.compile("</title", re.IGNORECASE)
 
 
-def without_credentials(response: HTTPResponse) -> HTTPResponse:
-    """The same answer; the request it hangs on no longer carries the token, nor the answer a session."""
-    for name in response.request.headers:
-        if name not in _HARMLESS:  # an httpx.Auth may use any header
-            response.request.headers[name] = "[removed]"
-    if "set-cookie" in response.headers:
-        response.headers["set-cookie"] = "[removed]"
-    # Where a redirect would have led to, token and all.
-    response.next_request = None
-    return response
+def clean(words: object, longest: int = LONGEST_WORDS) -> str:
+    """Somebody else's words in one line: cut, and without what a terminal would obey, such as escapes."""
+    text = str(words)[: 20 * longest]
+    text = " ".join("".join(letter for letter in text if letter.isprintable() or letter.isspace()).split())
+    return text if len(text) <= longest else text[:longest] + "…"
 
 
 def server_message(response: HTTPResponse) -> str:
@@ -370,11 +370,12 @@ def server_message(response: HTTPResponse) -> str:
     if isinstance(body, dict):
         for key in ("message", "error_description", "error"):
             if isinstance(body.get(key), str) and body[key]:
-                return str(body[key])
-    text = response.content.decode("utf-8", "replace").strip()
-    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.DOTALL | re.IGNORECASE)
-    text = " ".join((title.group(1) if title else text).split())
-    return text if len(text) <= 300 else text[:300] + "…"
+                return clean(body[key])
+    text = response.content[:20_000].decode("utf-8", "replace")
+    if title := _TITLE.search(text):
+        end = _END_OF_TITLE.search(text, title.end())
+        text = text[title.end() : end.start() if end else None].strip() or text
+    return clean(text)
 
 
 def _fields(response: HTTPResponse) -> dict[str, list[str]]:
@@ -382,7 +383,10 @@ def _fields(response: HTTPResponse) -> dict[str, list[str]]:
         errors = json.loads(response.content)["errors"].items()
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return {}
-    return {field: [str(text) for text in (texts if isinstance(texts, list) else [texts])] for field, texts in errors}
+    return {
+        clean(field): [clean(text) for text in (texts if isinstance(texts, list) else [texts])]
+        for field, texts in errors
+    }
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:

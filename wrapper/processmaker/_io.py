@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._clock import Clock
 from ._endpoints import Endpoint
-from ._errors import ConfigurationError, UnreadableResponse, describe, error_of
+from ._errors import ConfigurationError, UnreadableResponse, clean, describe, error_of
 from ._http import HTTPResponse, async_client, blocking_client, no_longer_than, transport_errors
-from ._retry import retrying
+from ._retry import log, retrying
 from ._salvage import salvaged_id
+from ._secrets import Secrets
 
 if TYPE_CHECKING:
     from ._settings import Settings
@@ -33,6 +34,7 @@ class IO(ABC):
         self.retries = settings.retries
         self.clock = Clock()
         self._timeout = settings.timeout
+        self._secrets = Secrets(settings.auth)
 
     async def call(
         self,
@@ -58,7 +60,9 @@ class IO(ABC):
             try:
                 return read(json.loads(response.content))
             except (ValueError, RecursionError) as problem:
-                raise unreadable(response) from problem
+                asked = endpoint.request(**arguments)
+                self._secrets.keep_out_of(problem, asked)
+                raise unreadable(self._secrets.kept_from(response, asked)) from problem
 
         return await retrying(self, self.retries if within is None else None, send)
 
@@ -72,8 +76,16 @@ class IO(ABC):
         request = endpoint.request(**arguments)
         if within is not None:
             request["timeout"] = no_longer_than(within, self._timeout)
-        with transport_errors():
-            response = await self.request(request)
+        began, outcome = self.clock.monotonic(), "no whole answer"
+        try:
+            with transport_errors(), self._secrets.kept_out(request):
+                response = await self.request(request)
+            outcome = str(response.status_code)
+        finally:  # without the query: a condition in it may hold data
+            seconds = self.clock.monotonic() - began
+            log.debug("%s %s: %s after %.3f s", request["method"].upper(), request["url"], outcome, seconds)
+        if not response.is_success:
+            response = self._secrets.kept_from(response, request)
         if error := error_of(response, self.clock.now()):
             raise error
         return response
@@ -162,7 +174,8 @@ def _check_open(closed: bool) -> None:
 
 def unreadable(response: HTTPResponse) -> UnreadableResponse:
     """The error for a success that is not what was promised, with the Request's id if that much arrived."""
-    words = f"not the JSON that was promised ({response.headers.get('content-type', 'no content type')}, "
+    kind = clean(response.headers.get("content-type", "no content type"), 60)
+    words = f"not the JSON that was promised ({kind}, "
     words += f"{len(response.content)} bytes)"
     request_id = salvaged_id(response.content) if response.request.method == "POST" else None
     return describe(UnreadableResponse, response, words, request_id=request_id)
