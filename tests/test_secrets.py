@@ -9,7 +9,7 @@ import pickle
 import re
 import traceback
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -177,7 +177,7 @@ class OwnSignIn(httpx.Auth):
     def __init__(self, *, strict: bool = False, goes_on: bool = True) -> None:
         self._strict, self._goes_on = strict, goes_on
 
-    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         answer = yield httpx.Request("POST", f"{URL}/own/login", data={"user": "bot", "pin": PASSWORD})
         if self._strict:
             answer.raise_for_status()
@@ -221,12 +221,12 @@ def test_an_auth_that_signs_in_by_itself_leaves_no_secret_behind(
     connect: Connect, auth: httpx.Auth, login: httpx.Response, call: httpx.Response
 ) -> None:
     pm = connect(URL, auth=auth, transport=signing_in(login, call), retries=None)
-    with pytest.raises((ProcessMakerError, httpx.HTTPStatusError)) as error:
+    with pytest.raises(ProcessMakerError) as error:
         pm.get(17)
     shown = shown_by(error.value)
     for secret in (b"bot-password", TOKEN.encode(), REFRESH.encode()):
         assert secret not in shown
-    assert b"no good" in shown or b"no JSON" in shown
+    assert re.search(b"no good|no JSON|400 Bad Request", shown)
 
 
 @pytest.mark.parametrize("key", ["sandbox-x\n-broken-token", "sandbox-é-broken-token"])
@@ -265,8 +265,8 @@ def test_what_a_server_echoes_of_a_secret_is_taken_out(connect: Connect, echo: s
 
     def answer(request: httpx.Request) -> httpx.Response:
         headers = [
-            ("X-Echo", text.encode()),
-            ("Location", f"https://u:{quote(ECHOED, safe='')}@sso/login?code={quote(ECHOED)}"),
+            (b"X-Echo", text.encode()),
+            (b"Location", f"https://u:{quote(ECHOED, safe='')}@sso/login?code={quote(ECHOED)}".encode()),
         ]
         return httpx.Response(302 if request.url.path.endswith("/17") else 400, headers=headers, text=text)
 

@@ -63,10 +63,10 @@ def _check_transport(transport: object, method: str, wanted: str) -> None:
 
 
 def decoded(
-    response: HTTPResponse, headers: list[tuple[str, str]], content: bytes, request: HTTPRequest | None
+    response: HTTPResponse, headers: list[tuple[bytes, bytes]], content: bytes, request: HTTPRequest | None
 ) -> HTTPResponse:
     """An answer like `response` with these headers and this body, which is decoded; nothing else hangs on it."""
-    kept = [pair for pair in headers if pair[0].lower() not in ("content-encoding", "transfer-encoding")]
+    kept = [pair for pair in headers if pair[0].lower() not in (b"content-encoding", b"transfer-encoding")]
     about = {name: value for name, value in response.extensions.items() if name in ("http_version", "reason_phrase")}
     answer = HTTPResponse(response.status_code, headers=kept, content=content, request=request, extensions=about)
     if hasattr(response, "_elapsed"):
@@ -99,8 +99,6 @@ def transport_errors() -> Iterator[None]:
         raise ConfigurationError("httpx cannot send a header of this call; look at the token and at auth=") from problem
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as problem:
         raise ConfigurationError(f"httpx cannot reach this address: {problem}") from problem
-    except httpx.HTTPStatusError:  # of an httpx.Auth of somebody else's; httpx by itself never raises it
-        raise
     # UnicodeError: httpx looks into the Location of a redirect even where it does not follow it.
     except (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict, OSError, UnicodeError) as problem:
         raise _transport_error(ConnectionLost, problem, f"the connection broke: {problem}") from problem

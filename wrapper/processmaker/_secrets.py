@@ -240,16 +240,23 @@ def _without(value: Any, remove: _Remover) -> Any:
 
 def _bare(request: HTTPRequest, remove: _Remover, extensions: dict[str, Any]) -> HTTPRequest:
     """Method, address and harmless headers. The body is not kept: it is the caller's, or a sign-in's."""
-    headers = {name: value if name in _HARMLESS else REMOVED for name, value in request.headers.items()}
+    headers = [
+        (name, value if name.decode("latin-1").lower() in _HARMLESS else REMOVED.encode())
+        for name, value in request.headers.raw
+    ]
     return HTTPRequest(request.method, remove.text(str(request.url)), headers=headers, extensions=extensions)
 
 
 def _rebuilt(response: HTTPResponse, remove: _Remover) -> HTTPResponse:
-    headers = [
-        (name, REMOVED if _SECRET_NAME.search(name) else remove.text(value))
-        for name, value in response.headers.multi_items()
-    ]
-    headers = [(name, _place(value) if name == "location" else value) for name, value in headers]
+    headers = []
+    for name, value in response.headers.raw:
+        text = name.decode("latin-1").lower()
+        kept = remove.bytes(value)
+        if _SECRET_NAME.search(text):
+            kept = REMOVED.encode()
+        elif text == "location":
+            kept = _place(kept.decode("latin-1")).encode("latin-1")
+        headers.append((name, kept))
     request = _bare(response.request, remove, {}) if _has_request(response) else None
     return decoded(response, headers, remove.bytes(vars(response).get("_content", b"")), request)
 
