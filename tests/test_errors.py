@@ -21,6 +21,7 @@ from processmaker import (
     ConnectionFailed,
     ConnectionLost,
     Forbidden,
+    InvalidData,
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
@@ -28,10 +29,12 @@ from processmaker import (
     RateLimited,
     Redirected,
     Request,
+    RequestCanceled,
     RequestFailed,
     ResponseError,
     ServerError,
     ServiceUnavailable,
+    SignInError,
     StartOutcomeUnknown,
     TaskAlreadyClosed,
     TimedOut,
@@ -40,6 +43,7 @@ from processmaker import (
     Unauthorized,
     UnreadableResponse,
     ValidationFailed,
+    WaitTimeout,
 )
 from processmaker._errors import error_of, retry_after
 from processmaker.sandbox import Sandbox
@@ -87,28 +91,32 @@ def raised(connect: Connect, answer: Any, operation: str, *arguments: Any) -> Pr
 
 STATUSES: list[tuple[int, type[ResponseError], bool | None, bool]] = [
     # status, class, processed (for a call that changes something), transient
-    (301, Redirected, False, False),
-    (302, Redirected, False, False),
-    (304, Redirected, False, False),
-    (307, Redirected, False, False),
+    (301, Redirected, None, False),
+    (302, Redirected, None, False),
+    (304, Redirected, None, False),
+    (307, Redirected, None, False),
     (400, ResponseError, False, False),
     (401, Unauthorized, False, False),
     (402, ResponseError, False, False),
     (403, Forbidden, False, False),
     (404, NotFound, False, False),
     (405, MethodNotAllowed, False, False),
-    (409, ResponseError, False, False),
+    (408, ResponseError, None, True),
+    (409, ResponseError, None, False),
     (413, PayloadTooLarge, False, False),
     (414, ResponseError, False, False),
     (419, ResponseError, False, False),
     (422, ValidationFailed, False, False),
+    (425, ResponseError, None, True),
     (429, RateLimited, False, True),
+    (499, ResponseError, None, True),
     (500, ServerError, None, True),
     (501, ServerError, None, True),
     (502, ServerError, None, True),
-    (503, ServiceUnavailable, False, True),
+    (503, ServiceUnavailable, None, True),
     (504, ServerError, None, True),
     (520, ServerError, None, True),
+    (600, ServerError, None, True),
 ]
 
 
@@ -420,3 +428,33 @@ def test_a_likely_cause_follows_the_message_as_a_sentence() -> None:
     error = NotFound("404 Not Found")
     error.likely_cause = "it is not there."
     assert str(error) == "404 Not Found. Likely cause: it is not there."
+
+
+# --- may it simply be tried again later? ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "retryable"),
+    [
+        (ConnectionFailed("refused"), True),
+        (TimedOut("GET /requests", processed=False), True),
+        (TimedOut("PUT /tasks/1"), False),
+        (RateLimited("429"), True),
+        (ServiceUnavailable("503, maintenance", processed=False), True),
+        (ServiceUnavailable("503 of a gateway"), False),
+        (SignInError("too many tries", retry_after=30.0), True),
+        (SignInError("wrong password"), False),
+        (StartOutcomeUnknown("with a key", idempotency_key="k"), True),
+        (StartOutcomeUnknown("without"), False),
+        (InvalidData("data.x is a set"), False),
+        (NotFound("404"), False),
+        (RequestFailed("failed"), False),
+        (RequestCanceled("canceled"), False),
+        (WaitTimeout("still ACTIVE", request_id=1), True),
+    ],
+    ids=lambda value: str(value),
+)
+def test_whether_the_same_call_may_simply_be_made_again_later(error: ProcessMakerError, retryable: bool) -> None:
+    assert error.retryable is retryable
+    assert pickle.loads(pickle.dumps(error)).retryable is retryable
+    assert error.retry_after in (None, 30)

@@ -10,10 +10,12 @@ from processmaker import (
     ConnectionFailed,
     InvalidData,
     ProcessNotFound,
+    RequestCanceled,
     RequestFailed,
     ServerError,
     StartOutcomeUnknown,
     TimedOut,
+    UnreadableResponse,
 )
 from processmaker.sandbox import Sandbox
 
@@ -90,7 +92,8 @@ def test_a_lost_answer_is_found_by_its_key(pm: Any, sandbox: Sandbox, fault: str
     sandbox.fail_next(fault, on=START)
     request = pm.start("Leave Request", {"days": 3}, idempotency_key="k")
     assert [started.id for started in sandbox.requests] == [request.id]
-    assert (request.created, request.idempotency_key) == (True, "k")
+    assert request.idempotency_key == "k"
+    assert request.created is None, "another caller may have made it between the look and the lost answer"
 
 
 def test_a_server_that_is_still_working_is_waited_for(pm: Any, sandbox: Sandbox) -> None:
@@ -98,7 +101,7 @@ def test_a_server_that_is_still_working_is_waited_for(pm: Any, sandbox: Sandbox)
     sandbox.fail_next(502, on="GET /requests", times=3)
     began = sandbox.clock.monotonic()
     found = pm.start(4, event="node_1", idempotency_key="k", look_first=False)
-    assert found.created is None, "without a first look it may have been there before"
+    assert found.created is None
     assert [request.id for request in sandbox.requests] == [found.id]
     assert 0 < sandbox.clock.monotonic() - began < 15
 
@@ -116,6 +119,13 @@ def test_a_start_that_never_shows_up_is_unknown(pm: Any, sandbox: Sandbox, fault
     assert sandbox.clock.monotonic() - began == pytest.approx(6)
     assert sandbox.requests == []
     assert pm.start(2, {"days": 3}, event="node_1", idempotency_key="order-1").created
+
+
+@pytest.mark.parametrize("options", [{"look_first": False}, {"again": True}])
+def test_what_is_about_a_key_is_refused_without_one(pm: Any, sandbox: Sandbox, options: dict[str, bool]) -> None:
+    with pytest.raises(InvalidData, match="idempotency_key"):
+        pm.start(4, event="node_1", **options)
+    assert sandbox.calls == []
 
 
 @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan"), None, True])
@@ -158,6 +168,46 @@ def test_a_request_found_by_its_key_that_has_failed_is_an_error_as_a_new_one_is(
     with pytest.raises(RequestFailed, match="The engine failed") as failure:
         pm.start("Leave Request", idempotency_key="k")
     assert failure.value.request.id == request.id
+    assert failure.value.retryable is False
+
+
+def test_a_request_found_by_its_key_that_was_canceled_is_no_started_order(pm: Any, sandbox: Sandbox) -> None:
+    request = pm.start("Leave Request", idempotency_key="k")
+    sandbox.cancel(request.id)
+    with pytest.raises(RequestCanceled, match=r"was canceled\. .*again=True starts a new one") as failure:
+        pm.start("Leave Request", idempotency_key="k")
+    assert (failure.value.request.id, failure.value.request.created) == (request.id, False)
+    assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize("end", ["fail", "cancel"])
+def test_what_has_ended_badly_is_started_again_on_purpose(pm: Any, sandbox: Sandbox, end: str) -> None:
+    first = pm.start("Leave Request", idempotency_key="k")
+    assert pm.start("Leave Request", idempotency_key="k", again=True).id == first.id, "it has not ended"
+    getattr(sandbox, end)(first.id)
+    second = pm.start("Leave Request", idempotency_key="k", again=True)
+    assert (second.created, second.id) == (True, 2)
+    assert pm.start("Leave Request", idempotency_key="k").id == second.id, "the one that did not fail counts"
+    assert pm.find("k", process=2).id == second.id
+    assert pm.start("Leave Request", idempotency_key="k", again=True).id == second.id
+    getattr(sandbox, end)(second.id)
+    assert pm.find("k", process=2).id == second.id, "where all have failed, the newest counts"
+
+
+@pytest.mark.parametrize("fault", LOST_AFTER)
+def test_a_lost_answer_of_a_start_made_again_is_not_the_failed_one(pm: Any, sandbox: Sandbox, fault: str) -> None:
+    first = pm.start("Leave Request", idempotency_key="k")
+    sandbox.fail(first.id)
+    sandbox.fail_next(fault, on=START)
+    assert pm.start("Leave Request", idempotency_key="k", again=True).id == 2
+
+
+def test_a_start_made_again_that_never_arrived_is_unknown_and_not_the_failed_one(pm: Any, sandbox: Sandbox) -> None:
+    first = pm.start("Leave Request", idempotency_key="k")
+    sandbox.fail(first.id)
+    sandbox.fail_next("lost before", on=START)
+    with pytest.raises(StartOutcomeUnknown):
+        pm.start("Leave Request", idempotency_key="k", again=True)
 
 
 def test_a_look_that_fails_is_told_with_its_reason(pm: Any, sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
@@ -171,9 +221,10 @@ def test_a_look_that_fails_is_told_with_its_reason(pm: Any, sandbox: Sandbox, ca
 
 def test_a_first_look_that_fails_sends_no_start(pm: Any, sandbox: Sandbox) -> None:
     sandbox.fail_next("lost before", on="GET /requests", times=9)
-    with pytest.raises(TimedOut) as failure:
+    with pytest.raises(TimedOut, match="the look for the key before the start: nothing was started") as failure:
         pm.start(4, event="node_1", idempotency_key="k")
     assert failure.value.processed is False
+    assert failure.value.retryable
     assert all(call.method == "GET" for call in sandbox.calls)
 
 
@@ -186,6 +237,142 @@ def test_a_list_answer_without_its_rows_is_not_taken_for_not_found(pm: Any, sand
     )
     with pytest.raises(Exception, match="not the JSON that was promised"):
         pm.start(4, event="node_1", idempotency_key="k")
+
+
+@pytest.mark.parametrize("summary", [None, [], "?", [{"key": "n", "value": 1}]])
+def test_a_row_without_a_readable_summary_is_not_taken_for_not_found(connect: Any, summary: Any) -> None:
+    posts = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        posts.extend([request] * (request.method == "POST"))
+        return httpx.Response(200, json={"data": [{"id": 7, "process_id": 4, "summary": summary}]})
+
+    pm = connect(Sandbox().url, token="t", retries=None, transport=httpx.MockTransport(server))
+    with pytest.raises(UnreadableResponse):
+        pm.start(4, event="node_1", idempotency_key="k")
+    assert posts == []
+
+
+def calls(sandbox: Sandbox) -> list[str]:
+    return [f"{call.method} {call.status}" for call in sandbox.calls]
+
+
+@pytest.mark.parametrize(("fault", "status"), [("refused", None), (429, 429), (503, 503)])
+@pytest.mark.parametrize("look_first", [True, False])
+def test_with_a_key_a_start_is_never_sent_again_without_a_look(
+    pm: Any, sandbox: Sandbox, fault: Any, status: int | None, look_first: bool
+) -> None:
+    sandbox.fail_next(fault, on=START, times=2)
+    assert pm.start(4, event="node_1", idempotency_key="k", look_first=look_first).created
+    refused, look = f"POST {status}", "GET 200"
+    assert calls(sandbox) == [*[look] * look_first, refused, look, refused, look, "POST 201"]
+
+
+def after_processing(sandbox: Sandbox, answers: list[httpx.Response]) -> httpx.MockTransport:
+    """A server whose gateway answers starts with these, one after the other, after they were processed."""
+
+    def server(request: httpx.Request) -> httpx.Response:
+        response = sandbox(request)
+        return fresh(answers.pop(0)) if request.method == "POST" and answers else response
+
+    return httpx.MockTransport(server)
+
+
+def fresh(answer: httpx.Response) -> httpx.Response:
+    """The same answer once more: httpx reads each only once."""
+    return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+
+def of_gateway(status: int, text: str = "upstream connect error or disconnect/reset", **headers: str) -> httpx.Response:
+    return httpx.Response(status, text=text, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+MAY_COME_AFTER = [
+    of_gateway(503),
+    of_gateway(503, retry_after="1"),
+    httpx.Response(503, html="<title>503 Service Temporarily Unavailable</title>"),
+    httpx.Response(503, json={"message": "Service Unavailable"}),
+    httpx.Response(503, json={"message": "Service Unavailable soon"}, headers={"retry-after": "1"}),
+    *[of_gateway(status) for status in (304, 408, 409, 423, 424, 425, 460, 499, 500, 520, 599, 600, 999)],
+    *[of_gateway(status, location="/requests/1") for status in (301, 302, 303, 307, 308)],
+    of_gateway(302, location="https://pm.example.com/home?from=/login"),
+    of_gateway(302, location="http://[/login"),
+    of_gateway(303),
+]
+
+
+@pytest.mark.parametrize("answer", MAY_COME_AFTER, ids=lambda answer: str(answer.status_code))
+def test_an_answer_that_may_come_after_the_start_was_made_is_a_lost_one(
+    connect: Any, sandbox: Sandbox, answer: httpx.Response
+) -> None:
+    transport = after_processing(sandbox, [answer, answer])
+    pm = connect(sandbox.url, token=sandbox.token(), transport=transport, clock=sandbox.clock)
+    assert pm.start(4, event="node_1", idempotency_key="k").id == 1
+    assert len(sandbox.requests) == 1
+    with pytest.raises(StartOutcomeUnknown) as failure:
+        pm.start(4, event="node_1")
+    assert failure.value.wire_error.processed is None
+    assert len(sandbox.requests) == 2
+
+
+CERTAIN_REFUSALS = [
+    httpx.Response(503, json={"message": "Service Unavailable"}, headers={"retry-after": "60"}),
+    httpx.Response(503, html="<title>Service Unavailable</title>", headers={"retry-after": "60"}),
+    of_gateway(302, location="https://pm.example.com/login"),
+    of_gateway(302, location="/login?next=/api"),
+    *[of_gateway(status) for status in (400, 401, 403, 404, 405, 413, 422, 429)],
+]
+
+
+@pytest.mark.parametrize("answer", CERTAIN_REFUSALS, ids=lambda answer: str(answer.status_code))
+def test_an_answer_that_comes_in_place_of_a_start_is_no_unknown_one(connect: Any, answer: httpx.Response) -> None:
+    transport = httpx.MockTransport(lambda _: fresh(answer))
+    pm = connect(Sandbox().url, token="t", retries=None, transport=transport)
+    with pytest.raises(Exception, match=str(answer.status_code)) as failure:
+        pm.start(4, event="node_1")
+    assert failure.value.processed is False  # type: ignore[attr-defined]
+
+
+def test_the_answer_to_somebody_elses_start_is_not_this_one_s(connect: Any, sandbox: Sandbox) -> None:
+    for _ in range(3):
+        sandbox(start_of(sandbox, 2))
+    for text in ('{"id": 3, "process_id": 2}', '{"id": 3, "process_id": "2", "na', '{"process_id": 2, "id": 3, "na'):
+        answers = [httpx.Response(201, text=text)] * 2
+        transport = after_processing(sandbox, answers)
+        pm = connect(sandbox.url, token=sandbox.token(), transport=transport, clock=sandbox.clock)
+        with pytest.raises(StartOutcomeUnknown) as failure:
+            pm.start(4, event="node_1")
+        assert failure.value.request_id is None
+        key = f"k{len(sandbox.requests)}"
+        assert pm.start(4, event="node_1", idempotency_key=key).id == len(sandbox.requests)
+
+
+def start_of(sandbox: Sandbox, process: int) -> httpx.Request:
+    url = f"{sandbox.url}/api/1.0/process_events/{process}?event=node_1"
+    return httpx.Request("POST", url, json={}, headers={"Authorization": f"Bearer {sandbox.token()}"})
+
+
+@pytest.mark.parametrize("of", ["another process", "long ago", "nobody"])
+def test_an_id_that_was_salvaged_is_looked_at_before_it_is_believed(connect: Any, sandbox: Sandbox, of: str) -> None:
+    sandbox(start_of(sandbox, 2 if of == "another process" else 4))
+    sandbox.clock.advance(3600)
+    wrong = {"nobody": 99}.get(of, 1)
+    answers = [httpx.Response(201, text=f'{{"id": {wrong}, "na')] * 2
+    transport = after_processing(sandbox, answers)
+    pm = connect(sandbox.url, token=sandbox.token(), transport=transport, clock=sandbox.clock)
+    with pytest.raises(StartOutcomeUnknown) as failure:
+        pm.start(4, event="node_1")
+    assert failure.value.request_id is None
+    assert pm.start(4, event="node_1", idempotency_key="k").id == 3
+
+
+@pytest.mark.parametrize("number", ["0", "-1", '"0"'])
+def test_an_id_below_one_is_none(connect: Any, number: str) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(201, text=f'{{"id": {number}, "process_id": 4, "na'))
+    pm = connect(Sandbox().url, token="t", transport=transport)
+    with pytest.raises(StartOutcomeUnknown) as failure:
+        pm.start(4, event="node_1")
+    assert failure.value.request_id is None
 
 
 @pytest.mark.parametrize("fault", ["refused", 429, 503])

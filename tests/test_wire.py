@@ -175,7 +175,7 @@ def test_a_start_whose_connection_breaks_is_found_by_its_key(pm: Any, wire: Wire
     wire.misdeeds = [misdeed]
     request = pm.start(2, {"days": 3}, event="node_1", idempotency_key="k")
     assert [started.id for started in wire.sandbox.requests] == [request.id]
-    assert request.created
+    assert request.idempotency_key == "k"
 
 
 @pytest.mark.parametrize("misdeed", BREAKS)

@@ -101,6 +101,7 @@ class ProcessMaker:
         idempotency_key: str | None = None,
         look_first: bool = True,
         look_again_for: float = LOOK_AGAIN_FOR,
+        again: bool = False,
         on_altered_data: OnAlteredData | None = None,
     ) -> Request:
         """Starts a Request, once.
@@ -121,18 +122,21 @@ class ProcessMaker:
             look_first: whether to look for the key before the start. False saves one HTTP request, for a caller who
                 knows that this is the first attempt.
             look_again_for: seconds for which the key is looked for after an answer got lost.
+            again: start anew, on purpose, where every Request with this key has failed or was canceled.
             on_altered_data: for this start, in place of the client's setting.
 
         Returns:
             The Request. `created` is True where this start made it, False where it was there before, and None where
-            it was found after a lost answer without a first look.
+            it was found by its key after a lost answer: then another caller may have made it meanwhile.
 
         Raises:
             InvalidData: the data or the key cannot be sent; nothing was sent.
             CannotStart: the process or the start event is not clear; nothing was sent.
             StartOutcomeUnknown: sent, and it cannot be known whether the Request exists.
             RequestFailed: the Request exists, and the engine failed (status ERROR).
-            ProcessMakerError: anything else; `processed` tells whether the server may have started it.
+            RequestCanceled: the Request with this key is there, and was canceled.
+            ProcessMakerError: anything else; `processed` tells whether the server may have started it, `retryable`
+                whether to start again later, with the same key.
         """
         return run(
             _start.start(
@@ -144,12 +148,15 @@ class ProcessMaker:
                 idempotency_key=idempotency_key,
                 look_first=look_first,
                 look_again_for=look_again_for,
+                again=again,
                 on_altered_data=self._settings.on_altered_data if on_altered_data is None else on_altered_data,
             )
         )
 
     def find(self, idempotency_key: str, *, process: AnyProcess) -> Request | None:
-        """The Request of that process started with that key, or None; the oldest, should there be several.
+        """The Request of that process started with that key, or None.
+
+        Should there be several, the oldest that has neither failed nor been canceled; where all have, the newest.
 
         Only Requests that this token may see are found. The look-up reads the data of all Requests of the process,
         which costs the server time.

@@ -33,9 +33,9 @@
         │   └── ServiceUnavailable  503, such as maintenance
         └── UnreadableResponse      a success whose body is not what was promised: HTML, cut off, empty
 
-Two attributes answer what matters after a failure, on every one of them: `processed` is False when the server
-certainly did not carry out what was asked, True when it did, and None when that cannot be known;
-`transient` tells whether the same call may work later.
+What matters after a failure is answered by every one of them: `processed` is False when the server certainly did not
+carry out what was asked, True when it did, and None when that cannot be known; `retryable` tells whether the same call
+may simply be made again later, and `retry_after` how much later, where that is known.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ import json
 import re
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -62,12 +63,22 @@ class ProcessMakerError(Exception):
     """False: the server certainly did nothing. True: it did what was asked. None: not known."""
     transient: bool = False
     """Whether the same call may work later."""
+    retry_after: float | None = None
+    """Seconds to wait before the same call, where that is known."""
     likely_cause: str | None = None
     """What a further look found out; likely, because the server itself gives no reason."""
 
     def __init__(self, message: str, **facts: Any) -> None:
         super().__init__(message)
         vars(self).update(facts)
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may simply be made again later (a start with the same key): it may work then, and
+
+        nothing is done twice. This is what a job queue's retry policy asks; `retry_after` is the pause, where known.
+        """
+        return self.processed is False and (self.transient or self.retry_after is not None)
 
     def __str__(self) -> str:
         message = str(self.args[0])
@@ -114,7 +125,11 @@ class AmbiguousStartEvent(CannotStart):
 
 
 class StartOutcomeUnknown(ProcessMakerError):
-    """A start was sent, and it cannot be known whether the Request exists. The message gives the next step."""
+    """A start was sent, and it cannot be known whether the Request exists. The message gives the next step.
+
+    With an idempotency key it is `retryable`: the next start looks for the Request first. `retry_after` are the seconds
+    for which the server may still be at work on the lost start.
+    """
 
     processed = None
     process_id: int
@@ -127,6 +142,10 @@ class StartOutcomeUnknown(ProcessMakerError):
     """What happened on the wire."""
     look_error: ProcessMakerError | None = None
     """Why the last look for the Request failed, where it did."""
+
+    @property
+    def retryable(self) -> bool:
+        return self.idempotency_key is not None
 
 
 class RequestFailed(ProcessMakerError):
@@ -156,6 +175,10 @@ class WaitTimeout(ProcessMakerError, TimeoutError):
     request: Request | None = None
     """Its last known state; None where it could not be read at all, and then the reason is the cause."""
 
+    @property
+    def retryable(self) -> bool:
+        return not (self.request and self.request.finished)
+
 
 class SignInError(ProcessMakerError):
     """The server gave no token: wrong password, wrong client secret, too many tries. Nothing else was sent."""
@@ -163,8 +186,6 @@ class SignInError(ProcessMakerError):
     status_code: int | None = None
     code: str | None = None
     """OAuth's error code, such as `invalid_grant`."""
-    retry_after: float | None = None
-    """Seconds to wait, after too many tries."""
 
 
 class TransportError(ProcessMakerError):
@@ -197,21 +218,25 @@ class TimedOut(TransportError):
 
 
 class ResponseError(ProcessMakerError):
-    """The server answered, but not with what was asked for."""
+    """The server answered, but not with what was asked for.
+
+    `processed` is None for what may come after the call was carried out, such as 408, 409 and 499 from a gateway.
+    """
 
     asked: str = ""
     """What was asked, such as `POST /api/1.0/process_events/2?event=node_1`."""
     status_code: int = 0
     server_message: str = ""
     """The server's own words."""
-    retry_after: float | None = None
-    """Seconds the server asks to wait, where it said so."""
     response: HTTPResponse
     """The answer, without secrets that were echoed in it. Its request has no credentials and no body."""
 
 
 class Redirected(ResponseError):
-    """The server answered with a redirect, such as one to its login page. It is not followed: the token stays here."""
+    """The server answered with a redirect, such as one to its login page. It is not followed: the token stays here.
+
+    One to a login page comes in place of what was asked; any other may come after it, and then `processed` is None.
+    """
 
     location: str = ""
     """Where to, without what follows ? or #, which may hold a token."""
@@ -266,9 +291,11 @@ class ServerError(ResponseError):
 
 
 class ServiceUnavailable(ServerError):
-    """503: maintenance. Observed on 4.15.5: it answers before the application runs, so nothing was done."""
+    """503. ProcessMaker's own maintenance answer comes before the application runs (4.15.5): `processed` is False.
 
-    processed = False
+    It is told by its Retry-After and its words. Any other 503 may be a gateway's, after the application did what was
+    asked: `processed` is None.
+    """
 
 
 class UnreadableResponse(ResponseError):
@@ -294,6 +321,15 @@ _BY_STATUS: dict[int, type[ResponseError]] = {
 }
 
 
+_REFUSALS = frozenset(
+    {400, 401, 402, 403, 404, 405, 407, 410, 411, 412, 413, 414, 415, 417, 419, 421, 422, 426, 428, 429, 431, 451}
+)
+"""Answers that come in place of what was asked, never after it. The other ones may have a proxy for their author."""
+
+_MAY_PASS = frozenset({408, 425, 499})
+"""Those outside 5xx that may be another answer the next time."""
+
+
 def error_of(response: HTTPResponse, now: datetime) -> ResponseError | None:
     """The error that `response` (read to its end) stands for; None for a success. `now` dates Retry-After."""
     status = response.status_code
@@ -310,9 +346,27 @@ def error_of(response: HTTPResponse, now: datetime) -> ResponseError | None:
     words = server_message(response)
     if kind is Redirected:
         words = f"a redirect to {facts['location'] or 'nowhere'}"
-        if "login" in facts["location"]:
+        if _is_login(facts["location"]):
             words += " (the login page: the server took this call for a browser's, or base_url is not the API's)"
+    if status in _MAY_PASS:
+        facts["transient"] = True
+    refused = status in _REFUSALS or _is_maintenance(response, words) or _is_login(facts.get("location", ""))
+    facts["processed"] = False if refused else None
     return describe(kind, response, words, retry_after=retry_after(response.headers.get("retry-after"), now), **facts)
+
+
+def _is_maintenance(response: HTTPResponse, words: str) -> bool:
+    """Whether it is ProcessMaker's own 503 (4.15.5), in JSON or HTML; a gateway's has other words."""
+    kind = response.headers.get("content-type", "")
+    own = words == "Service Unavailable" and kind.startswith(("application/json", "text/html"))
+    return response.status_code == 503 and "retry-after" in response.headers and own
+
+
+def _is_login(location: str) -> bool:
+    try:
+        return "login" in urlsplit(location).path.split("/")
+    except ValueError:
+        return False
 
 
 def describe(kind: type[E], response: HTTPResponse, words: str, **facts: Any) -> E:

@@ -81,13 +81,20 @@ def requests(io: IO, include: Iterable[str], **query: str | int | None) -> Async
     return listed(io, {name: value for name, value in query.items() if value is not None})
 
 
-async def listed(io: IO, query: dict[str, Any], *, within: float | None = None) -> AsyncGenerator[Request, None]:
-    """GET /requests, page after page."""
+async def listed(
+    io: IO,
+    query: dict[str, Any],
+    *,
+    check: Callable[[Request], Request] = lambda request: request,
+    within: float | None = None,
+    once: bool = False,
+) -> AsyncGenerator[Request, None]:
+    """GET /requests, page after page. `check` raises ValueError for a row that is not what was asked for."""
 
     def read(row: object) -> Request:
-        return request_from(row, io.site)
+        return check(request_from(row, io.site))
 
-    async for request in _pages(io, REQUESTS, read, query, within=within):
+    async for request in _pages(io, REQUESTS, read, query, within=within, once=once):
         yield request
 
 
@@ -162,6 +169,11 @@ def request_failed(request: Request) -> RequestFailed:
     return error
 
 
+def request_canceled(request: Request) -> RequestCanceled:
+    """The error for a Request whose status is CANCELED."""
+    return RequestCanceled(f'Request {request.id} of "{request.name}" was canceled.', request=request)
+
+
 def check_seconds(name: str, value: object) -> None:
     """Refuses what is no bound for a wait."""
     if not is_seconds(value):
@@ -233,7 +245,7 @@ def _ended(request: Request, until: Until) -> Request:
     if request.status == "ERROR":
         raise request_failed(request)
     if request.status == "CANCELED":
-        raise RequestCanceled(f'Request {request.id} of "{request.name}" was canceled.', request=request)
+        raise request_canceled(request)
     if callable(until):
         message = f"Request {request.id} is {request.status} and changes no more; what was waited for did not come."
         raise WaitTimeout(message, request=request, request_id=request.id)
@@ -247,6 +259,7 @@ async def _pages(
     query: dict[str, Any],
     *,
     within: float | None,
+    once: bool = False,
 ) -> AsyncGenerator[T, None]:
     """All rows of a paged list, each as the value that `read` makes of it."""
 
@@ -255,7 +268,7 @@ async def _pages(
 
     page, before = 1, None
     while True:
-        rows, last = await io.call(endpoint, read_page, within=within, **query)
+        rows, last = await io.call(endpoint, read_page, within=within, once=once, **query)
         if not rows or rows == before:  # the same page again would come for ever
             return
         for row in rows:

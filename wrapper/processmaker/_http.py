@@ -133,6 +133,7 @@ class _Answer(httpx.SyncByteStream, httpx.AsyncByteStream):
     def __init__(self, response: HTTPResponse) -> None:
         self._stream: Any = response.stream
         self._headers = response.headers
+        self._path = response.request.url.path
         self._arrived = bytearray()
 
     def __iter__(self) -> Iterator[bytes]:
@@ -155,7 +156,7 @@ class _Answer(httpx.SyncByteStream, httpx.AsyncByteStream):
         body = bytes(self._arrived)
         with suppress(httpx.DecodingError):
             body = HTTPResponse(200, headers=self._headers, content=body).content
-        return salvaged_id(body)
+        return salvaged_id(body, self._path)
 
 
 def _keep_answer(response: HTTPResponse) -> None:

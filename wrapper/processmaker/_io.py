@@ -42,6 +42,7 @@ class IO(ABC):
         read: Callable[[Any], T],
         *,
         within: float | None = None,
+        once: bool = False,
         **arguments: Any,
     ) -> T:
         """One operation of the API: the JSON of its answer, as the value that `read` makes of it.
@@ -49,7 +50,7 @@ class IO(ABC):
         It is not read through the generated models: a property that is missing, new or of another type in the document
         they were made from must not lose a Request that was started.
 
-        It is sent again where that is safe; with `within` it is sent once, with no longer time-outs than that.
+        It is sent again where that is safe. With `once` it is not; nor with `within`, which also bounds its time-outs.
 
         Raises:
             ProcessMakerError: for anything else than a success of that shape.
@@ -64,7 +65,7 @@ class IO(ABC):
                 self._secrets.keep_out_of(problem, asked)
                 raise unreadable(self._secrets.kept_from(response, asked)) from problem
 
-        return await retrying(self, self.retries if within is None else None, send)
+        return await retrying(self, None if once or within is not None else self.retries, send)
 
     async def command(self, endpoint: Endpoint, **arguments: Any) -> None:
         """One operation of the API whose answer has no body."""
@@ -177,5 +178,6 @@ def unreadable(response: HTTPResponse) -> UnreadableResponse:
     kind = clean(response.headers.get("content-type", "no content type"), 60)
     words = f"not the JSON that was promised ({kind}, "
     words += f"{len(response.content)} bytes)"
-    request_id = salvaged_id(response.content) if response.request.method == "POST" else None
+    request = response.request
+    request_id = salvaged_id(response.content, request.url.path) if request.method == "POST" else None
     return describe(UnreadableResponse, response, words, request_id=request_id)

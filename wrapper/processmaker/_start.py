@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import define, evolve
 
 from ._data import IDEMPOTENCY_KEY, OnAlteredData, check_data, check_key, report_alterations, with_key
 from ._endpoints import START, Body
-from ._errors import CannotStart, Forbidden, NotFound, ProcessMakerError, StartOutcomeUnknown, sentence
-from ._follow import check_seconds, fetch, listed, request_failed
+from ._errors import CannotStart, Forbidden, InvalidData, NotFound, ProcessMakerError, StartOutcomeUnknown, sentence
+from ._follow import check_seconds, fetch, listed, request_canceled, request_failed
 from ._io import IO
 from ._models import Request, request_from
 from ._processes import AnyEvent, AnyProcess, Catalog
-from ._retry import log
+from ._retry import log, retrying
 
 LOOK_AGAIN_FOR = 15.0
 """Seconds for which a lost start is looked for by its idempotency key."""
@@ -22,15 +24,27 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 4.0
 """Seconds between two looks; each pause is twice the one before. A start takes about 0.15 s (4.15.5)."""
 
 
-@frozen(kw_only=True)
+CLOCKS_DIFFER_BY = timedelta(minutes=5)
+"""How much older than its start a Request may seem: the server's clock is not this machine's."""
+
+NOT_STARTED = ("ERROR", "CANCELED")
+"""Status of a Request that is no answer to "did my order start?"."""
+
+
+@define(kw_only=True)
 class Start:
-    """One start as it goes on the wire."""
+    """One start as it goes on the wire.
+
+    `ended` is the id of the newest Request with its key that had failed before: what this start makes is newer.
+    """
 
     process_id: int
     event: str
     body: dict[str, Any]
     key: str | None
     look_again_for: float
+    again: bool
+    ended: int = 0
 
 
 async def start(
@@ -43,20 +57,33 @@ async def start(
     idempotency_key: str | None,
     look_first: bool,
     look_again_for: float,
+    again: bool,
     on_altered_data: OnAlteredData,
 ) -> Request:
     check_seconds("look_again_for", look_again_for)
+    if idempotency_key is None and (again or not look_first):
+        what = "again=True" if again else "look_first=False"
+        raise InvalidData(f"{what} is about what was started with a key; give an idempotency_key too")
+    if again and not look_first:
+        raise InvalidData("again=True looks at what was started before; leave look_first=False out")
     body = check_data(data)
     report_alterations(body, on_altered_data)
     if idempotency_key is not None:
         body = with_key(body, check_key(idempotency_key))
     process_id, event_id = await catalog.resolve(process, event)
-    this = Start(process_id=process_id, event=event_id, body=body, key=idempotency_key, look_again_for=look_again_for)
+    this = Start(
+        process_id=process_id,
+        event=event_id,
+        body=body,
+        key=idempotency_key,
+        look_again_for=look_again_for,
+        again=again,
+    )
     try:
         return await _start_once(io, this, look_first)
     except (Forbidden, NotFound) as error:
         if error.response.request.method != "POST":
-            raise
+            raise  # it was a look
         process_id, event_id = await _corrected(catalog, process, event, this, error)
     return await _start_once(io, evolve(this, process_id=process_id, event=event_id), look_first)
 
@@ -86,61 +113,120 @@ async def find_by_key(io: IO, catalog: Catalog, process: AnyProcess, key: str) -
     return await find(io, await catalog.process_id(process), check_key(key))
 
 
-async def find(io: IO, process_id: int, key: str, *, within: float | None = None) -> Request | None:
-    """The oldest Request of that process started with that key, among those this token may see."""
-    pmql = f'data.{IDEMPOTENCY_KEY} = "{key}" AND process_id = {process_id}'
+async def find(
+    io: IO, process_id: int, key: str, *, newer_than: int = 0, within: float | None = None, once: bool = False
+) -> Request | None:
+    """The Request of that process that counts for that key, among those this token may see.
+
+    That is the oldest one that has neither failed nor been canceled; where all have, the newest.
+    """
+
+    def check(row: Request) -> Request:
+        if row.process_id not in (None, process_id):
+            raise ValueError(f"a Request of process {row.process_id}")
+        # Without its key it cannot be told from the one that is looked for: it is not an absent one.
+        return evolve(row, idempotency_key=_key_of(row), created=False)
+
+    query = {"pmql": f'data.{IDEMPOTENCY_KEY} = "{key}" AND process_id = {process_id}', "include": "summary"}
     found = [
-        evolve(request, idempotency_key=key, created=False)
-        async for request in listed(io, {"pmql": pmql, "include": "summary"}, within=within)
+        request
+        async for request in listed(io, query, check=check, within=within, once=once)
         # On MySQL the server's comparison may ignore case: only the same key is the same Request.
-        if _key_of(request) == key
+        if request.idempotency_key == key and request.id > newer_than
     ]
-    return min(found, key=lambda request: request.id, default=None)
+    started = [request.id for request in found if request.status not in NOT_STARTED]
+    counts = min(started) if started else max((request.id for request in found), default=None)
+    return next((request for request in found if request.id == counts), None)
 
 
 async def _start_once(io: IO, this: Start, look_first: bool) -> Request:
-    if this.key is not None and look_first and (found := await find(io, this.process_id, this.key)):
-        return _unless_failed(found)
+    began = io.clock.now()
     try:
-        request = await _post(io, this)
+        request = await _sent(io, this, look_first)
     except ProcessMakerError as error:
         if error.processed is not None:
             raise
         log.warning("%s Whether the Request was started is not known yet.", sentence(error))
-        # Found by its key without a first look, it may have been there before.
-        sure = look_first or _request_id_of(error) is not None
-        request = evolve(await _what_became_of(io, this, error), created=True if sure else None)
-    else:
-        request = evolve(request, created=True)
+        request = await _what_became_of(io, this, error, began)
     return _unless_failed(evolve(request, idempotency_key=this.key))
 
 
-async def _post(io: IO, this: Start) -> Request:
+async def _sent(io: IO, this: Start, look_first: bool) -> Request:
+    """The Request that is there, or that the start made; with a key, none is sent again without a look before it.
+
+    Each attempt is a look and a start. It is made again where the look failed, or the start certainly did nothing.
+    """
+    look = look_first
+
+    async def attempt() -> Request:
+        nonlocal look
+        if this.key is not None and look and (found := await _look_before(io, this, this.key)):
+            return found
+        look = True
+        return await _send(io, this)
+
+    return await retrying(io, io.retries, attempt)
+
+
+async def _look_before(io: IO, this: Start, key: str) -> Request | None:
+    """The Request that stands in the way of a start with that key."""
+    try:
+        found = await find(io, this.process_id, key, once=True)
+    except ProcessMakerError as error:
+        error.args = (
+            f"{sentence(error.args[0])} That was the look for the key before the start: nothing was started.",
+        )
+        raise
+    if found and this.again and found.status in NOT_STARTED:
+        this.ended = found.id
+        return None
+    return found
+
+
+async def _send(io: IO, this: Start) -> Request:
+    """POST /process_events/{id}, once: from here on the Request may exist."""
+
+    def read(answer: object) -> Request:
+        request = request_from(answer, io.site)
+        if request.process_id not in (None, this.process_id):
+            raise ValueError(f"the answer to the start of another process, {request.process_id}")
+        return evolve(request, created=True)
+
     return await io.call(
         START,
-        lambda answer: request_from(answer, io.site),
+        read,
+        once=True,
         process_id=this.process_id,
         event=this.event,
         body=Body(this.body),
     )
 
 
-async def _what_became_of(io: IO, this: Start, wire_error: ProcessMakerError) -> Request:
+async def _what_became_of(io: IO, this: Start, wire_error: ProcessMakerError, began: datetime) -> Request:
     """The Request that a start made whose answer got lost. Never sends the start again.
+
+    `created` is True where its id came in the answer. Where it was found by its key, another caller may have made it.
 
     Raises:
         StartOutcomeUnknown: it was not found.
     """
-    request_id, look_error = _request_id_of(wire_error), None
+    request_id = _request_id_of(wire_error)
+    look_error: ProcessMakerError | None = None
     if request_id is not None:
         try:
-            return await fetch(io, request_id, ())
+            found = await fetch(io, request_id, () if this.key is None else ("summary",))
+        except (NotFound, Forbidden) as error:
+            request_id, look_error = None, error
         except ProcessMakerError as error:
             look_error = error
-    elif this.key is not None:
-        found, look_error = await _look_again(io, this.process_id, this.key, this.look_again_for)
-        if found:
-            return found
+        else:
+            if _is_of(found, this, began):
+                return evolve(found, created=True)
+            request_id = None
+    if request_id is None and this.key is not None:
+        lost, look_error = await _look_again(io, this, this.key, this.look_again_for)
+        if lost:
+            return evolve(lost, created=None)
     failed_look = f" The last look for it failed: {sentence(look_error)}" if look_error else ""
     raise StartOutcomeUnknown(
         f"{sentence(wire_error)} {_next_step(this, request_id)}{failed_look}",
@@ -159,9 +245,17 @@ def _request_id_of(error: ProcessMakerError) -> int | None:
     return getattr(error, "request_id", None)
 
 
-async def _look_again(
-    io: IO, process_id: int, key: str, seconds: float
-) -> tuple[Request | None, ProcessMakerError | None]:
+def _is_of(request: Request, this: Start, began: datetime) -> bool:
+    """Whether a Request whose id came in what arrived of an answer is of that start, and not of another one."""
+    if request.process_id not in (None, this.process_id) or request.id <= this.ended:
+        return False
+    if this.key is not None:
+        with suppress(ValueError):
+            return _key_of(request) == this.key
+    return request.created_at is None or request.created_at > began - CLOCKS_DIFFER_BY
+
+
+async def _look_again(io: IO, this: Start, key: str, seconds: float) -> tuple[Request | None, ProcessMakerError | None]:
     """Looks for the key until it is found or the time is over: the server may still be working.
 
     Returns:
@@ -169,9 +263,9 @@ async def _look_again(
     """
     deadline, pause = io.clock.monotonic() + seconds, FIRST_PAUSE
     while True:
-        failed = None
+        failed, within = None, deadline - io.clock.monotonic()
         try:
-            if found := await find(io, process_id, key, within=deadline - io.clock.monotonic()):
+            if found := await find(io, this.process_id, key, newer_than=this.ended, within=within):
                 log.info('The start with key "%s" was found: it is Request %d.', key, found.id)
                 return found, None
         except ProcessMakerError as error:
@@ -201,14 +295,20 @@ def _next_step(this: Start, request_id: int | None) -> str:
 
 
 def _unless_failed(request: Request) -> Request:
-    if request.status == "ERROR":
-        raise request_failed(request)
-    return request
+    """The Request, if it is a start; one that failed or was canceled is none, whoever made it."""
+    if request.status not in NOT_STARTED:
+        return request
+    error: ProcessMakerError = request_failed(request) if request.status == "ERROR" else request_canceled(request)
+    if request.created is False:
+        was_there = "It was there before, with this key; again=True starts a new one on purpose."
+        error.args = (f"{sentence(error)} {was_there}",)
+    raise error
 
 
-def _key_of(request: Request) -> str | None:
+def _key_of(request: Request) -> str:
+    """The idempotency key in its summary. Raises ValueError where that does not come, or not with a key."""
     summary = request.raw.get("summary")
     for item in summary if isinstance(summary, list) else ():
-        if isinstance(item, dict) and item.get("key") == IDEMPOTENCY_KEY:
-            return str(item.get("value"))
-    return None
+        if isinstance(item, dict) and item.get("key") == IDEMPOTENCY_KEY and item.get("value") is not None:
+            return str(item["value"])
+    raise ValueError(f"Request {request.id} without a summary that has its {IDEMPOTENCY_KEY}")

@@ -83,7 +83,8 @@ def start(session: Session) -> None:
         event=options.event,
         idempotency_key=options.idempotency_key,
         # Looking for the key would be another HTTP request than the one to show.
-        look_first=not options.curl,
+        look_first=not options.curl or options.idempotency_key is None,
+        again=options.again,
     )
     session.request = request
     if options.wait is not None:
@@ -325,6 +326,11 @@ COMMANDS = (
                 metavar="KEY",
                 help="what makes this start recognisable, such as order-1234; where a Request has it, "
                 "that one is the answer",
+            ),
+            Argument(
+                "--again",
+                action="store_true",
+                help="start anew where every Request with this key has failed or was canceled",
             ),
             Argument(
                 "--wait",

@@ -82,6 +82,7 @@ def _after_an_unknown_start(error: e.StartOutcomeUnknown) -> str:
 _OURS = r"(?<![?&/-])\b"
 
 _AS_OPTIONS = (
+    (_OURS + r"again=True", "--again"),
     (_OURS + r"allow_http=True", "--allow-http"),
     (_OURS + r"base_url\b", "the URL"),
     (_OURS + r"event=", "--event"),
