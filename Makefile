@@ -3,7 +3,7 @@ BIN := .venv/bin
 NPM := $(shell command -v npm 2>/dev/null)
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo test check format lint types generate generate-check node postman postman-check regenerate record clean
+.PHONY: help install demo test check format lint types generate generate-check node postman postman-check regenerate api-diff record clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ postman-check: install node
 
 regenerate: install node ## the whole way for a changed API: make regenerate SPEC=<file or URL>
 	@$(BIN)/python openapi/regenerate.py "$(SPEC)"
+
+api-diff: install ## what changed between two API documents: make api-diff OLD=<file or URL> NEW=<file or URL>
+	@$(BIN)/python openapi/diff.py "$(OLD)" "$(NEW)"
 
 record: install ## record the cassettes anew on a live ProcessMaker: make record VERSION=4.16.0
 	@$(BIN)/python -m tests.record $(if $(VERSION),--version $(VERSION)) $(SCENARIOS)

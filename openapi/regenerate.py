@@ -3,14 +3,13 @@
     python openapi/regenerate.py SPEC
 
 SPEC is the full OpenAPI document, a file or a URL. When a step fails the old files are put back, byte for
-byte. It ends by showing what changed in the API.
+byte. It ends by telling what changed in the API, as diff.py does.
 """
 
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,10 @@ import yaml
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+sys.path.insert(0, str(ROOT))
+
+from openapi import diff  # noqa: E402 - this file is also run as a command
+
 DOCUMENT = HERE / "processmaker.yaml"
 COLLECTION = HERE / "processmaker.postman_collection.json"
 CONVERTER = ROOT / "tests" / "guide" / "node_modules" / "openapi-to-postmanv2"
@@ -65,8 +68,7 @@ def regenerate(
                 _copy(copy, path)
         if saved:
             return 1
-    print("What changed in the API:")
-    print("\n".join(f"  {line}" for line in changes(before, _load(document))))
+    print("\n".join(diff.report(before, _load(document))))
     return 0
 
 
@@ -83,53 +85,6 @@ def _copy(source: Path, target: Path) -> None:
 
 def _load(document: Path) -> Json:
     return yaml.safe_load(document.read_text(encoding="utf-8")) if document.exists() else {}
-
-
-def changes(before: Json, after: Json) -> list[str]:
-    """Return a line for each part of the API that appeared (+), went (-) or changed type (~)."""
-    old, new = dict(_facts(before)), dict(_facts(after))
-    lines = [f"- {name}" for name in old if name not in new]
-    lines += [f"+ {name}{': ' if kind else ''}{kind}" for name, kind in new.items() if name not in old]
-    lines += [f"~ {name}: {old[name]} -> {new[name]}" for name in new if old.get(name, new[name]) != new[name]]
-    return lines or ["nothing changed"]
-
-
-def _facts(document: Json) -> Iterator[tuple[str, str]]:
-    """Yield what there is in the API, each with its type."""
-    for path, item in document.get("paths", {}).items():
-        for method, operation in item.items():
-            if method == "servers":
-                continue
-            name = f"{method.upper()} {path}"
-            yield f"operation {name}", ""
-            for parameter in operation.get("parameters", []):
-                required = ", required" if parameter.get("required") else ""
-                yield f"parameter {parameter['name']} of {name}", _type(parameter["schema"]) + required
-            for media in operation.get("requestBody", {}).get("content", {}).values():
-                yield from _properties(f"the body of {name}", media["schema"])
-            for code, response in operation["responses"].items():
-                yield f"answer {code} of {name}", ""
-                for media in response.get("content", {}).values():
-                    yield from _properties(f"the answer {code} of {name}", media["schema"])
-    for schema_name, schema in document.get("components", {}).get("schemas", {}).items():
-        yield from _properties(schema_name, schema)
-
-
-def _properties(owner: str, schema: Json) -> Iterator[tuple[str, str]]:
-    if "properties" not in schema:
-        yield owner, _type(schema)
-    for name, value in schema.get("properties", {}).items():
-        yield f"property {name} of {owner}", _type(value)
-
-
-def _type(schema: Json) -> str:
-    if "$ref" in schema:
-        return str(schema["$ref"]).rpartition("/")[2]
-    if "oneOf" in schema:
-        return " | ".join(_type(one) for one in schema["oneOf"])
-    kinds = schema.get("type", "anything")
-    kinds = kinds if isinstance(kinds, list) else [kinds]
-    return " | ".join(f"array of {_type(schema.get('items', {}))}" if kind == "array" else kind for kind in kinds)
 
 
 def main(arguments: list[str]) -> int:
