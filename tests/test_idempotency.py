@@ -17,10 +17,10 @@ from processmaker import (
     TimedOut,
     UnreadableResponse,
 )
-from processmaker.sandbox import Sandbox
+from processmaker.sandbox import Kind, Sandbox
 
-LOST_AFTER = ["answer lost", "reset", "html", "empty", "500 after", "502 after", "504 after"]
-LOST_BEFORE = ["lost before", 500, "502 before", 504]
+LOST_AFTER: list[Kind] = ["answer lost", "reset", "html", "empty", "500 after", "502 after", "504 after"]
+LOST_BEFORE: list[Kind] = ["lost before", 500, 502, 504]
 START = "POST /process_events"
 
 
@@ -88,7 +88,7 @@ def test_a_key_is_found_again(pm: Any, key: str) -> None:
 
 
 @pytest.mark.parametrize("fault", LOST_AFTER)
-def test_a_lost_answer_is_found_by_its_key(pm: Any, sandbox: Sandbox, fault: str) -> None:
+def test_a_lost_answer_is_found_by_its_key(pm: Any, sandbox: Sandbox, fault: Kind) -> None:
     sandbox.fail_next(fault, on=START)
     request = pm.start("Leave Request", {"days": 3}, idempotency_key="k")
     assert [started.id for started in sandbox.requests] == [request.id]

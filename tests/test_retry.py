@@ -21,7 +21,7 @@ from processmaker import (
     Retries,
     ServiceUnavailable,
 )
-from processmaker.sandbox import Sandbox
+from processmaker.sandbox import Kind, Sandbox
 
 READ_AGAIN = ["refused", "answer lost", "lost before", "reset", "html", "truncated", "empty", 429, 500, 502, 503, 504]
 WRITE_AGAIN = ["refused", 429, 503]
@@ -134,7 +134,7 @@ def test_with_the_default_bounds_a_call_that_times_out_is_sent_again(pm: Any, sa
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_the_pause_the_server_asks_for_is_made(pm: Any, pauses: list[float], sandbox: Sandbox, status: int) -> None:
+def test_the_pause_the_server_asks_for_is_made(pm: Any, pauses: list[float], sandbox: Sandbox, status: Kind) -> None:
     sandbox.fail_next(status, retry_after=12)
     pm.start(2, event="node_1")
     assert pauses == [12]

@@ -10,18 +10,19 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
-from processmaker.sandbox import KINDS, PASSWORD_CLIENT, Clock, Sandbox, StartEvent
+from processmaker.sandbox import KINDS, PASSWORD_CLIENT, Clock, Kind, Sandbox, StartEvent
 
 NEVER_PROCESSED = ["lost before", "refused", "token expired", 429, 500, 502, 503, 504]
-Kind = str | int
+NEED_A_SOCKET = ["stray answer", "closed silently"]
 
 
 @pytest.fixture
@@ -425,7 +426,11 @@ def test_a_well_known_token_can_be_revoked(sandbox: Sandbox) -> None:
 # Faults
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_the_kinds_of_faults_are_typed() -> None:
+    assert get_args(Kind) == tuple(KINDS)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in NEED_A_SOCKET], ids=str)
 def test_a_fault_says_truly_whether_the_call_is_processed(sandbox: Sandbox, bot: httpx.Client, kind: Kind) -> None:
     sandbox.fail_next(kind)
     with suppress(httpx.TransportError):
@@ -447,7 +452,7 @@ def test_a_fault_says_truly_whether_the_call_is_processed(sandbox: Sandbox, bot:
     ],
 )
 def test_a_fault_of_the_network_is_an_exception(
-    sandbox: Sandbox, bot: httpx.Client, kind: str, exception: type[Exception]
+    sandbox: Sandbox, bot: httpx.Client, kind: Kind, exception: type[Exception]
 ) -> None:
     sandbox.fail_next(kind)
 
@@ -461,8 +466,13 @@ def test_a_fault_of_the_network_is_an_exception(
     [
         (429, 429, "application/json"),
         (500, 500, "application/json"),
-        ("502 before", 502, "text/html"),
+        (502, 502, "text/html"),
         (503, 503, "application/json"),
+        ("303 after", 303, "text/html"),
+        ("409 after", 409, "text/html"),
+        ("429 after", 429, "text/html"),
+        ("499 after", 499, "text/html"),
+        ("503 after", 503, "text/plain; charset=utf-8"),
         ("504 after", 504, "text/html"),
         ("html", 201, "text/html"),
         ("empty", 201, "application/json"),
@@ -477,7 +487,7 @@ def test_a_fault_of_a_server_is_an_answer(
     answer = start(bot)
 
     assert (answer.status_code, answer.headers["content-type"]) == (status, content_type)
-    assert answer.headers.get("retry-after") == ("7" if status in (429, 503) else None)
+    assert answer.headers.get("retry-after") == ("7" if kind in (429, 503) else None)
 
 
 def test_a_truncated_answer_ends_where_it_is_told_to(sandbox: Sandbox, bot: httpx.Client) -> None:
@@ -513,7 +523,7 @@ def test_a_fault_waits_for_the_call_it_is_meant_for(sandbox: Sandbox, bot: httpx
 
 def test_an_unknown_fault_is_named_with_those_there_are(sandbox: Sandbox) -> None:
     with pytest.raises(ValueError, match="no fault 'lost'; there are: answer lost, reset"):
-        sandbox.fail_next("lost")
+        sandbox.fail_next("lost")  # type: ignore[arg-type]
 
 
 def test_misbehaviour_is_the_same_for_the_same_seed() -> None:
@@ -571,11 +581,12 @@ def test_it_serves_on_a_real_socket(sandbox: Sandbox) -> None:
         tag = bot.get("/start_processes").headers["etag"]
         assert bot.get("/start_processes", headers={"If-None-Match": tag}).status_code == 304
         assert bot.head("/start_processes").content == b""
-        for kind, exceptions in {
+        faults: dict[Kind, type[Exception]] = {
             "answer lost": httpx.RemoteProtocolError,
             "reset": httpx.ReadError,
             "refused": httpx.ReadError,
-        }.items():
+        }
+        for kind, exceptions in faults.items():
             sandbox.fail_next(kind)
             with pytest.raises(exceptions):
                 start(bot)
@@ -586,6 +597,171 @@ def test_it_serves_on_a_real_socket(sandbox: Sandbox) -> None:
         late.get(url)
     assert [request.data for request in sandbox.requests[:2]] == [{"é": "日本"}, {}]
     assert not [thread for thread in threading.enumerate() if "process_request" in thread.name]
+
+
+@contextmanager
+def socket_client(sandbox: Sandbox, **settings: Any) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {sandbox.token()}", "Accept": "application/json"}
+    with (
+        sandbox.serve() as url,
+        httpx.Client(base_url=f"{url}/api/1.0", headers=headers, trust_env=False, **settings) as bot,
+    ):
+        yield bot
+
+
+@pytest.mark.parametrize("host", ["attacker.example:{port}", "127.0.0.1:1", "127.0.0.1", "", "localhost.evil:{port}"])
+def test_it_answers_no_other_host_than_its_own(sandbox: Sandbox, host: str) -> None:
+    with socket_client(sandbox) as bot:
+        port = bot.base_url.port
+        refused = bot.get("/start_processes", headers={"Host": host.format(port=port)})
+        allowed = bot.get("/start_processes", headers={"Host": f"LocalHost:{port}"})
+
+    assert (refused.status_code, allowed.status_code) == (421, 200)
+
+
+def test_a_body_that_drips_comes_byte_by_byte(sandbox: Sandbox, bot: httpx.Client) -> None:
+    began = sandbox.clock.now()
+    sandbox.fail_next("drip", seconds=2)
+    length = len(start(bot).content)
+    assert (sandbox.clock.now() - began).total_seconds() == 2 * length
+
+    sandbox.fail_next("drip", seconds=6)
+    with client_of(sandbox, timeout=5) as impatient, pytest.raises(httpx.ReadTimeout):
+        start(impatient)
+
+    with socket_client(sandbox) as far:
+        sandbox.fail_next("drip", seconds=0.00001)
+        with far.stream("POST", "/process_events/4?event=node_1") as answer:
+            parts = list(answer.iter_raw())
+    assert len(parts) > 1
+    assert json.loads(b"".join(parts))["id"] == 3
+
+
+def test_a_stray_answer_follows_on_the_connection(sandbox: Sandbox) -> None:
+    sandbox.fail_next("stray answer")
+    with sandbox.serve() as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
+        head = f"POST /api/1.0/process_events/4?event=node_1 HTTP/1.1\r\nHost: {url[7:]}\r\nContent-Length: 0\r\n"
+        connection.sendall(f"{head}Authorization: Bearer {sandbox.token()}\r\n\r\n".encode())
+        with connection.makefile("rb") as stream:
+            read = b""
+            while b'"process_id":77' not in read:
+                read += stream.read1()
+
+    assert read.count(b"HTTP/1.1 201") == 2
+    assert len(sandbox.requests) == 1
+
+
+def test_a_kept_connection_is_closed_without_a_word(sandbox: Sandbox) -> None:
+    sandbox.fail_next("closed silently")
+    with sandbox.serve() as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
+        connection.sendall(f"GET /docs HTTP/1.1\r\nHost: {url[7:]}\r\n\r\n".encode())
+        with connection.makefile("rb") as stream:
+            read = stream.read()
+
+    assert b"200" in read.partition(b"\r\n")[0]
+    assert b"connection" not in read.partition(b"\r\n\r\n")[0].lower()
+
+
+@pytest.mark.parametrize("kind", NEED_A_SOCKET)
+def test_a_fault_of_a_connection_needs_one(sandbox: Sandbox, bot: httpx.Client, kind: Kind) -> None:
+    sandbox.fail_next(kind)
+    with pytest.raises(ValueError, match="needs a connection"):
+        start(bot)
+
+
+# A start takes effect between its call and its answer
+
+
+def look(client: httpx.Client | httpx.AsyncClient) -> Any:
+    return client.get("/requests", params={"pmql": 'data.key = "k"'})
+
+
+def test_two_tasks_that_look_before_they_start_both_start(sandbox: Sandbox) -> None:
+    async def start_once(client: httpx.AsyncClient) -> None:
+        if not (await look(client)).json()["data"]:
+            await client.post("/process_events/4?event=node_1", json={"key": "k"})
+
+    async def both() -> None:
+        headers = {"Authorization": f"Bearer {sandbox.token()}"}
+        base_url = f"{sandbox.url}/api/1.0"
+        async with httpx.AsyncClient(transport=sandbox.transport(), base_url=base_url, headers=headers) as client:
+            await asyncio.gather(start_once(client), start_once(client))
+
+    asyncio.run(both())
+    assert len(sandbox.requests) == 2
+
+
+def test_two_threads_that_look_before_they_start_both_start(sandbox: Sandbox, bot: httpx.Client) -> None:
+    sandbox.start_takes = 0.15
+    together = threading.Barrier(2)
+
+    def start_once(_: int) -> None:
+        together.wait()
+        if not look(bot).json()["data"]:
+            start(bot, {"key": "k"})
+
+    with ThreadPoolExecutor(2) as pool:
+        for before in range(0, 40, 2):
+            list(pool.map(start_once, range(2)))
+            if len(sandbox.requests) == 2:
+                return
+            assert len(sandbox.requests) <= 1, before
+            sandbox.requests.clear()
+    raise AssertionError("in twenty tries no two starts met")
+
+
+def test_a_start_takes_its_time_and_appears_when_told(sandbox: Sandbox, bot: httpx.Client) -> None:
+    sandbox.start_takes, sandbox.appears_after = 2, 5
+    began = sandbox.clock.now()
+    answer = start(bot, {"key": "k"})
+    assert (sandbox.clock.now() - began).total_seconds() == 2
+    assert datetime.fromisoformat(answer.json()["created_at"]) == began.replace(second=32)
+    assert look(bot).json()["data"] == []
+
+    sandbox.clock.advance(3)
+    assert [row["id"] for row in look(bot).json()["data"]] == [1]
+
+
+def test_a_start_goes_on_when_its_client_has_left(sandbox: Sandbox) -> None:
+    sandbox.start_takes = 60
+    with client_of(sandbox, timeout=10) as impatient:
+        began = sandbox.clock.now()
+        with pytest.raises(httpx.ReadTimeout):
+            start(impatient)
+        assert (sandbox.clock.now() - began).total_seconds() == 10
+        assert sandbox.requests == []
+
+    sandbox.clock.advance(50)
+    assert [request.status for request in sandbox.requests] == ["COMPLETED"]
+
+
+def test_a_start_goes_on_when_its_task_is_cancelled(sandbox: Sandbox) -> None:
+    sandbox.start_takes = 60
+
+    async def leave() -> None:
+        headers = {"Authorization": f"Bearer {sandbox.token()}"}
+        async with httpx.AsyncClient(transport=sandbox.transport(), headers=headers) as client:
+            start = asyncio.create_task(client.post(f"{sandbox.url}/api/1.0/process_events/4?event=node_1"))
+            while not sandbox._agenda:
+                await asyncio.sleep(0)
+            start.cancel()
+
+    asyncio.run(leave())
+    assert sandbox.requests == []
+    sandbox.clock.advance(60)
+    assert len(sandbox.requests) == 1
+
+
+def test_over_a_socket_a_start_really_takes_its_time(sandbox: Sandbox) -> None:
+    sandbox.start_takes, sandbox.appears_after = 0.4, 0.1
+    with socket_client(sandbox) as bot, ThreadPoolExecutor(1) as pool:
+        began = time.monotonic()
+        answer = pool.submit(start, bot, {"key": "k"})
+        while not look(bot).json()["data"]:
+            assert time.monotonic() - began < 10
+        assert not answer.done(), "it is there before its answer"
+        assert answer.result().status_code == 201
+    assert time.monotonic() - began >= 0.4
 
 
 # The command
@@ -602,7 +778,7 @@ def command(*arguments: str) -> subprocess.Popen[str]:
 
 
 def test_the_command_serves_until_ctrl_c() -> None:
-    with command("--port", "0") as process:
+    with command("--port", "0", "--start-takes", "0.2") as process:
         assert process.stdout is not None
         lines = [process.stdout.readline()]
         while "Ctrl-C" not in lines[-1]:
@@ -610,10 +786,15 @@ def test_the_command_serves_until_ctrl_c() -> None:
             assert lines[-1], "it ended"
         url = lines[0].split()[-1]
         answer = httpx.get(f"{url}/docs", trust_env=False)
+        headers = {"Authorization": "Bearer sandbox-integration-bot-token"}
+        began = time.monotonic()
+        httpx.post(f"{url}/api/1.0/process_events/4?event=node_1", headers=headers, trust_env=False)
+        took = time.monotonic() - began
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
 
     assert answer.status_code == 200
+    assert took >= 0.2
     assert any("sandbox-integration-bot-token" in line for line in lines)
     assert (process.returncode, errors) == (0, "")
 

@@ -19,7 +19,8 @@ Faults, for `sandbox.fail_next(kind, times=1, on="POST /process_events")` and `s
 {faults}
 
 As a function the sandbox raises httpx's exceptions; behind a socket a time-out is a connection that closes
-without an answer, a refused or broken connection is a reset, and `slow` really takes its time.
+without an answer, a refused or broken connection is a reset, and `slow` and `drip` really take their time.
+`Sandbox(start_takes=0.15, appears_after=1.5)` lets a start take time, so that races can be tested.
 
 Not recorded, but added so that the sandbox is whole: a call without a token and without `Accept: application/json`
 is redirected to /login; a refresh revokes the old access token too; tasks belong to whoever started the Request;
@@ -27,10 +28,11 @@ an unknown column in `order_by` is 500; POST /processes creates a process once i
 characters of a URL are counted exactly.
 """
 
-from ._faults import KINDS
+from ._faults import KINDS, Kind
 from ._fixture import SandboxFixture
 from ._server import URL, Call, Sandbox
 from ._state import CREDENTIALS_CLIENT, PASSWORD_CLIENT, Clock, Process, Request, StartEvent, Task, User
+from ._transport import SandboxTransport
 
 __all__ = [
     "CREDENTIALS_CLIENT",
@@ -39,14 +41,16 @@ __all__ = [
     "URL",
     "Call",
     "Clock",
+    "Kind",
     "Process",
     "Request",
     "Sandbox",
     "SandboxFixture",
+    "SandboxTransport",
     "StartEvent",
     "Task",
     "User",
 ]
 
 if __doc__:  # absent under python -OO
-    __doc__ = __doc__.replace("{faults}", "\n".join(f"    {kind!r:15} {text}" for kind, text in KINDS.items()))
+    __doc__ = __doc__.replace("{faults}", "\n".join(f"    {kind!r:17} {text}" for kind, text in KINDS.items()))

@@ -7,6 +7,7 @@ import sys
 import threading
 from typing import Any
 
+from .._clock import is_seconds
 from . import PASSWORD_CLIENT, Sandbox
 
 DEMO = """\
@@ -30,8 +31,15 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--port", type=int, default=None, help="port to listen on (default: 8765; 0: a free one)")
     parser.add_argument("--demo", action="store_true", help="start a Request with the Python client, then stop")
+    parser.add_argument("--start-takes", type=_seconds, default=0, metavar="SECONDS", help="how long a start takes")
+    parser.add_argument(
+        "--appears-after",
+        type=_seconds,
+        metavar="SECONDS",
+        help="how long after the call the Request is listed (default: with the answer)",
+    )
     options = parser.parse_args(arguments)
-    sandbox = Sandbox()
+    sandbox = Sandbox(start_takes=options.start_takes, appears_after=options.appears_after)
     port = options.port if options.port is not None else 0 if options.demo else 8765
     try:
         with sandbox.serve(port) as url:
@@ -46,6 +54,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"cannot listen on port {port}: {problem}", file=sys.stderr)
         return 2
     return 0
+
+
+def _seconds(text: str) -> float:
+    if not is_seconds(seconds := float(text)):
+        raise ValueError(text)
+    return seconds
 
 
 def about(sandbox: Sandbox, url: str) -> str:

@@ -4,21 +4,55 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
 
 import attrs
 import httpx
 
 from . import _shapes
+from ._transport import Dripping, Line, timed_out
 
-Kind = str | int
+ON_THE_WIRE = "sandbox.on_the_wire"
+"""Where an answer carries, among its extensions, the fault that only a connection can show."""
+
+Kind = Literal[
+    "answer lost",
+    "reset",
+    "lost before",
+    "refused",
+    "slow",
+    "drip",
+    "html",
+    "truncated",
+    "empty",
+    "token expired",
+    429,
+    500,
+    502,
+    503,
+    504,
+    "303 after",
+    "408 after",
+    "409 after",
+    "425 after",
+    "429 after",
+    "499 after",
+    "500 after",
+    "502 after",
+    "503 after",
+    "504 after",
+    "stray answer",
+    "closed silently",
+]
 
 KINDS: dict[Kind, str] = {
     "answer lost": "processed; no answer comes: httpx.ReadTimeout",
     "reset": "processed; the connection breaks before the answer: httpx.ReadError",
     "lost before": "not processed; no answer comes: httpx.ReadTimeout, as with `answer lost`",
     "refused": "not processed; no connection: httpx.ConnectError",
-    "slow": "processed; takes `seconds` on the clock; if that is beyond the read time-out: httpx.ReadTimeout",
+    "slow": "processed; takes `seconds` (60) on the clock; if that is beyond the read time-out: httpx.ReadTimeout",
+    "drip": "processed; the body comes byte by byte, `seconds` (1) apart on the clock",
     "html": "processed; the right status with an HTML page",
     "truncated": "processed; the JSON ends early, after `at` bytes",
     "empty": "processed; the right status without a body",
@@ -28,9 +62,18 @@ KINDS: dict[Kind, str] = {
     502: "not processed; HTML",
     503: "not processed; JSON with Retry-After, as in maintenance",
     504: "not processed; HTML",
+    "303 after": "processed; a redirect to the list of Requests",
+    "408 after": "processed; HTML",
+    "409 after": "processed; HTML",
+    "425 after": "processed; HTML",
+    "429 after": "processed; HTML without Retry-After, from a gateway",
+    "499 after": "processed; HTML",
     "500 after": "processed; JSON",
     "502 after": "processed; HTML",
+    "503 after": "processed; a line of text without Retry-After, from a gateway",
     "504 after": "processed; HTML",
+    "stray answer": "processed; one answer too many follows on the connection: only behind a socket",
+    "closed silently": "processed; the kept connection is closed after the answer, unsaid: only behind a socket",
 }
 MIX: tuple[Kind, ...] = (
     "answer lost",
@@ -45,6 +88,7 @@ MIX: tuple[Kind, ...] = (
     "truncated",
 )
 """What `misbehave` mixes unless told otherwise."""
+ON_SOCKETS_ONLY: tuple[Kind, ...] = ("stray answer", "closed silently")
 
 _NOT_PROCESSED = ("lost before", "refused", "token expired", 429, 500, 502, 503, 504)
 
@@ -54,40 +98,45 @@ class Fault:
     """One thing going wrong with one call."""
 
     kind: Kind
-    seconds: float = 60
+    seconds: float | None = None
     retry_after: int | str | None = 1
     at: float = 0.5
     """How much of the answer `truncated` lets through: from 1 on bytes, below 1 a share."""
 
-    def befall(
-        self,
-        request: httpx.Request,
-        process: Callable[[], httpx.Response],
-        wait: Callable[[float], None],
+    async def befall(
+        self, request: httpx.Request, process: Callable[[], Awaitable[httpx.Response]], line: Line
     ) -> httpx.Response:
         """The answer as the client gets it; `process` is called if the server is to process the call."""
+        if self.kind in ON_SOCKETS_ONLY and not line.socket:
+            raise ValueError(f"the fault {self.kind!r} needs a connection: serve the sandbox, and ask it there")
         if self.kind == "refused":
             raise httpx.ConnectError("[Errno 111] Connection refused", request=request)
-        answer = None if self.kind in _NOT_PROCESSED else process()
-        if self.kind in ("answer lost", "lost before"):
-            raise httpx.ReadTimeout("The read operation timed out", request=request)
-        if self.kind == "reset":
-            raise httpx.ReadError("[Errno 104] Connection reset by peer", request=request)
-        if answer is None or isinstance(self.kind, int) or self.kind.endswith(" after"):
-            return self._page()
-        if self.kind == "slow":
-            wait(self.seconds)
-            limit = request.extensions.get("timeout", {}).get("read")
-            if limit is not None and self.seconds > limit:
-                raise httpx.ReadTimeout("The read operation timed out", request=request)
-            return answer
-        if self.kind == "html":
-            return _shapes.html(answer.status_code, "Welcome")
-        cut = 0 if self.kind == "empty" else int(self.at if self.at >= 1 else self.at * len(answer.content))
-        headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
-        return httpx.Response(answer.status_code, headers=headers, content=answer.content[:cut])
+        answer = None if self.kind in _NOT_PROCESSED else await process()
+        match self.kind:
+            case "answer lost" | "lost before":
+                raise timed_out(request)
+            case "reset":
+                raise httpx.ReadError("[Errno 104] Connection reset by peer", request=request)
+            case "stray answer" | "closed silently" if answer:
+                answer.extensions[ON_THE_WIRE] = self.kind
+                return answer
+            case "slow" if answer:
+                await line.wait(request, 60 if self.seconds is None else self.seconds)
+                return answer
+            case "drip" if answer:
+                pace = 1 if self.seconds is None else self.seconds
+                stream = Dripping(answer.content, pace, line, request)
+                return httpx.Response(answer.status_code, headers=answer.headers, stream=stream)
+            case "html" if answer:
+                return _shapes.html(answer.status_code, "Welcome")
+            case "truncated" | "empty" if answer:
+                cut = 0 if self.kind == "empty" else int(self.at if self.at >= 1 else self.at * len(answer.content))
+                headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
+                return httpx.Response(answer.status_code, headers=headers, content=answer.content[:cut])
+            case _:
+                return self._page(request)
 
-    def _page(self) -> httpx.Response:
+    def _page(self, request: httpx.Request) -> httpx.Response:
         later = {} if self.retry_after is None else {"retry_after": str(self.retry_after)}
         match self.kind:
             case "token expired":
@@ -98,10 +147,15 @@ class Fault:
                 return _shapes.message(503, "Service Unavailable", **later)
             case 500 | "500 after":
                 return _shapes.message(500, "Server Error")
-            case 502 | "502 after":
-                return _shapes.html(502, "502 Bad Gateway")
-            case _:
-                return _shapes.html(504, "504 Gateway Time-out")
+            case "303 after":
+                return _shapes.html(303, "See Other", location=str(request.url.copy_with(raw_path=b"/requests")))
+            case "503 after":
+                # Envoy's words where an application closed the connection instead of answering.
+                text = "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
+                return httpx.Response(503, text=text)
+            case kind:
+                status = int(str(kind).partition(" ")[0])
+                return _shapes.html(status, f"{status} {httpx.codes.get_reason_phrase(status)}".strip())
 
 
 @attrs.define
@@ -114,6 +168,7 @@ class Rule:
     rate: float
     chance: random.Random
     template: Fault
+    used: bool = False
 
     def pick(self, call: str) -> Fault | None:
         """The fault for this call, such as `POST /process_events/2`."""
@@ -123,14 +178,13 @@ class Rule:
             return None
         if self.times is not None:
             self.times -= 1
+        self.used = True
         at = self.template.at if len(self.kinds) == 1 else self.chance.random()
         return attrs.evolve(self.template, kind=self.chance.choice(self.kinds), at=at)
 
 
 def known(kind: Kind) -> Kind:
-    """The kind under its name in KINDS; ValueError, with the names, if there is none. `502 before` is 502."""
-    if isinstance(kind, str) and kind.removesuffix(" before").isdecimal():
-        kind = int(kind.removesuffix(" before"))
+    """The kind itself; ValueError, with those there are, if it is none."""
     if kind not in KINDS:
         raise ValueError(f"no fault {kind!r}; there are: {', '.join(map(str, KINDS))}")
     return kind

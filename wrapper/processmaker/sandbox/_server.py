@@ -7,16 +7,20 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import attrs
 import httpx
 
+from .._io import run
 from . import _data, _faults, _pmql, _shapes
 from ._oauth import TokenEndpoint
 from ._shapes import Json, Refused, answer, message, not_found
 from ._state import PROCESSES, USERS, Clock, Process, Request, StartEvent, Task, User
+from ._transport import Blocking, Line, SandboxTransport
 
 URL = "https://pm.example.com"
 API = "/api/1.0"
@@ -58,6 +62,16 @@ class _Asked:
         return self.body.get(name) if isinstance(self.body, dict) else None
 
 
+@attrs.define
+class _UnderWay:
+    """A start that has been accepted, and becomes a Request while its client waits. Seconds count from `began`."""
+
+    began: datetime
+    made_after: float
+    answered_after: float
+    request: Request | None = None
+
+
 class Sandbox:
     """An in-memory ProcessMaker: a function from `httpx.Request` to `httpx.Response`, with state.
 
@@ -67,15 +81,19 @@ class Sandbox:
         version: the ProcessMaker it imitates; the two answer alike except in a few fields and the ETag.
         expires_in: seconds that an access token from /oauth/token is good for.
         body_limit: bytes of a request's body beyond which nginx answers 413.
+        start_takes: seconds that a start takes from its call to its answer (a real one takes 0.15).
+        appears_after: seconds after the call from which on the Request is listed, also where its client has left;
+            None for at the end of `start_takes`. Beyond that, an answered start is not listed at once.
 
-    `sandbox(request)` raises httpx's exceptions where a network would. It may be called from many threads.
+    `sandbox(request)` raises httpx's exceptions where a network would. It may be called from many threads. A start
+    takes effect between its call and its answer, and meanwhile others go on: two callers who look for a key before
+    they start may both miss it, as on a server. In memory the seconds are the sandbox's, which jump; behind a socket
+    they really pass.
 
     Attributes:
-        requests: the Requests started so far, oldest first.
         calls: `(method, path, status)` of every call seen, without /api/1.0 in the path.
         maintenance: set it to True and everything answers 503.
-        expires_in: as above; may be changed at any time.
-        body_limit: as above; may be changed at any time.
+        expires_in, body_limit, start_takes, appears_after: as above; may be changed at any time.
     """
 
     def __init__(
@@ -86,12 +104,20 @@ class Sandbox:
         version: Literal["4.15.5", "4.12.2"] = "4.15.5",
         expires_in: int = 31_536_000,
         body_limit: int = 1024 * 1024,
+        start_takes: float = 0,
+        appears_after: float | None = None,
     ) -> None:
         self._url = url
         self.clock = clock or Clock()
         self.body_limit = body_limit
+        self.start_takes = start_takes
+        self.appears_after = appears_after
         self.maintenance = False
-        self.requests: list[Request] = []
+        self._requests: list[Request] = []
+        # What is to happen and when: (instant, number, action), the next one first.
+        self._agenda: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._numbers = count()
+        self._instant: datetime | None = None
         self.calls: list[Call] = []
         self.users: dict[str, User] = {user.username: user for user in USERS}
         self.processes: dict[int, Process] = {process.id: process for process in PROCESSES}
@@ -109,6 +135,10 @@ class Sandbox:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         request.read()
+        return run(self.answer(request, Blocking(self.clock)))
+
+    async def answer(self, request: httpx.Request, line: Line) -> httpx.Response:
+        """The answer to a request that has been read, for a call that comes in this way."""
         path = request.url.path.removeprefix(API)
         with self._lock:
             call = f"{request.method} {path}"
@@ -116,21 +146,20 @@ class Sandbox:
         status = None
         try:
             if fault is None:
-                response = self._process(request)
+                response = await self._process(request, line)
             else:
                 if fault.kind == "token expired":
                     self.revoke()
-                wait = request.extensions.get("sandbox_wait", self.clock.advance)
-                response = fault.befall(request, lambda: self._process(request), wait)
+                response = await fault.befall(request, lambda: self._process(request, line), line)
             status = response.status_code
             return response
         finally:
             with self._lock:
                 self.calls.append(Call(request.method, path, status))
 
-    def transport(self) -> httpx.MockTransport:
-        """A transport for `httpx.Client` and `httpx.AsyncClient`."""
-        return httpx.MockTransport(self)
+    def transport(self) -> SandboxTransport:
+        """A transport for `httpx.Client` and `httpx.AsyncClient`; behind it a client's time is the sandbox's."""
+        return SandboxTransport(self)
 
     @contextmanager
     def serve(self, port: int = 0) -> Iterator[str]:
@@ -146,6 +175,12 @@ class Sandbox:
     def url(self) -> str:
         """What it calls itself, see above."""
         return self._url
+
+    @property
+    def requests(self) -> list[Request]:
+        """The Requests started so far, oldest first."""
+        self._catch_up()
+        return self._requests
 
     @property
     def expires_in(self) -> int:
@@ -260,7 +295,7 @@ class Sandbox:
         *,
         times: int = 1,
         on: str | None = None,
-        seconds: float = 60,
+        seconds: float | None = None,
         retry_after: int | str | None = 1,
         at: float = 0.5,
     ) -> None:
@@ -270,7 +305,7 @@ class Sandbox:
             kind: one of `KINDS`.
             times: how many calls.
             on: only calls that begin so, such as `POST /process_events`, `GET` or `/oauth/token`.
-            seconds: for `slow`, how long the answer takes.
+            seconds: for `slow`, how long the answer takes (60); for `drip`, from one byte to the next (1).
             retry_after: for 429 and 503, the header Retry-After; None leaves it out.
             at: for `truncated`, how much arrives: bytes, or a share if below 1.
         """
@@ -284,7 +319,7 @@ class Sandbox:
         rate: float = 0.3,
         kinds: Iterable[_faults.Kind] = _faults.MIX,
         on: str | None = None,
-        seconds: float = 60,
+        seconds: float | None = None,
         retry_after: int | str | None = 1,
     ) -> None:
         """From now on let a share `rate` of the calls fail in ways drawn from `kinds`; alike for one seed."""
@@ -304,14 +339,16 @@ class Sandbox:
 
     # The way of a call: nginx, maintenance, routes, token, handler, ETag
 
-    def _process(self, request: httpx.Request) -> httpx.Response:
+    async def _process(self, request: httpx.Request, line: Line) -> httpx.Response:
         with self._lock:
+            self._catch_up()
             try:
-                return self._answer(request)
+                found = self._answer(request)
             except Refused as refused:
                 return refused.response
+        return await self._started(found, request, line) if isinstance(found, _UnderWay) else found
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def _answer(self, request: httpx.Request) -> httpx.Response | _UnderWay:
         as_json = re.search(r"[/+]json", request.headers.get("accept", "")) is not None
         if len(request.url.raw_path) > LONGEST_URL:
             return _shapes.html(414, "414 Request-URI Too Large")
@@ -352,7 +389,8 @@ class Sandbox:
             return httpx.Response(302, headers={"location": login, "content-type": "text/html; charset=UTF-8"})
         number = int(match.groups("0")[0]) if match.groups() else 0
         body = _data.read_body(request.headers.get("content-type", ""), request.content)
-        return self._tag(request, handler(self, _Asked(user, request.url.params, body, request.url, number)))
+        found = handler(self, _Asked(user, request.url.params, body, request.url, number))
+        return found if isinstance(found, _UnderWay) else self._tag(request, found)
 
     def _tag(self, request: httpx.Request, response: httpx.Response) -> httpx.Response:
         """4.15.5 tags its answers to GET, and answers 304 to a tag that still holds."""
@@ -386,7 +424,7 @@ class Sandbox:
             response.headers["etag"] = _shapes.etag(asked.user.id, self.processes)
         return response
 
-    def _start(self, asked: _Asked) -> httpx.Response:
+    def _start(self, asked: _Asked) -> httpx.Response | _UnderWay:
         process = self.processes.get(asked.id)
         event_id = asked.params.get("event", "").strip()
         if process is None or not event_id:
@@ -399,12 +437,33 @@ class Sandbox:
             return message(500, "Server Error") if is_node else not_found()
         if process.broken:
             return message(500, "Server Error")
-        return answer(self._shapes.started(self._begin(process, events[event_id], asked)), 201)
+        return self._begin(process, events[event_id], asked)
 
-    def _begin(self, process: Process, event: StartEvent, asked: _Asked) -> Request:
-        now = self.clock.now()
-        request = Request(len(self.requests) + 1, process, asked.user, _data.stored(asked.body), now, now)
-        self.requests.append(request)
+    def _begin(self, process: Process, event: StartEvent, asked: _Asked) -> _UnderWay:
+        began = self.clock.now()
+        appears_after = self.start_takes if self.appears_after is None else self.appears_after
+        this = _UnderWay(began, min(appears_after, self.start_takes), self.start_takes)
+
+        def make() -> None:
+            this.request = self._make(process, event, asked, began + timedelta(seconds=appears_after))
+
+        self._at(began + timedelta(seconds=this.made_after), make)
+        return this
+
+    async def _started(self, this: _UnderWay, request: httpx.Request, line: Line) -> httpx.Response:
+        """The answer to a start, which takes effect at its time whatever becomes of the client that waits."""
+        for seconds in sorted({this.made_after, this.answered_after}):
+            await line.wait(request, seconds, began=this.began, with_others=True)
+        with self._lock:
+            self._catch_up()
+            assert this.request is not None
+            return answer(self._shapes.started(this.request), 201)
+
+    def _make(self, process: Process, event: StartEvent, asked: _Asked, appears_at: datetime) -> Request:
+        now = self._now()
+        data = _data.stored(asked.body)
+        request = Request(len(self._requests) + 1, process, asked.user, data, now, now, appears_at)
+        self._requests.append(request)
         self._next_token()  # the start event's
         if process.fails_with:
             self._next_token()
@@ -452,10 +511,12 @@ class Sandbox:
             return answer({"message": "Your PMQL contains invalid syntax."}, 400)
         statuses = {"in_progress": ["ACTIVE"], "completed": ["COMPLETED"]}.get(asked.params.get("type", ""))
         wanted = asked.params.get("filter", "").lower()
+        now = self.clock.now()
         requests = [
             request
-            for request in self.requests
+            for request in self._requests
             if request.visible_to(asked.user)
+            and request.appears_at <= now
             and (statuses is None or request.status in statuses)
             and (not wanted or wanted in f"{request.id} {request.process.name} {request.status} {request.data}".lower())
             and matches(request)
@@ -494,7 +555,7 @@ class Sandbox:
         elif isinstance(data, dict):
             _need_administrator(asked, "Not authorized to edit request data.")
             request.data.update(_data.stored(data))
-            request.updated_at = self.clock.now()
+            request.updated_at = self._now()
         else:
             return _shapes.invalid("name", "The Name field is required.")
         return httpx.Response(204, headers={"cache-control": "no-cache, private"})
@@ -505,7 +566,7 @@ class Sandbox:
         now = self.clock.now()
         tasks = [
             task
-            for request in self.requests
+            for request in self._requests
             for task in request.tasks
             if asked.user.is_administrator or task.user == asked.user
         ]
@@ -530,7 +591,7 @@ class Sandbox:
         return answer(body)
 
     def _find_task(self, asked: _Asked) -> Task:
-        for request in self.requests:
+        for request in self._requests:
             for task in request.tasks:
                 if task.id == asked.id:
                     if task.user != asked.user and not asked.user.is_administrator:
@@ -555,6 +616,24 @@ class Sandbox:
 
     # The engine
 
+    def _now(self) -> datetime:
+        """The instant at which what happens happens: it may have been due before somebody looked."""
+        return self._instant or self.clock.now()
+
+    def _at(self, instant: datetime, action: Callable[[], None]) -> None:
+        with self._lock:
+            heappush(self._agenda, (instant, next(self._numbers), action))
+
+    def _catch_up(self) -> None:
+        """Lets happen what is due by now, in its order."""
+        with self._lock:
+            while self._agenda and self._agenda[0][0] <= self.clock.now():
+                self._instant, _, action = heappop(self._agenda)
+                try:
+                    action()
+                finally:
+                    self._instant = None
+
     def _next_token(self) -> int:
         """Start events, tasks and end events take their ids from one sequence."""
         self._tokens += 1
@@ -562,11 +641,11 @@ class Sandbox:
 
     def _go_on(self, request: Request) -> None:
         """Open the next task, or complete the Request."""
-        request.updated_at = self.clock.now()
+        request.updated_at = self._now()
         nodes = request.process.tasks[len(request.tasks) :]
         if nodes:
             element_id, name = nodes[0]
-            now = self.clock.now()
+            now = self._now()
             request.tasks.append(Task(self._next_token(), request, element_id, name, request.user, now))
         else:
             self._next_token()  # the end event's
@@ -578,14 +657,14 @@ class Sandbox:
                 if task.status == "ACTIVE":
                     self._close(task)
             request.status = status
-            request.completed_at = request.updated_at = self.clock.now()
+            request.completed_at = request.updated_at = self._now()
 
     def _close(self, task: Task) -> None:
         task.status = "CLOSED"
-        task.completed_at = self.clock.now()
+        task.completed_at = self._now()
 
     def _fail(self, request: Request, text: str, element_id: str, element_name: str) -> None:
-        now: datetime = self.clock.now()
+        now: datetime = self._now()
         error: Json = {
             "message": text,
             "body": "",
@@ -618,11 +697,14 @@ def _ordered(items: list[T], row: Callable[[T], Json], asked: _Asked, default: s
     return sorted(items, key=key, reverse=asked.params.get("order_direction", "").lower() == "desc")
 
 
-def _route(method: str, path: str, handler: Callable[[Sandbox, _Asked], httpx.Response]) -> Any:
+_Handler = Callable[[Sandbox, _Asked], httpx.Response | _UnderWay]
+
+
+def _route(method: str, path: str, handler: _Handler) -> tuple[str, re.Pattern[str], _Handler]:
     return method, re.compile(API + path.replace("{id}", r"(\d+)")), handler
 
 
-_ROUTES: tuple[tuple[str, re.Pattern[str], Callable[[Sandbox, _Asked], httpx.Response]], ...] = (
+_ROUTES = (
     _route("POST", "/process_events/{id}", Sandbox._start),
     _route("GET", "/start_processes", Sandbox._start_processes),
     _route("GET", "/processes", Sandbox._list_processes),

@@ -5,17 +5,28 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
+from .._io import run
+from ._faults import ON_THE_WIRE
+from ._transport import OnSocket
+
+if TYPE_CHECKING:
+    from ._server import Sandbox
+
+NAMES = ("127.0.0.1", "localhost", "[::1]")
+"""What it may be called: under any other name a page in a browser could have it looked up, and drive it."""
+
+STRAY = b'{"id":999,"process_id":77,"status":"ACTIVE","name":"Somebody else\'s"}'
+
 
 @contextmanager
-def serving(sandbox: Callable[[httpx.Request], httpx.Response], port: int) -> Iterator[str]:
+def serving(sandbox: Sandbox, port: int) -> Iterator[str]:
     """Serve on 127.0.0.1 from a thread of its own; gives the URL."""
     with _Server(("127.0.0.1", port), _Handler) as server:
         server.sandbox = sandbox
@@ -30,7 +41,7 @@ def serving(sandbox: Callable[[httpx.Request], httpx.Response], port: int) -> It
 
 
 class _Server(ThreadingHTTPServer):
-    sandbox: Callable[[httpx.Request], httpx.Response]
+    sandbox: Sandbox
     daemon_threads = False  # so that closing waits for them
     request_queue_size = 128
 
@@ -62,15 +73,19 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def handle_call(self) -> None:
+        host = self.headers.get("host", "")
+        if host.rpartition(":")[0].lower() not in NAMES or not host.endswith(f":{self.server.server_port}"):
+            self._send(httpx.Response(421, text=f"This sandbox is not {host!r}: ask it under its own address.\n"))
+            self.close_connection = True
+            return
         request = httpx.Request(
             self.command,
-            f"http://{self.headers.get('host', 'localhost')}{self.path}",
+            f"http://{host}{self.path}",
             headers=list(self.headers.items()),
             content=self._body(),
-            extensions={"sandbox_wait": time.sleep},
         )
         try:
-            response = self.server.sandbox(request)
+            response = run(self.server.sandbox.answer(request, OnSocket(self.server.sandbox.clock)))
         except (httpx.ReadError, httpx.ConnectError):
             # Closing with SO_LINGER 0 sends a reset. It is too late to refuse; this comes nearest.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -81,15 +96,22 @@ class _Handler(BaseHTTPRequestHandler):
             # Hanging for ever would hang the client's tests too: the connection ends without an answer.
             self.close_connection = True
             return
+        self._send(response)
+        match response.extensions.get(ON_THE_WIRE):
+            case "stray answer":
+                self._send(httpx.Response(201, headers={"content-type": "application/json"}, content=STRAY))
+            case "closed silently":
+                self.close_connection = True
+
+    def _send(self, response: httpx.Response) -> None:
         self.send_response_only(response.status_code)
-        headers = {name: value for name, value in response.headers.items() if name != "content-length"}
-        for name, value in headers.items():
-            self.send_header(name, value)
-        if response.status_code not in (204, 304):
-            self.send_header("content-length", str(len(response.content)))
+        for name, value in response.headers.items():
+            if not (name == "content-length" and response.status_code in (204, 304)):
+                self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(response.content)
+            for part in cast("httpx.SyncByteStream", response.stream):
+                self.wfile.write(part)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_call  # noqa: N815
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ class Clock(RealClock):
     def __init__(self, instant: datetime | None = None) -> None:
         self._instant = instant
         self._advanced = timedelta()
+        self._lock = threading.Lock()
 
     def now(self) -> datetime:
         """The present instant, aware, in UTC."""
@@ -29,7 +31,13 @@ class Clock(RealClock):
 
     def advance(self, seconds: float) -> None:
         """Jump ahead."""
-        self._advanced += timedelta(seconds=seconds)
+        with self._lock:
+            self._advanced += timedelta(seconds=seconds)
+
+    def reach(self, instant: datetime) -> None:
+        """Jump ahead to that instant, unless it is over."""
+        with self._lock:
+            self._advanced += max(instant - self.now(), timedelta())
 
     def monotonic(self) -> float:
         return self.now().timestamp()
@@ -121,6 +129,8 @@ class Request:
     """As stored, with the hidden keys; a list is stored under the keys "0", "1", …"""
     created_at: datetime = attrs.field(repr=False)
     updated_at: datetime = attrs.field(repr=False)
+    appears_at: datetime = attrs.field(repr=False)
+    """From when on GET /requests lists it."""
     status: str = "ACTIVE"
     completed_at: datetime | None = attrs.field(default=None, repr=False)
     errors: list[dict[str, Any]] | None = None
