@@ -195,7 +195,7 @@ def test_what_has_ended_badly_is_started_again_on_purpose(pm: Any, sandbox: Sand
 
 
 @pytest.mark.parametrize("fault", LOST_AFTER)
-def test_a_lost_answer_of_a_start_made_again_is_not_the_failed_one(pm: Any, sandbox: Sandbox, fault: str) -> None:
+def test_a_lost_answer_of_a_start_made_again_is_not_the_failed_one(pm: Any, sandbox: Sandbox, fault: Kind) -> None:
     first = pm.start("Leave Request", idempotency_key="k")
     sandbox.fail(first.id)
     sandbox.fail_next(fault, on=START)

@@ -470,7 +470,6 @@ def test_a_fault_of_the_network_is_an_exception(
         (503, 503, "application/json"),
         ("303 after", 303, "text/html"),
         ("409 after", 409, "text/html"),
-        ("429 after", 429, "text/html"),
         ("499 after", 499, "text/html"),
         ("503 after", 503, "text/plain; charset=utf-8"),
         ("504 after", 504, "text/html"),

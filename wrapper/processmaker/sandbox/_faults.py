@@ -36,7 +36,6 @@ Kind = Literal[
     "408 after",
     "409 after",
     "425 after",
-    "429 after",
     "499 after",
     "500 after",
     "502 after",
@@ -66,7 +65,6 @@ KINDS: dict[Kind, str] = {
     "408 after": "processed; HTML",
     "409 after": "processed; HTML",
     "425 after": "processed; HTML",
-    "429 after": "processed; HTML without Retry-After, from a gateway",
     "499 after": "processed; HTML",
     "500 after": "processed; JSON",
     "502 after": "processed; HTML",
@@ -84,6 +82,7 @@ MIX: tuple[Kind, ...] = (
     502,
     503,
     "502 after",
+    "503 after",
     "html",
     "truncated",
 )
