@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from processmaker import AsyncProcessMaker, ProcessMaker
 from processmaker.sandbox import Clock, Sandbox
+from redis_server import RedisServer
 
 START_OF_TIME = datetime(2026, 11, 23, 22, 12, 30, tzinfo=UTC)
 
@@ -85,6 +86,13 @@ def pm(connect: Connect, sandbox: Sandbox) -> Any:
 def admin(connect: Connect, sandbox: Sandbox) -> Any:
     """The same, signed in as the administrator."""
     return connect(sandbox.url, token=sandbox.token("admin"), transport=sandbox.transport(), clock=sandbox.clock)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A redis-server for all tests that do not kill it or set it up in another way."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from processmaker import (
     ConnectionLost,
     Forbidden,
     InvalidData,
+    JournalError,
     MethodNotAllowed,
     NoStartEvent,
     NotFound,
@@ -32,6 +33,7 @@ from processmaker import (
     ServerError,
     ServiceUnavailable,
     SignInError,
+    SQLiteJournal,
     StartEvent,
     StartEventNotFound,
     StartOutcomeUnknown,
@@ -92,6 +94,11 @@ def a_closed_client(make: Make, _: Sandbox) -> None:
 @provokes(InvalidData)
 def data_that_json_does_not_have(make: Make, _: Sandbox) -> None:
     make().start(2, {"when": {1, 2}}, event="node_1")
+
+
+@provokes(JournalError)
+def a_journal_in_a_folder_that_is_not_there(_: Make, __: Sandbox) -> None:
+    SQLiteJournal("/no such folder/starts.db")
 
 
 @provokes(ProcessNotFound)

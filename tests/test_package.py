@@ -148,9 +148,10 @@ def test_httpx_is_imported_in_one_module() -> None:
 def test_nothing_but_the_dependencies_is_imported() -> None:
     known = {*sys.stdlib_module_names, "attrs", "httpx", "processmaker", "processmaker_api"}
     foreign = {file.name: imports_of(file) - known for file in WRAPPER.rglob("*.py")}
-    # pytest brings itself along where the plugin is loaded.
-    assert {name: found for name, found in foreign.items() if found - {"pytest"}} == {}
-    assert {name for name, found in foreign.items() if found} <= {"pytest_plugin.py", "_fixture.py"}
+    # pytest brings itself along where the plugin is loaded; redis-py is an extra, imported where it is used.
+    assert {name: found for name, found in foreign.items() if found - {"pytest", "redis"}} == {}
+    assert {name for name, found in foreign.items() if "pytest" in found} <= {"pytest_plugin.py", "_fixture.py"}
+    assert {name for name, found in foreign.items() if "redis" in found} == {"_redis.py"}
 
 
 def imported_by(statement: str) -> set[str]:
@@ -167,6 +168,10 @@ def test_importing_the_client_leaves_the_rest_alone() -> None:
     loaded = imported_by("from processmaker import AsyncProcessMaker, ProcessMaker")
     unwanted = {"processmaker.cli", "processmaker.sandbox", "processmaker.pytest_plugin", "pytest", "vcr", "yaml"}
     assert loaded.isdisjoint(unwanted)
+
+
+def test_importing_a_journal_imports_no_redis() -> None:
+    assert imported_by("from processmaker import RedisJournal").isdisjoint({"redis", "httpx", "pytest"})
 
 
 # --- the public names -----------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ConnectionLost,
         Forbidden,
         InvalidData,
+        JournalError,
         MethodNotAllowed,
         NoStartEvent,
         NotFound,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from ._follow import Progress
     from ._models import Process, Request, StartEvent, Task
     from ._retry import Retries
+    from .journal import Journal, RedisJournal, SQLiteJournal
 
 __all__ = [
     "AmbiguousStartEvent",
@@ -65,6 +67,8 @@ __all__ = [
     "DataAlteredWarning",
     "Forbidden",
     "InvalidData",
+    "Journal",
+    "JournalError",
     "MethodNotAllowed",
     "NoStartEvent",
     "NotFound",
@@ -77,11 +81,13 @@ __all__ = [
     "Progress",
     "RateLimited",
     "Redirected",
+    "RedisJournal",
     "Request",
     "RequestCanceled",
     "RequestFailed",
     "ResponseError",
     "Retries",
+    "SQLiteJournal",
     "ServerError",
     "ServiceUnavailable",
     "SignInError",
@@ -102,12 +108,15 @@ __all__ = [
 _HOMES = {
     "AsyncProcessMaker": "_async_client",
     "DataAlteredWarning": "_data",
+    "Journal": "journal",
     "PasswordGrant": "_auth",
     "Process": "_models",
     "ProcessMaker": "_client",
     "Progress": "_follow",
+    "RedisJournal": "journal",
     "Request": "_models",
     "Retries": "_retry",
+    "SQLiteJournal": "journal",
     "StartEvent": "_models",
     "Task": "_models",
 }

@@ -8,6 +8,7 @@
     │   ├── StartEventNotFound      the process has no such start event
     │   ├── NoStartEvent            the process has no manual start event
     │   └── AmbiguousStartEvent     the process has several, and none was named
+    ├── JournalError                the journal of starts cannot be read or written
     ├── StartOutcomeUnknown         a start was sent, and it cannot be known whether the Request exists
     ├── RequestFailed               the Request exists and its status is ERROR
     ├── RequestCanceled             the Request exists and was canceled
@@ -122,6 +123,13 @@ class NoStartEvent(CannotStart):
 
 class AmbiguousStartEvent(CannotStart):
     """The process has several start events, and none was named."""
+
+
+class JournalError(ProcessMakerError):
+    """The journal of starts cannot be read or written; what would have been sent after that was not."""
+
+    journal: str = ""
+    """Which journal: the path of its file, or its address without a password."""
 
 
 class StartOutcomeUnknown(ProcessMakerError):
