@@ -9,7 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import redis
 from programs import need
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
@@ -42,6 +41,8 @@ class RedisServer:
         raise AssertionError((self._folder / "redis.log").read_text())
 
     def _answers(self, port: int) -> bool:
+        import redis  # here, so that only these tests need it
+
         assert self._process is not None
         with redis.Redis(port=port, socket_timeout=5) as client:
             for _ in range(600):
