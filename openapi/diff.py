@@ -139,7 +139,7 @@ class _Reader:
             return
         within = key if within is None else within
         way = evolve(way, other={}, operations=set())
-        for name, (value, required) in self._properties(schema, way, operation).items():
+        for name, (value, required) in self._properties(schema).items():
             words = f"property {name} of {owner}"
             here = Fact(words, within, required=required, sent=way.sent, received=way.received, name=name)
             self._value(f"{key}: {name}", here, value, operation)
@@ -162,11 +162,15 @@ class _Reader:
         self._add(key, fact, operation)
         self._inside(key, name, schema, fact, operation)
 
-    def _properties(self, schema: Json, way: Fact, operation: str) -> dict[str, tuple[Json, bool]]:
+    def _properties(self, schema: Json, seen: set[str] | None = None) -> dict[str, tuple[Json, bool]]:
         """The properties of an object, those of the parts of an `allOf` too; each with whether it must be there."""
         found: dict[str, tuple[Json, bool]] = {}
+        seen = set() if seen is None else seen
         for part in schema.get("allOf", []):
-            found |= self._properties(self._resolved(part), way, operation)
+            reference = part.get("$ref")
+            if reference not in seen:  # a schema may be a part of itself
+                seen |= {reference} - {None}
+                found |= self._properties(self._resolved(part), seen)
         required = schema.get("required", [])
         found |= {name: (value, name in required) for name, value in schema.get("properties", {}).items()}
         return {name: (value, must or name in required) for name, (value, must) in found.items()}

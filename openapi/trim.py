@@ -10,7 +10,8 @@ import argparse
 import copy
 import json
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ ORDER = [
 ]
 # fmt: on
 WIDTH = 110
+# The official documents have up to 0.5 MB, 20,000 values and 20 levels.
+MOST_BYTES, MOST_VALUES, MOST_LEVELS = 8_000_000, 500_000, 100
+LONGEST_FETCH = 60
+"""Seconds."""
 
 Json = Any
 
@@ -49,15 +54,21 @@ class TrimError(Exception):
 
 
 def read(source: str) -> Json:
-    """Return the OpenAPI 3 document at `source`, a file path or an http(s) URL, holding JSON or YAML."""
-    text = _fetch(source) if source.startswith(("http://", "https://")) else _read_file(source)
+    """Return the OpenAPI 3 document at `source`, a file path or an http(s) URL, holding JSON or YAML.
+
+    Raises TrimError when it is no such document, or larger than any that could be meant.
+    """
+    raw = _fetch(source) if source.startswith(("http://", "https://")) else _read_file(source)
     try:
-        document = json.loads(text)
-    except ValueError:
-        try:
-            document = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise TrimError(f"{source} is neither JSON nor YAML: {' '.join(str(error).split())}") from None
+        document = _parsed(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise TrimError(f"{source} is not text in UTF-8") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise TrimError(f"{source} is neither JSON nor YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise TrimError(f"{source} is nested more than {MOST_LEVELS} levels deep") from None
+    except TrimError as error:
+        raise TrimError(f"{source} {error}") from None
     if (
         not isinstance(document, dict)
         or not str(document.get("openapi", "")).startswith("3.")
@@ -67,26 +78,88 @@ def read(source: str) -> Json:
     return document
 
 
-def _read_file(name: str) -> str:
+def _parsed(text: str) -> Json:
     try:
-        return Path(name).read_text(encoding="utf-8")
+        document = json.loads(text)
+    except ValueError:
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            # Before it is built: what an alias stands for is written out where it is used.
+            _check_size(node, lambda part: [x for pair in part.value for x in _parts(pair)] if _compound(part) else [])
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
+    _check_size(document, _children)
+    return document
+
+
+def _compound(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.CollectionNode)
+
+
+def _parts(pair: Json) -> tuple[Json, ...]:
+    return pair if isinstance(pair, tuple) else (pair,)
+
+
+def _check_size(whole: Json, children: Callable[[Json], list[Json]]) -> None:
+    """Raise TrimError for a tree that, written out, has too many values or levels: what is shared counts again."""
+    sizes: dict[int, tuple[int, int]] = {}
+
+    def measure(node: Json, level: int) -> tuple[int, int]:
+        if level > MOST_LEVELS:
+            raise TrimError(f"is nested more than {MOST_LEVELS} levels deep, or holds itself")
+        if id(node) not in sizes:
+            inside = [measure(child, level + 1) for child in children(node)]
+            size, depth = 1 + sum(size for size, _ in inside), 1 + max((depth for _, depth in inside), default=0)
+            if size > MOST_VALUES:
+                raise TrimError(f"holds more than {MOST_VALUES:,} values, those that its aliases stand for included")
+            if not inside:
+                return size, depth
+            sizes[id(node)] = size, depth
+        if level + sizes[id(node)][1] > MOST_LEVELS + 1:
+            raise TrimError(f"is nested more than {MOST_LEVELS} levels deep")
+        return sizes[id(node)]
+
+    measure(whole, 1)
+
+
+def _read_file(name: str) -> bytes:
+    try:
+        with Path(name).open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise TrimError(f"{name}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise TrimError(f"{name} is not text in UTF-8") from None
+    return _bounded(name, raw)
 
 
-def _fetch(url: str) -> str:
+def _fetch(url: str) -> bytes:
     import httpx  # only needed here, and slow to import
 
+    deadline = time.monotonic() + LONGEST_FETCH
+    raw = bytearray()
     try:
-        response = httpx.get(url, timeout=30, follow_redirects=True)
-        response.raise_for_status()
+        with httpx.stream("GET", url, timeout=30, follow_redirects=True) as response:
+            response.raise_for_status()
+            for part in response.iter_bytes():
+                raw += part
+                if len(raw) > MOST_BYTES:
+                    break
+                if time.monotonic() > deadline:
+                    raise TrimError(f"{url}: the document did not come in {LONGEST_FETCH} seconds")
     except httpx.HTTPStatusError as error:
         raise TrimError(f"{url}: the server answered {error.response.status_code}") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise TrimError(f"{url}: {error}") from None
-    return response.text
+    return _bounded(url, bytes(raw))
+
+
+def _bounded(source: str, raw: bytes) -> bytes:
+    if len(raw) > MOST_BYTES:
+        raise TrimError(f"{source} is larger than {MOST_BYTES // 1_000_000} MB, which no API document is")
+    return raw
 
 
 # --- trimming -----------------------------------------------------------------------------------------------
@@ -313,7 +386,7 @@ def _set(holder: Json, key: str | int, value: Json) -> None:
 
 
 def _short(value: Json) -> str:
-    text = value if value == ABSENT else json.dumps(value)
+    text = value if value == ABSENT else json.dumps(value, default=str)
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
@@ -326,8 +399,15 @@ def _merge_all_of(schemas: dict[str, Json]) -> list[str]:
     Returns what is to be said of parts that cannot be put together.
     """
     problems = {}
+    done: dict[str, Json] = {}
 
     def merged(name: str) -> Json:
+        if name not in done:
+            done[name] = {"type": "object", "properties": {}}  # for a schema that is a part of itself
+            done[name] = put_together(name)
+        return done[name]
+
+    def put_together(name: str) -> Json:
         schema = schemas[name]
         if "allOf" not in schema:
             return schema

@@ -1,6 +1,8 @@
 """The generated code: up to date, light to import, and able to read whatever a server answers."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processmaker_api import Client, models
+from processmaker_api import AuthenticatedClient, Client, models
 from processmaker_api.api.oauth import issue_token
 from processmaker_api.api.process_requests import (
     get_process_request_by_id,
@@ -31,6 +33,7 @@ from processmaker_api.models import (
     ProcessRequest,
     ProcessRequestEditable,
     StartProcessesResponse,
+    Token,
     TriggerStartEventBody,
     UpdateTaskBody,
 )
@@ -248,6 +251,62 @@ def test_data_is_sent_as_json_and_says_so(data: dict[str, Any]) -> None:
 def test_a_task_takes_a_plain_dictionary() -> None:
     body = UpdateTaskBody(status="COMPLETED", data={"approved": True})
     assert body.to_dict() == {"status": "COMPLETED", "data": {"approved": True}}
+
+
+# --- what is shown ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        Client(API, headers={"Authorization": "s3cret"}, cookies={"session": "s3cret"}, httpx_args={"auth": "s3cret"}),
+        AuthenticatedClient(API, token="s3cret", headers={"X-Token": "s3cret"}, httpx_args={"auth": ("me", "s3cret")}),
+        Token.from_dict(dict.fromkeys(["access_token", "refresh_token", "id_token"], "s3cret")),
+        IssueTokenBody.from_dict(
+            dict.fromkeys(["client_secret", "password", "refresh_token", "another"], "s3cret")
+            | {"grant_type": "password", "client_id": "3"}
+        ),
+    ],
+    ids=lambda thing: type(thing).__name__,
+)
+def test_no_secret_is_shown(thing: Any) -> None:
+    if isinstance(thing, AuthenticatedClient):
+        thing.get_httpx_client()  # which puts the token among the headers
+        thing.get_async_httpx_client()
+    assert "s3cret" not in f"{thing!r} {thing}"
+    assert repr(thing).startswith(f"{type(thing).__name__}(")
+
+
+def test_what_is_not_shown_is_there() -> None:
+    body = IssueTokenBody(grant_type="password", client_id="3", client_secret="s3cret", password="s3cret")
+    assert body.to_dict() == {
+        "grant_type": "password",
+        "client_id": "3",
+        "client_secret": "s3cret",
+        "password": "s3cret",
+    }
+    token = {"access_token": "s3cret", "refresh_token": "s3cret", "id_token": "s3cret"}
+    assert Token.from_dict(token).to_dict() == token
+
+
+def test_the_documented_example_is_typed(tmp_path: Path) -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("*/README.md")))]
+    blocks = [
+        block for text in texts for block in re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    ]
+    examples = [block for block in blocks if "from processmaker_api" in block]
+    assert examples
+    for number, block in enumerate(examples):
+        (tmp_path / f"example_{number}.py").write_text(block, encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", f"--cache-dir={tmp_path / 'cache'}", "--config-file="]
+    done = subprocess.run(
+        [*command, *map(str, tmp_path.glob("*.py"))],
+        cwd=tmp_path,
+        env=os.environ | {"MYPYPATH": str(ROOT / "generated")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 # --- importing ----------------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -443,6 +444,102 @@ def test_a_useless_file_is_said_on_stderr_and_nothing_is_written(
     assert error.count("\n") == 1 or "is not in the document" in error
     assert problem in error
     assert not result.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        # each alias stands for ten of the line before
+        (
+            "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 30)),
+            "holds more than 500,000 values, those that its aliases stand for included",
+        ),
+        (
+            "a0: &a0 {x: 1}\n"
+            + "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}\n" for n in range(1, 30)),
+            "holds more than 500,000 values",
+        ),
+        ("openapi: 3.0.0\npaths: &a {b: *a}\n", "or holds itself"),
+        ("a: " + "[" * 5_000 + "]" * 5_000, "nested more than 100 levels deep"),
+        ("[" * 100_000 + "]" * 100_000, "nested more than 100 levels deep"),
+        ("[" * 150 + "]" * 150, "nested more than 100 levels deep"),
+        ("[" + "1," * 600_000 + "1]", "holds more than 500,000 values"),
+        ('{"openapi": "3.0.0", "paths": {}, "x": ' + "9" * 5_000 + "}", "is neither JSON nor YAML"),
+        ("openapi: 3.0.0\nx: 2001-99-99", "is neither JSON nor YAML"),
+        (" " * 8_000_001, "is larger than 8 MB, which no API document is"),
+    ],
+    ids=["alias bomb", "merge bomb", "cycle", "deep YAML", "very deep", "deep JSON", "wide", "digits", "date", "large"],
+)
+def test_a_file_that_would_take_all_memory_is_one_line_on_stderr(
+    content: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = tmp_path / "spec"
+    spec.write_text(content)
+    assert trim.main([str(spec), "-o", str(tmp_path / "result.yaml")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"trim: {spec} ")
+    assert problem in error
+    assert error.count("\n") == 1
+    assert len(error) < 1_000
+
+
+def test_aliases_that_stand_for_little_are_fine(tmp_path: Path) -> None:
+    (tmp_path / "spec").write_text("openapi: 3.0.0\nx: &x {a: 1}\npaths: {'/a': *x, '/b': {<<: *x, b: 2}}\n")
+    assert trim.read(str(tmp_path / "spec"))["paths"] == {"/a": {"a": 1}, "/b": {"a": 1, "b": 2}}
+
+
+@contextmanager
+def endless(pause: float) -> Iterator[str]:
+    """The address of a server whose document never ends, each part after a pause."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                while not stop.wait(pause):
+                    self.wfile.write(b" " * 100_000)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    stop = threading.Event()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/docs"
+        stop.set()
+        server.shutdown()
+        thread.join()
+
+
+def test_an_endless_document_is_given_up() -> None:
+    with endless(pause=0) as url, pytest.raises(trim.TrimError, match=f"{url} is larger than 8 MB"):
+        trim.read(url)
+
+
+def test_a_document_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trim, "LONGEST_FETCH", 0)
+    with (
+        endless(pause=0.01) as url,
+        pytest.raises(trim.TrimError, match=f"{url}: the document did not come in 0 seconds"),
+    ):
+        trim.read(url)
+
+
+def test_a_schema_that_is_a_part_of_itself_is_no_endless_work() -> None:
+    official = full_document()
+    schemas = official["components"]["schemas"]
+    schemas["dogEditable"] = {"allOf": [{"$ref": "#/components/schemas/dog"}]}
+    trimmed(official=official)
+    for n in range(60):
+        part = {"$ref": f"#/components/schemas/s{n + 1}"}
+        schemas[f"s{n}"] = {"allOf": [part, part]}
+    schemas["s60"] = {"type": "object", "properties": {"name": {"type": "string"}}}
+    schemas["dogEditable"] = {"$ref": "#/components/schemas/s0"}
+    schemas["dog"]["allOf"][0] = {"$ref": "#/components/schemas/s0"}
+    assert "name" in dog_properties(trimmed(official=official))
+    assert diff.changes(official, official) == []
 
 
 def test_an_unreachable_server_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:

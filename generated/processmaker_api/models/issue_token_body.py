@@ -27,12 +27,12 @@ class IssueTokenBody:
 
     grant_type: str
     client_id: str
-    client_secret: str | Unset = UNSET
+    client_secret: str | Unset = _attrs_field(default=UNSET, repr=False)
     username: str | Unset = UNSET
-    password: str | Unset = UNSET
-    refresh_token: str | Unset = UNSET
+    password: str | Unset = _attrs_field(default=UNSET, repr=False)
+    refresh_token: str | Unset = _attrs_field(default=UNSET, repr=False)
     scope: str | Unset = UNSET
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         grant_type = self.grant_type

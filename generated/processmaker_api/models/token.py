@@ -25,9 +25,9 @@ class Token:
 
     token_type: None | str | Unset = UNSET
     expires_in: int | None | Unset = UNSET
-    access_token: None | str | Unset = UNSET
-    refresh_token: None | str | Unset = UNSET
-    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+    access_token: None | str | Unset = _attrs_field(default=UNSET, repr=False)
+    refresh_token: None | str | Unset = _attrs_field(default=UNSET, repr=False)
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         token_type: None | str | Unset
