@@ -116,9 +116,10 @@ class AsyncProcessMaker:
             event: the start event's node id or exact name; may be left out where the process has one manual one.
             idempotency_key: what makes this start recognisable, such as `order-1234`: 1 to 200 letters, digits,
                 blanks and `. : - _ % '`. A Request of this process with this key is returned instead of a second
-                one being started; it is stored as `_idempotency_key` in the data. Not promised: two callers with one
-                key at the same instant may both start, so may one who starts again while the server is still at
-                work on a lost start, and Requests that this token may not see are not found.
+                one being started; it is stored as `_idempotency_key` in the data. Within this process, starts with one
+                key take turns. Not promised: two processes with one key at the same instant may both start, so may
+                another one while the server is still at work on a lost start, and Requests that this token may not
+                see are not found.
             look_first: whether to look for the key before the start. False saves one HTTP request, for a caller who
                 knows that this is the first attempt.
             look_again_for: seconds for which the key is looked for after an answer got lost.

@@ -6,7 +6,7 @@ Its names under ours, its clients as this package wants them, and its exceptions
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,14 @@ def decoded(
     if hasattr(response, "_elapsed"):
         answer.elapsed = response.elapsed
     return answer
+
+
+def server_behind(transport: object) -> Hashable:
+    """What tells servers of one address apart: None for the one on the network, else what answers in its place."""
+    if transport is None or isinstance(transport, httpx.HTTPTransport | httpx.AsyncHTTPTransport):
+        return None
+    answers = getattr(transport, "handler", transport)
+    return answers if isinstance(answers, Hashable) else id(answers)
 
 
 def no_longer_than(seconds: float, timeout: Timeout) -> Timeout:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from concurrent.futures import wait as wait_for_futures
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._clock import Clock
 from ._endpoints import Endpoint
 from ._errors import ConfigurationError, UnreadableResponse, clean, describe, error_of
-from ._http import HTTPResponse, async_client, blocking_client, no_longer_than, transport_errors
+from ._http import HTTPResponse, async_client, blocking_client, no_longer_than, server_behind, transport_errors
 from ._retry import log, retrying
 from ._salvage import salvaged_id
 from ._secrets import Secrets
+from ._turns import Turn
 
 if TYPE_CHECKING:
     from ._settings import Settings
@@ -31,6 +34,7 @@ class IO(ABC):
 
     def __init__(self, settings: Settings) -> None:
         self.site = settings.site
+        self.server = (settings.site, server_behind(settings.transport))
         self.retries = settings.retries
         self.clock = Clock()
         self._timeout = settings.timeout
@@ -99,6 +103,10 @@ class IO(ABC):
     async def sleep(self, seconds: float) -> None:
         """Let time pass."""
 
+    @abstractmethod
+    async def wait_for(self, turn: Turn, seconds: float) -> bool:
+        """Whether another's turn ends within that time; False at once where it cannot end while this call waits."""
+
 
 class BlockingIO(IO):
     """IO that never suspends: whoever awaits it has the result at once."""
@@ -113,6 +121,10 @@ class BlockingIO(IO):
 
     async def sleep(self, seconds: float) -> None:
         self.clock.sleep(seconds)
+
+    async def wait_for(self, turn: Turn, seconds: float) -> bool:
+        # A task of this very thread's loop cannot go on while we block.
+        return turn.thread != threading.get_ident() and bool(wait_for_futures([turn], seconds).done)
 
 
 class AsyncIO(IO):
@@ -145,6 +157,14 @@ class AsyncIO(IO):
 
     async def sleep(self, seconds: float) -> None:
         await self.clock.async_sleep(seconds)
+
+    async def wait_for(self, turn: Turn, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.wrap_future(turn)
+        except TimeoutError:
+            return False
+        return True
 
 
 def run(operation: Coroutine[Any, Any, T]) -> T:

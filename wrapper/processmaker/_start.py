@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime, timedelta
+from math import ceil
+from time import monotonic
 from typing import Any
 
 from attrs import define, evolve
 
 from ._data import IDEMPOTENCY_KEY, OnAlteredData, check_data, check_key, report_alterations, with_key
 from ._endpoints import START, Body
-from ._errors import CannotStart, Forbidden, InvalidData, NotFound, ProcessMakerError, StartOutcomeUnknown, sentence
+from ._errors import (
+    CannotStart,
+    ConfigurationError,
+    Forbidden,
+    InvalidData,
+    NotFound,
+    ProcessMakerError,
+    StartOutcomeUnknown,
+    sentence,
+)
 from ._follow import check_seconds, fetch, listed, request_canceled, request_failed
 from ._io import IO
 from ._models import Request, request_from
 from ._processes import AnyEvent, AnyProcess, Catalog
 from ._retry import log, retrying
+from ._turns import LONGEST_TURN, SETTLED_AFTER, end, settles_in, take, unsettled_for
 
 LOOK_AGAIN_FOR = 15.0
 """Seconds for which a lost start is looked for by its idempotency key."""
@@ -36,6 +48,7 @@ class Start:
     """One start as it goes on the wire.
 
     `ended` is the id of the newest Request with its key that had failed before: what this start makes is newer.
+    `sent_at` is when it was sent, by the clock, for as long as it is not known what became of it.
     """
 
     process_id: int
@@ -45,6 +58,7 @@ class Start:
     look_again_for: float
     again: bool
     ended: int = 0
+    sent_at: float | None = None
 
 
 async def start(
@@ -140,15 +154,74 @@ async def find(
 
 
 async def _start_once(io: IO, this: Start, look_first: bool) -> Request:
+    if this.key is None:
+        request = await _known(io, this, look_first=False)
+    else:
+        request = await _in_turn(io, this, this.key, look_first)
+    return _unless_failed(evolve(request, idempotency_key=this.key))
+
+
+async def _in_turn(io: IO, this: Start, key: str, look_first: bool) -> Request:
+    """The same, one start with this key at a time within this process. Whoever comes second gets the first's Request,
+
+    and looks for itself, whatever `look_first` says, where the first one did not come to one.
+    """
+    place = (io.server, this.process_id, key)
+    deadline = monotonic() + LONGEST_TURN
+    while True:
+        turn, own = take(place, this.body)
+        if own:
+            break
+        if not await io.wait_for(turn, deadline - monotonic()):
+            return await _beside(io, this, key)
+        first = turn.result()
+        if first and not (this.again and first.status in NOT_STARTED):
+            return evolve(first, created=False)
+        look_first = True
+    request = None
+    try:
+        request = await _known(io, this, look_first=look_first or unsettled_for(place) > 0)
+        return request
+    finally:
+        end(turn, request, clock=io.clock, sent_at=this.sent_at)
+
+
+async def _beside(io: IO, this: Start, key: str) -> Request:
+    """The Request that another call of this process is starting, and that cannot be waited for any longer."""
+    found, look_error = await _look_again(io, this, key, this.look_again_for)
+    if found:
+        return evolve(found, created=False)
+    wait = ConfigurationError(
+        f'another call of this process is starting the key "{key}", and either takes more than {LONGEST_TURN:g} s over '
+        "it, or is a task of the event loop that this blocking call holds up: await it there, or block in a thread"
+    )
+    raise _unknown(this, wait, look_error=look_error, retry_after=SETTLED_AFTER) from wait
+
+
+async def _known(io: IO, this: Start, *, look_first: bool) -> Request:
+    """What there is after a start, found out where its answer got lost."""
     began = io.clock.now()
     try:
-        request = await _sent(io, this, look_first)
-    except ProcessMakerError as error:
-        if error.processed is not None:
-            raise
-        log.warning("%s Whether the Request was started is not known yet.", sentence(error))
-        request = await _what_became_of(io, this, error, began)
-    return _unless_failed(evolve(request, idempotency_key=this.key))
+        try:
+            request = await _sent(io, this, look_first)
+        except ProcessMakerError as error:
+            if error.processed is not None:
+                raise
+            log.warning("%s Whether the Request was started is not known yet.", sentence(error))
+            request = await _what_became_of(io, this, error, began)
+    except ProcessMakerError:
+        raise
+    except BaseException:  # a task that is cancelled, Ctrl-C
+        if this.sent_at is not None:
+            with_key = "" if this.key is None else f' with key "{this.key}"'
+            log.warning(
+                "A start of process %d%s was broken off: whether the Request was started is not known.",
+                this.process_id,
+                with_key,
+            )
+        raise
+    this.sent_at = None
+    return request
 
 
 async def _sent(io: IO, this: Start, look_first: bool) -> Request:
@@ -172,19 +245,23 @@ async def _look_before(io: IO, this: Start, key: str) -> Request | None:
     """The Request that stands in the way of a start with that key."""
     try:
         found = await find(io, this.process_id, key, once=True)
+        if found and this.again and found.status in NOT_STARTED:
+            this.ended, found = found.id, None
+        if found is None and (seconds := unsettled_for((io.server, this.process_id, key))):
+            log.info('The start with key "%s" may still show up: it is looked for up to %.0f s.', key, seconds)
+            found, failed = await _look_again(io, this, key, seconds)
+            if failed:
+                raise failed
     except ProcessMakerError as error:
         error.args = (
             f"{sentence(error.args[0])} That was the look for the key before the start: nothing was started.",
         )
         raise
-    if found and this.again and found.status in NOT_STARTED:
-        this.ended = found.id
-        return None
     return found
 
 
 async def _send(io: IO, this: Start) -> Request:
-    """POST /process_events/{id}, once: from here on the Request may exist."""
+    """POST /process_events/{id}, once."""
 
     def read(answer: object) -> Request:
         request = request_from(answer, io.site)
@@ -192,14 +269,20 @@ async def _send(io: IO, this: Start) -> Request:
             raise ValueError(f"the answer to the start of another process, {request.process_id}")
         return evolve(request, created=True)
 
-    return await io.call(
-        START,
-        read,
-        once=True,
-        process_id=this.process_id,
-        event=this.event,
-        body=Body(this.body),
-    )
+    this.sent_at = io.clock.monotonic()  # from here on the Request may exist
+    try:
+        return await io.call(
+            START,
+            read,
+            once=True,
+            process_id=this.process_id,
+            event=this.event,
+            body=Body(this.body),
+        )
+    except ProcessMakerError as error:
+        if error.processed is False:
+            this.sent_at = None
+        raise
 
 
 async def _what_became_of(io: IO, this: Start, wire_error: ProcessMakerError, began: datetime) -> Request:
@@ -227,9 +310,20 @@ async def _what_became_of(io: IO, this: Start, wire_error: ProcessMakerError, be
         lost, look_error = await _look_again(io, this, this.key, this.look_again_for)
         if lost:
             return evolve(lost, created=None)
+    settled_in = None if this.key is None or this.sent_at is None else settles_in(io.clock, this.sent_at)
+    raise _unknown(this, wire_error, request_id, look_error, settled_in) from wire_error
+
+
+def _unknown(
+    this: Start,
+    wire_error: ProcessMakerError,
+    request_id: int | None = None,
+    look_error: ProcessMakerError | None = None,
+    retry_after: float | None = None,
+) -> StartOutcomeUnknown:
     failed_look = f" The last look for it failed: {sentence(look_error)}" if look_error else ""
-    raise StartOutcomeUnknown(
-        f"{sentence(wire_error)} {_next_step(this, request_id)}{failed_look}",
+    return StartOutcomeUnknown(
+        f"{sentence(wire_error)} {_next_step(this, request_id, retry_after)}{failed_look}",
         processed=None if request_id is None else True,
         process_id=this.process_id,
         event=this.event,
@@ -237,7 +331,8 @@ async def _what_became_of(io: IO, this: Start, wire_error: ProcessMakerError, be
         request_id=request_id,
         wire_error=wire_error,
         look_error=look_error,
-    ) from wire_error
+        retry_after=retry_after,
+    )
 
 
 def _request_id_of(error: ProcessMakerError) -> int | None:
@@ -278,13 +373,14 @@ async def _look_again(io: IO, this: Start, key: str, seconds: float) -> tuple[Re
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def _next_step(this: Start, request_id: int | None) -> str:
+def _next_step(this: Start, request_id: int | None, retry_after: float | None) -> str:
     if request_id is not None:
         return f"The Request was started, as {request_id}; its state could not be read. Read it: get({request_id})."
     if this.key is not None:
+        later = f" (after {ceil(retry_after)} s: until then the server may be at work on it)" if retry_after else ""
         return (
             f'Whether the Request was started is not known: none with the idempotency key "{this.key}" was found. '
-            "Start again later with the same key: it is looked for first, and only started if it is not there."
+            f"Start again later with the same key{later}: it is looked for first, and only started if it is not there."
         )
     return (
         "Whether the Request was started is not known, and the start was not sent again, as that could make a second "

@@ -82,21 +82,22 @@ class SandboxTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
     """A transport for `httpx.Client` and `httpx.AsyncClient` that ends in a sandbox.
 
     Attributes:
+        handler: the sandbox, under the name that httpx.MockTransport has for what answers.
         clock: the sandbox's; a `ProcessMaker` or `AsyncProcessMaker` with this transport lives by it.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
+        self.handler = sandbox
         self.clock = sandbox.clock
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return self._sandbox(request)
+        return self.handler(request)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await request.aread()
         await asyncio.sleep(0)  # as on a network, other tasks go on before the call arrives and before its answer does
         try:
-            return await self._sandbox.answer(request, Awaiting(self.clock))
+            return await self.handler.answer(request, Awaiting(self.clock))
         finally:
             await asyncio.sleep(0)
 

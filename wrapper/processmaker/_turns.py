@@ -1,0 +1,108 @@
+"""One start at a time for each key within this process: who comes second waits for the first, and gets its Request.
+
+The server has no lock, and a look cannot see a Request that is still being made. Whoever begins a start with a key
+takes a turn; a `concurrent.futures.Future` stands for it, because threads can wait for one as well as asyncio tasks
+can, and the only lock guards the bookkeeping and is never held while anything is sent or awaited. A turn ends however
+its start ended, also by being cancelled. What became of a start may not be known then: until the server must have
+shown it, that is remembered, and the next start with the key looks for so long. Between processes a journal does this.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Hashable
+from concurrent.futures import Future
+from typing import Any
+
+from ._clock import Clock
+from ._models import Request
+
+SETTLED_AFTER = 60.0
+"""Seconds from the sending of a start within which its Request shows, if there is to be one: nginx gives up on PHP
+after 60 s unless it is configured otherwise, and a start takes 0.15 s (4.15.5)."""
+
+LONGEST_TURN = 120.0
+"""Seconds to wait for another's turn at most."""
+
+Place = tuple[Hashable, int, str]
+"""The server, the id of the process, the key."""
+
+
+class Turn(Future[Request | None]):
+    """One start with a key. Its result is the Request, or None where the next one has to look for itself.
+
+    Args:
+        place: what it is a turn for.
+        body: the data that is sent.
+    """
+
+    def __init__(self, place: Place, body: dict[str, Any]) -> None:
+        super().__init__()
+        self.place = place
+        self.body = body
+        self.thread = threading.get_ident()
+        # From here on a task that stops waiting for it cannot cancel it for the others.
+        self.set_running_or_notify_cancel()
+
+
+class _Table:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.turns: dict[Place, Turn] = {}
+        # When, by which clock, the starts were sent of which it is not known what became of them.
+        self.unsettled: dict[Place, tuple[Clock, float]] = {}
+
+
+_table = _Table()
+
+
+def take(place: Place, body: dict[str, Any]) -> tuple[Turn, bool]:
+    """The turn that is under way there, or a new one; and whether it is new, and so the caller's."""
+    with _table.lock:
+        if turn := _table.turns.get(place):
+            return turn, False
+        turn = _table.turns[place] = Turn(place, body)
+        return turn, True
+
+
+def end(turn: Turn, request: Request | None, *, clock: Clock, sent_at: float | None) -> None:
+    """Ends a turn.
+
+    Args:
+        turn: the caller's.
+        request: what there is now, for those who wait; None where they have to look for themselves.
+        clock, sent_at: when a start was sent of which it is not known what became of it; None where none was.
+    """
+    with _table.lock:
+        if _table.turns.get(turn.place) is turn:  # not so in a child that was forked meanwhile
+            del _table.turns[turn.place]
+        if request or sent_at is not None:
+            _table.unsettled.pop(turn.place, None)
+        if not request and sent_at is not None:
+            for other in [place for place, sent in _table.unsettled.items() if not settles_in(*sent)]:
+                del _table.unsettled[other]
+            _table.unsettled[turn.place] = clock, sent_at
+    turn.set_result(request)
+
+
+def unsettled_for(place: Place) -> float:
+    """The seconds for which a start sent earlier from this process may still show up; 0 where none is unsettled."""
+    with _table.lock:
+        sent = _table.unsettled.get(place)
+    return settles_in(*sent) if sent else 0.0
+
+
+def settles_in(clock: Clock, sent_at: float) -> float:
+    """The seconds after which a start that was sent then has shown up, if it ever will."""
+    return min(max(sent_at + SETTLED_AFTER - clock.monotonic(), 0.0), SETTLED_AFTER)
+
+
+def _begin_anew() -> None:
+    """A child has none of the threads and tasks whose turns these are, and the lock may have been held."""
+    global _table
+    _table = _Table()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_begin_anew)
