@@ -219,3 +219,31 @@ def test_altered_data_can_be_refused_or_accepted_for_one_start(pm: Any, sandbox:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pm.start(4, {"name": " x "}, event="node_1", on_altered_data="ignore")
+
+
+@pytest.mark.parametrize("number", [10**20, 10**5000, 2**63], ids=["21 digits", "5001 digits", "2**63"])
+def test_an_id_that_no_server_can_hold_is_refused_before_sending(pm: Any, sandbox: Sandbox, number: int) -> None:
+    with pytest.raises(InvalidData, match=r"process a number of \d+ bits cannot be"):
+        pm.start(number, event="node_1")
+    for call in (pm.get, pm.tasks, pm.complete, pm.cancel, pm.wait):
+        with pytest.raises(InvalidData, match=r"a number of \d+ bits is neither"):
+            call(number)
+    with pytest.raises(InvalidData, match=r"look_again_for=a number of \d+ bits is not a number of seconds"):
+        pm.start(4, event="node_1", idempotency_key="k", look_again_for=number)
+    with pytest.raises(ProcessNotFound):
+        pm.start("9" * 5000, event="node_1")
+    assert all(call == LISTING for call in sandbox.calls)
+
+
+def test_text_that_cannot_be_sent_is_refused_before_sending(pm: Any, sandbox: Sandbox) -> None:
+    with pytest.raises(InvalidData, match=r"event .*character 5 is half of a surrogate pair"):
+        pm.start(2, event="node_\ud800")
+    with pytest.raises(InvalidData, match=r"pmql .*character 0 is half of a surrogate pair"):
+        list(pm.requests("\udfff = 1"))
+    assert sandbox.calls == []
+
+
+@pytest.mark.parametrize("name", ["²", "٣", "4²"])
+def test_a_name_of_digits_that_are_no_number_is_a_name_like_another(pm: Any, name: str) -> None:
+    with pytest.raises(ProcessNotFound, match="no process named"):
+        pm.start(name)

@@ -6,10 +6,13 @@ import asyncio
 import time
 from datetime import UTC, datetime
 
+LONGEST = 1_000_000_000
+"""Seconds: more than thirty years. Python and the system cannot wait much longer."""
+
 
 def is_seconds(value: object) -> bool:
-    """Whether it is a finite number of seconds from 0."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+    """Whether it is a number of seconds, from 0 to LONGEST."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST
 
 
 class Clock:

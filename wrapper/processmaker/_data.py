@@ -117,6 +117,15 @@ def _plain_text(value: str, place: _Place, before: str) -> str:
     return text
 
 
+def check_text(name: str, text: str) -> None:
+    """Refuses text that cannot be sent, before anything is."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as problem:
+        what = f"{name} {_shortened.repr(text)} cannot be sent as UTF-8"
+        raise InvalidData(f"{what}: character {problem.start} is half of a surrogate pair; leave it out") from None
+
+
 def _invalid(place: _Place, what: str, way_out: str) -> InvalidData:
     path = _path(place)
     return InvalidData(f"{path} {what}; {way_out}. Nothing was sent.", path=path)

@@ -404,6 +404,14 @@ def sentence(words: object) -> str:
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
+def in_words(value: object) -> str:
+    """A value that was given, as a message shows it: cut, and long numbers by their size, as Python prints none."""
+    if isinstance(value, int) and value.bit_length() > 63:
+        return f"a number of {value.bit_length()} bits"
+    text = repr(value)
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
 def asked_by(request: Any) -> str:
     """`POST /api/1.0/process_events/2?event=node_1`: enough to recognise the call by, without the host."""
     return f"{request.method} {request.url.raw_path.decode('ascii', 'replace')}"

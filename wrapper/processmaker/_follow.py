@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeVar
 
 from attrs import frozen
 
-from ._clock import is_seconds
-from ._data import check_data
+from ._clock import LONGEST, is_seconds
+from ._data import check_data, check_text
 from ._endpoints import CHANGE_REQUEST, COMPLETE_TASK, REQUEST, REQUESTS, TASKS, Body, Endpoint
 from ._errors import (
     CancelNotAllowed,
@@ -21,10 +21,11 @@ from ._errors import (
     TaskAlreadyClosed,
     ValidationFailed,
     WaitTimeout,
+    in_words,
     sentence,
 )
 from ._io import IO
-from ._models import Request, Task, items, last_page, request_from, task_from
+from ._models import Request, Task, is_id, items, last_page, request_from, task_from
 from ._retry import log
 
 T = TypeVar("T")
@@ -78,6 +79,9 @@ async def fetch(io: IO, request: AnyRequest, include: Iterable[str], *, within: 
 
 def requests(io: IO, include: Iterable[str], **query: str | int | None) -> AsyncGenerator[Request, None]:
     query["include"] = _joined(include) or None
+    for name, value in query.items():
+        if isinstance(value, str):
+            check_text(name, value)
     return listed(io, {name: value for name, value in query.items() if value is not None})
 
 
@@ -177,7 +181,7 @@ def request_canceled(request: Request) -> RequestCanceled:
 def check_seconds(name: str, value: object) -> None:
     """Refuses what is no bound for a wait."""
     if not is_seconds(value):
-        raise InvalidData(f"{name}={value!r} is not a number of seconds")
+        raise InvalidData(f"{name}={in_words(value)} is not a number of seconds, from 0 to {LONGEST:,}")
 
 
 class _Polls:
@@ -288,8 +292,8 @@ def _joined(include: Iterable[str]) -> str:
 
 def _id_of(thing: AnyRequest | AnyTask, kind: type[Request] | type[Task]) -> int:
     number = thing.id if isinstance(thing, kind) else thing
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise InvalidData(f"{thing!r} is neither a {kind.__name__} nor the id of one, a number from 1")
+    if not is_id(number):
+        raise InvalidData(f"{in_words(thing)} is neither a {kind.__name__} nor the id of one, a number from 1")
     return number
 
 

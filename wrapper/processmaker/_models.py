@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from attrs import field, frozen
 
@@ -185,6 +185,11 @@ def last_page(answer: object) -> int:
     """The number of the last page of a list answer; 1 where it does not say."""
     meta = _object(answer).get("meta")
     return integer(meta.get("last_page") if isinstance(meta, dict) else None) or 1
+
+
+def is_id(value: object) -> TypeGuard[int]:
+    """Whether it can be the id of something: a whole number from 1 that the server can hold."""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**63
 
 
 def integer(value: object) -> int | None:

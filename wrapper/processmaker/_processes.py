@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from typing import TypeVar
 
+from ._data import check_text
 from ._endpoints import PROCESSES
 from ._errors import (
     AmbiguousStartEvent,
@@ -14,9 +15,10 @@ from ._errors import (
     NoStartEvent,
     ProcessNotFound,
     StartEventNotFound,
+    in_words,
 )
 from ._io import IO
-from ._models import Process, StartEvent, items, process_from
+from ._models import Process, StartEvent, integer, is_id, items, process_from
 
 T = TypeVar("T")
 
@@ -113,16 +115,18 @@ def _read(answer: object) -> list[Process]:
 def check_process(process: object) -> None:
     """Refuses what cannot name a process, before anything is sent."""
     if isinstance(process, bool) or not isinstance(process, int | str | Process):
-        raise InvalidData(f"a process is named by its id, its name or a Process, not by {process!r}")
-    if isinstance(process, int) and process < 1:
-        raise InvalidData(f"process {process} cannot be: ids of processes begin at 1")
+        raise InvalidData(f"a process is named by its id, its name or a Process, not by {in_words(process)}")
+    if isinstance(process, int) and not is_id(process):
+        raise InvalidData(f"process {in_words(process)} cannot be: ids are numbers from 1, of 63 bits at most")
 
 
 def node_id_or_name(event: object) -> str | None:
     """What names the start event; refuses what cannot, before anything is sent."""
     named = event.id if isinstance(event, StartEvent) else event
     if named is not None and not isinstance(named, str):
-        raise InvalidData(f"a start event is named by its node id, its name or a StartEvent, not by {event!r}")
+        raise InvalidData(f"a start event is named by its node id, its name or a StartEvent, not by {in_words(event)}")
+    if named is not None:
+        check_text("event", named)
     return named
 
 
@@ -141,8 +145,8 @@ def find_process(process: int | str, among: Sequence[Process]) -> Process:
         f"{what} among those this token may start; {nearest(str(process), among)}. "
         "One that is inactive or has only timers is not listed: it is started by its id and the node id of its event"
     )
-    if isinstance(process, str) and process.isdigit():
-        message += f". To start a process by its id, give a number: {int(process)}"
+    if isinstance(process, str) and (number := integer(process)):
+        message += f". To start a process by its id, give a number: {number}"
     raise ProcessNotFound(message, processes=tuple(among))
 
 
