@@ -35,10 +35,14 @@ class Endpoint:
     Args:
         operation: its method and path.
         module: where the generated client has it, below `processmaker_api.api`.
+        sends: the query parameters that this package gives it.
+        undocumented: more of them, which servers read although their documents (or those of some) do not say so.
     """
 
     operation: str
     module: str
+    sends: tuple[str, ...] = ()
+    undocumented: tuple[str, ...] = ()
 
     def request(self, *, body: Body | None = None, **parameters: str | int | None) -> dict[str, Any]:
         """The HTTP request, as httpx's `request` takes it. Parameters that are None are left out.
@@ -57,6 +61,9 @@ class Endpoint:
             for name, value in parameters.items()
             if value is not None
         }
+        for name in arguments:
+            if name not in (*self.sends, *self.undocumented) and f"{{{name}}}" not in self.operation:
+                raise TypeError(f"{self.operation}: {name} is not among what it `sends`")
         if lacking := [name for name in arguments if name not in taken]:
             raise self._lacking(f"the parameter {', '.join(lacking)} of this operation")
         if body is not None and "body" in taken:
@@ -113,10 +120,19 @@ class _NotSent:
 
 NOT_SENT: Any = _NotSent()
 
-START = Endpoint("POST /process_events/{process_id}", "processes.trigger_start_event")
+START = Endpoint("POST /process_events/{process_id}", "processes.trigger_start_event", ("event",))
 PROCESSES = Endpoint("GET /start_processes", "processes.start_processes")
-REQUESTS = Endpoint("GET /requests", "process_requests.get_processes_requests")
-REQUEST = Endpoint("GET /requests/{process_request_id}", "process_requests.get_process_request_by_id")
+REQUESTS = Endpoint(
+    "GET /requests",
+    "process_requests.get_processes_requests",
+    ("include", "per_page", "order_by", "order_direction"),
+    ("pmql", "page"),
+)
+REQUEST = Endpoint(
+    "GET /requests/{process_request_id}", "process_requests.get_process_request_by_id", undocumented=("include",)
+)
 CHANGE_REQUEST = Endpoint("PUT /requests/{process_request_id}", "process_requests.update_process_request")
-TASKS = Endpoint("GET /tasks", "tasks.get_tasks")
+TASKS = Endpoint("GET /tasks", "tasks.get_tasks", ("process_request_id",), ("status", "page"))
 COMPLETE_TASK = Endpoint("PUT /tasks/{task_id}", "tasks.update_task")
+
+ENDPOINTS = (START, PROCESSES, REQUESTS, REQUEST, CHANGE_REQUEST, TASKS, COMPLETE_TASK)

@@ -150,6 +150,12 @@ def login(session: Session) -> None:
         session.output.line(f"Saved as profile {name} in {path}")
 
 
+def doctor(session: Session) -> None:
+    from ._doctor import doctor
+
+    doctor(session)
+
+
 def sandbox(session: Session) -> None:
     from ..sandbox.__main__ import main
 
@@ -406,6 +412,16 @@ COMMANDS = (
         more="The token is asked for, or read from standard input, and tried before it is saved. "
         "Only you can read the file.",
         run=login,
+    ),
+    Command(
+        name="doctor",
+        help="look for what is wrong between here, the server and the token",
+        example="processmaker doctor\nprocessmaker doctor --url https://pm.example.com --json",
+        more="It only reads. A line for each check: ok, advice, failed or skipped, and what to do. The exit code is 0 "
+        "where none failed, else that of the first that did. --json: url, ok, and checks, each with check, status, "
+        "message and facts (proxy, answered_in_ms, valid_until, found, server_ahead_seconds, misfits, processes, "
+        "process, look_up_ms, without_data_ms).",
+        run=doctor,
     ),
     Command(
         name="sandbox",

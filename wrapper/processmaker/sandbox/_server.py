@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -345,8 +346,10 @@ class Sandbox:
             try:
                 found = self._answer(request)
             except Refused as refused:
-                return refused.response
-        return await self._started(found, request, line) if isinstance(found, _UnderWay) else found
+                found = refused.response
+        response = await self._started(found, request, line) if isinstance(found, _UnderWay) else found
+        response.headers["date"] = format_datetime(self.clock.now(), usegmt=True)
+        return response
 
     def _answer(self, request: httpx.Request) -> httpx.Response | _UnderWay:
         as_json = re.search(r"[/+]json", request.headers.get("accept", "")) is not None
@@ -362,8 +365,7 @@ class Sandbox:
         if path == "/oauth/token" and request.method == "POST":
             return self._oauth(request)
         if path == "/docs":
-            info = {"title": "ProcessMaker API Documentation", "version": "1.0.0"}
-            return answer({"openapi": "3.0.0", "info": info, "paths": {}})
+            return answer(_shapes.document())
         if path == "/login":
             return _shapes.html(200, "Log In")
         if request.method == "POST" and re.fullmatch(rf"{API}/process_events/(?!\d+$)[^/]+", path):

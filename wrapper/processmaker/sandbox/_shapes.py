@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import httpx
 
+from .._endpoints import ENDPOINTS
 from . import _data
 from ._state import Process, Request, StartEvent, Task, User, uuid_of
 
@@ -419,3 +421,25 @@ def page(
 def _number(params: httpx.QueryParams, name: str, default: int) -> int:
     text = params.get(name, "")
     return max(int(text), 1) if text.isdecimal() else default
+
+
+def document() -> Json:
+    """An OpenAPI document of the operations and parameters that this package's clients send."""
+    paths: Json = {}
+    for endpoint in ENDPOINTS:
+        method, path = endpoint.operation.split(" ")
+        places = [(name, "path") for name in re.findall(r"{(\w+)}", path)]
+        places += [(name, "query") for name in (*endpoint.sends, *endpoint.undocumented)]
+        operation: Json = {
+            "operationId": endpoint.module.rpartition(".")[2],
+            "parameters": [
+                {"name": name, "in": place, "required": place == "path" or name == "event", "schema": {}}
+                for name, place in places
+            ],
+            "responses": {"default": {"description": "JSON, unless it has no body."}},
+        }
+        if method != "GET":
+            operation["requestBody"] = {"content": {"application/json": {"schema": {"type": "object"}}}}
+        paths.setdefault(path, {})[method.lower()] = operation
+    info = {"title": "ProcessMaker API Documentation", "version": "1.0.0"}
+    return {"openapi": "3.0.0", "info": info, "servers": [{"url": "/api/1.0"}], "paths": paths}
