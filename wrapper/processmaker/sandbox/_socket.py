@@ -75,7 +75,8 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_call(self) -> None:
         host = self.headers.get("host", "")
         if host.rpartition(":")[0].lower() not in NAMES or not host.endswith(f":{self.server.server_port}"):
-            self._send(httpx.Response(421, text=f"This sandbox is not {host!r}: ask it under its own address.\n"))
+            text = f"This sandbox is not {host!r}: ask it under its own address.\n"
+            self._send(httpx.Response(421, headers={"connection": "close"}, text=text))
             self.close_connection = True
             return
         request = httpx.Request(
