@@ -216,6 +216,15 @@ def test_a_certificate_of_an_unknown_authority_fails_before_the_token_is_sent(
     assert wire.targets == []
 
 
+def test_a_certificate_that_is_not_checked_is_worth_a_word(doctor: Doctor, authority: trustme.CA) -> None:
+    with wired(doctor.sandbox, tls_for(authority, "127.0.0.1")) as wire:
+        for name, value in {"HOST": f"{wire.url}/api/1.0", "TOKEN": TOKEN, "SSL_VERIFY": "0"}.items():
+            doctor.environ.setenv(f"API_{name}", value)
+        found = doctor("", token="")
+    assert (found.code, found.amiss) == (0, {"tls": "advice"})
+    assert found.said("tls").startswith("the certificate is not checked")
+
+
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize(
     ("name", "until", "todo"),
@@ -353,16 +362,19 @@ def test_another_path_is_tried_and_found(doctor: Doctor, given: str, prefix: str
     assert doctor(right).code == 0
 
 
-def test_a_redirect_to_https_is_followed_without_the_token(doctor: Doctor) -> None:
-    def upgrade(request: httpx.Request) -> httpx.Response:
-        if request.url.scheme == "https":
-            return doctor.sandbox(request)
-        return httpx.Response(301, headers={"location": str(request.url.copy_with(scheme="https"))})
-
-    doctor.server = upgrade
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(301, headers={"location": "https://pm.example.com/api/1.0/start_processes"}),
+        httpx.Response(400, html="<title>400 The plain HTTP request was sent to HTTPS port</title>"),
+    ],
+)
+def test_a_server_that_wants_https_is_asked_there_without_the_token(doctor: Doctor, answer: httpx.Response) -> None:
+    doctor.server = lambda request: doctor.sandbox(request) if request.url.scheme == "https" else answer
     found = doctor("http://pm.example.com", "--allow-http")
     assert "but at https://pm.example.com: use" in found.said("api")
     assert found.code == 4
+    assert not [request for request in doctor.seen if "authorization" in request.headers]
 
 
 @pytest.mark.parametrize(

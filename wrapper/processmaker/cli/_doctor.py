@@ -253,7 +253,7 @@ class _Examination:
         answers = [answer for answer in (self._answer, self._ask_quietly(f"{self._origin}/")) if answer is not None]
         redirects = [urljoin(str(answer.url), answer.headers.get("location", "")) for answer in answers]
         places = [place for address in (self.site, *redirects) for place in _places(address)]
-        places += [self._origin + prefix for prefix in PREFIXES]
+        places += [self._with_scheme("https"), *(self._origin + prefix for prefix in PREFIXES)]
         for place in [place for place in dict.fromkeys(places) if place != self.site][:20]:
             answer = self._ask_quietly(place + PROBE)
             if answer is not None and _is_api(answer):
