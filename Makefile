@@ -1,9 +1,11 @@
 PYTHON ?= python3
+# Everything runs with the Python of .venv, one command a line: without make, type the commands below. On Windows it is
+# .venv\Scripts\python. `make --dry-run TARGET` shows them, too.
 BIN := .venv/bin
 NPM := $(shell command -v npm 2>/dev/null)
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo test check format lint types generate generate-check node postman postman-check regenerate api-diff record clean
+.PHONY: help install demo test check format lint types generate generate-check node postman postman-check regenerate api-diff record build build-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -11,9 +13,9 @@ help: ## list the targets
 install: .venv/installed ## put the package and everything needed to work on it into .venv
 
 .venv/installed: pyproject.toml .ci/constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make install PYTHON=python3.11")'
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make install PYTHON=python3.11')"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable ".[dev]"
 	@touch $@
 
 demo: install ## start a Request against the embedded sandbox
@@ -25,15 +27,15 @@ test: install node ## run the tests
 check: lint types generate-check postman-check test ## everything CI checks
 
 format: install ## format the code
-	$(BIN)/ruff format openapi wrapper tests
-	$(BIN)/ruff check --fix openapi wrapper tests
+	$(BIN)/python -m ruff format .ci openapi wrapper tests
+	$(BIN)/python -m ruff check --fix .ci openapi wrapper tests
 
 lint: install
-	$(BIN)/ruff format --check openapi wrapper tests
-	$(BIN)/ruff check openapi wrapper tests
+	$(BIN)/python -m ruff format --check .ci openapi wrapper tests
+	$(BIN)/python -m ruff check .ci openapi wrapper tests
 
 types: install
-	$(BIN)/mypy
+	$(BIN)/python -m mypy
 
 generate: install ## write generated/ from openapi/processmaker.yaml
 	$(BIN)/python openapi/generate.py
@@ -55,13 +57,20 @@ postman-check: install node
 	$(BIN)/python openapi/postman.py --check
 
 regenerate: install node ## the whole way for a changed API: make regenerate SPEC=<file or URL>
-	@$(BIN)/python openapi/regenerate.py "$(SPEC)"
+	$(BIN)/python openapi/regenerate.py "$(SPEC)"
 
 api-diff: install ## what changed between two API documents: make api-diff OLD=<file or URL> NEW=<file or URL>
-	@$(BIN)/python openapi/diff.py "$(OLD)" "$(NEW)"
+	$(BIN)/python openapi/diff.py "$(OLD)" "$(NEW)"
 
 record: install ## record the cassettes anew on a live ProcessMaker: make record VERSION=4.16.0
-	@$(BIN)/python -m tests.record $(if $(VERSION),--version $(VERSION)) $(SCENARIOS)
+	$(BIN)/python -m tests.record $(if $(VERSION),--version $(VERSION)) $(SCENARIOS)
+
+build: install ## make the wheel and the source distribution in dist; the changelog must tell of the version
+	$(BIN)/python -m hatchling build --clean --directory dist
+	$(BIN)/python -m twine check --strict dist/*
+
+build-check: build ## try both as users will: a fresh environment, and the whole way with tests; needs a package index
+	$(BIN)/python -m tests.distribution
 
 clean: ## remove what the other targets made
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist tests/guide/node_modules

@@ -7,9 +7,11 @@ import importlib
 import inspect
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import venv
 import zipfile
 from email.message import Message
@@ -18,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import distribution
 import httpx
 import processmaker
 import pytest
+import yaml
 from processmaker import ProcessMakerError, _errors
 from processmaker.sandbox import Sandbox
 
@@ -90,8 +94,107 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     assert (metadata["Name"], metadata["License-Expression"]) == (NAME, "MIT")
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["Summary"] in str(processmaker.__doc__)
-    assert metadata.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
+    assert metadata["Author"] == "The processmaker-client authors"
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert {"Framework :: Pytest", "Typing :: Typed"} <= set(metadata.get_all("Classifier", []))
     assert any(name.endswith("/licenses/LICENSE") for name in files_in(wheel))
+
+
+LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)]+)\)")
+
+
+def test_no_link_of_the_metadata_leads_nowhere(wheel: Path) -> None:
+    """There is the README, but a package index has none of the files that it links to; and no address is made up."""
+    metadata = metadata_of(wheel)
+    text = str(metadata.get_payload())
+    assert [target for _, target in LINK.findall(text) if not target.startswith(("https://", "#"))] == []
+    assert text == LINK.sub(r"\1", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert metadata.get_all("Project-URL") is None
+    assert metadata["Home-page"] is None
+
+
+@pytest.mark.parametrize(
+    "readme", [*ROOT.glob("README.md"), *ROOT.glob("[a-z]*/README.md")], ids=lambda p: p.parent.name
+)
+def test_every_link_of_a_readme_leads_to_a_file(readme: Path) -> None:
+    targets = [target for _, target in LINK.findall(readme.read_text(encoding="utf-8")) if "://" not in target]
+    assert [target for target in targets if not (readme.parent / target.partition("#")[0]).exists()] == []
+
+
+def test_what_was_built_is_ready_for_an_index(wheel: Path, sdist: Path) -> None:
+    told = python("-m", "twine", "check", "--strict", str(wheel), str(sdist))
+    assert told.count("PASSED") == 2
+
+
+def test_the_version_stands_in_one_place() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    texts = [path for room in ("wrapper", "generated", ".ci") for path in (ROOT / room).rglob("*") if path.is_file()]
+    named = [
+        path for path in texts if path.suffix in (".py", "") and f'"{version}"' in path.read_text(encoding="utf-8")
+    ]
+    assert named == []
+
+
+@pytest.fixture
+def project(sdist: Path, tmp_path: Path) -> Path:
+    """The unpacked source distribution."""
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    (folder,) = (tmp_path / "unpacked").iterdir()
+    return folder
+
+
+@pytest.mark.parametrize(
+    "changelog", ["# Changelog\n", "# Changelog\n\n## 9.9.91\n\n- Mended.\n", "## 9.9.9\n\n## 9.9.8\n\n- Mended.\n"]
+)
+@pytest.mark.parametrize("target", ["wheel", "sdist"])
+def test_a_version_without_a_changelog_entry_is_not_built(project: Path, changelog: str, target: str) -> None:
+    settings = project / "pyproject.toml"
+    settings.write_text(re.sub(r'^version = ".*"', 'version = "9.9.9"', settings.read_text(), flags=re.MULTILINE))
+    (project / "CHANGELOG.md").write_text(changelog)
+    with pytest.raises(AssertionError, match=r"CHANGELOG\.md has no entry for 9\.9\.9: write one below a heading"):
+        built(target, project, project / "made")
+    (project / "CHANGELOG.md").write_text(
+        f"{changelog}\n## 9.9.9 - 2026-11-24\n\n- Mended.\n".replace("## 9.9.9\n", "")
+    )
+    assert "9.9.9" in built(target, project, project / "made").name
+
+
+def test_the_unpacked_source_distribution_regenerates_and_passes_tests_of_its_own(project: Path) -> None:
+    """`make build-check` runs all of them, in an environment of its own; here a few run in this one."""
+    paths = [project, project / "generated", project / "wrapper"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
+    document = project / "openapi" / "processmaker.yaml"
+    committed, package = document.read_bytes(), project / "generated" / "processmaker_api"
+    document.unlink()
+    shutil.rmtree(package)
+    for command in (
+        ["openapi/trim.py", "tests/documents/4.15.5.yaml"],
+        ["openapi/generate.py"],
+        ["openapi/generate.py", "--check"],
+        ["-m", "pytest", "-p", "no:cacheprovider", "tests/test_start.py", "tests/test_trim.py"],
+        ["-c", "import processmaker, processmaker_api; print(processmaker.__file__, processmaker_api.__file__)"],
+    ):
+        done = subprocess.run(
+            [sys.executable, *command], cwd=project, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(str(project)) == 2
+    assert yaml.safe_load(document.read_bytes())["paths"].keys() == yaml.safe_load(committed)["paths"].keys()
+
+
+def test_trying_what_was_built_fails_where_nothing_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert distribution.main([str(tmp_path)]) == 1
+    assert "should hold one *.whl, not 0: run `make build`" in capsys.readouterr().err
+
+
+def test_what_a_wheel_brings_besides_is_seen(tmp_path: Path) -> None:
+    """The environment of the tests holds much more than the wheel needs: that is what is named."""
+    done = python("-c", distribution.BROUGHT, distribution.NAME, folder=tmp_path).strip()
+    direct, _, more = done.partition(" |")
+    assert direct == " ".join(distribution.DEPENDENCIES)
+    assert {"hypothesis", "pytest", "vcrpy"} <= set(more.split())
+    assert not {"anyio", "certifi", "h11", "httpcore", "httpx", "idna", "attrs"} & set(more.split())
 
 
 def test_the_wheel_works_in_a_fresh_environment(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
