@@ -1,6 +1,6 @@
 PYTHON ?= python3
 # Everything runs with the Python of .venv, one command a line: without make, type the commands below. On Windows it is
-# .venv\Scripts\python. `make --dry-run TARGET` shows them, too.
+# .venv\Scripts\python. `make TARGET --dry-run` shows them, too.
 BIN := .venv/bin
 NPM := $(shell command -v npm 2>/dev/null)
 .DEFAULT_GOAL := help
