@@ -30,7 +30,8 @@ def members(client: type[Any]) -> dict[str, Any]:
 
 def in_blocking_words(words: object) -> str:
     """What is said of the async client, as it is said of the other one."""
-    return str(words).replace("An `async with`", "A `with`").replace("Async", "")
+    words = str(words).replace("Journal | AsyncJournal", "Journal")  # a blocking journal serves both
+    return words.replace("An `async with`", "A `with`").replace("Async", "")
 
 
 def function(member: Any) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from . import _follow, _start
 from ._data import OnAlteredData
@@ -17,6 +18,9 @@ from ._processes import AnyEvent, AnyProcess, Catalog
 from ._retry import Retries
 from ._settings import DEFAULT_TIMEOUT, Token, Verify, from_environment, settings
 from ._start import LOOK_AGAIN_FOR
+
+if TYPE_CHECKING:
+    from .journal import Journal
 
 
 class ProcessMaker:
@@ -33,6 +37,10 @@ class ProcessMaker:
         allow_http: send the token over plain http, also to another machine than this one.
         retries: how often a call is sent again where that is safe; None for never.
         on_altered_data: what to do before a start whose data the server would change: "warn", "error" or "ignore".
+        journal: what callers share so that a key is started once, also by several of them at the same moment:
+            `SQLiteJournal` for the processes of one machine, `RedisJournal` for many machines, or one of your own.
+        key_lifetime: how old a Request may be to be found by its idempotency key; None for any age. On a server with
+            many Requests a look-up among all of them takes long (1.3 s among 500,000, observed on 4.15.5).
         transport: an httpx transport in place of the network, such as a sandbox's.
 
     Raises:
@@ -50,6 +58,8 @@ class ProcessMaker:
         allow_http: bool = False,
         retries: Retries | None = Retries(),  # noqa: B008 - a frozen value
         on_altered_data: OnAlteredData = "warn",
+        journal: Journal | None = None,
+        key_lifetime: timedelta | None = None,
         transport: BaseTransport | None = None,
     ) -> None:
         self._settings = settings(
@@ -61,6 +71,8 @@ class ProcessMaker:
             allow_http=allow_http,
             retries=retries,
             on_altered_data=on_altered_data,
+            journal=journal,
+            key_lifetime=key_lifetime,
             transport=transport,
         )
         self._io = BlockingIO(self._settings)

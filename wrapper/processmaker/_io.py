@@ -7,11 +7,14 @@ Each operation is written once, as a coroutine over an `IO`. `AsyncIO` awaits; `
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import wait as wait_for_futures
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._clock import Clock
@@ -36,6 +39,7 @@ class IO(ABC):
         self.site = settings.site
         self.server = (settings.site, server_behind(settings.transport))
         self.retries = settings.retries
+        self.journal: Any = settings.journal
         self.clock = Clock()
         self._timeout = settings.timeout
         self._secrets = Secrets(settings.auth)
@@ -104,6 +108,10 @@ class IO(ABC):
         """Let time pass."""
 
     @abstractmethod
+    async def step(self, name: str, *args: Any, **options: Any) -> Any:
+        """One step of the journal, by its name."""
+
+    @abstractmethod
     async def wait_for(self, turn: Turn, seconds: float) -> bool:
         """Whether another's turn ends within that time; False at once where it cannot end while this call waits."""
 
@@ -113,6 +121,8 @@ class BlockingIO(IO):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
+        if inspect.iscoroutinefunction(getattr(self.journal, "claim", None)):
+            raise ConfigurationError(f"{self.journal!r} is a journal for asyncio: give it to AsyncProcessMaker")
         self.http = blocking_client(settings)
 
     async def request(self, arguments: dict[str, Any]) -> HTTPResponse:
@@ -121,6 +131,9 @@ class BlockingIO(IO):
 
     async def sleep(self, seconds: float) -> None:
         self.clock.sleep(seconds)
+
+    async def step(self, name: str, *args: Any, **options: Any) -> Any:
+        return getattr(self.journal, name)(*args, **options)
 
     async def wait_for(self, turn: Turn, seconds: float) -> bool:
         # A task of this very thread's loop cannot go on while we block.
@@ -157,6 +170,19 @@ class AsyncIO(IO):
 
     async def sleep(self, seconds: float) -> None:
         await self.clock.async_sleep(seconds)
+
+    async def step(self, name: str, *args: Any, **options: Any) -> Any:
+        method = getattr(self.journal, name)
+        if not inspect.iscoroutinefunction(method):
+            method = partial(asyncio.to_thread, method)
+        # A task that is cancelled meanwhile still waits for the step's end: else nobody knew what the journal says.
+        step = asyncio.ensure_future(method(*args, **options))
+        try:
+            return await asyncio.shield(step)
+        except asyncio.CancelledError:
+            with suppress(Exception):
+                await step
+            raise
 
     async def wait_for(self, turn: Turn, seconds: float) -> bool:
         try:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -18,6 +19,9 @@ from ._data import OnAlteredData, check_on_altered_data
 from ._errors import ConfigurationError
 from ._http import AsyncBaseTransport, Auth, BaseTransport, HTTPRequest, Timeout
 from ._retry import Retries
+
+if TYPE_CHECKING:
+    from .journal import AsyncJournal, Journal
 
 API_PATH = "/api/1.0"
 
@@ -39,6 +43,8 @@ class Settings:
     transport: Any
     retries: Retries | None
     on_altered_data: OnAlteredData
+    journal: Journal | AsyncJournal | None
+    key_lifetime: timedelta | None
 
     @property
     def api_url(self) -> str:
@@ -73,6 +79,8 @@ def settings(
     allow_http: bool,
     retries: Retries | None,
     on_altered_data: OnAlteredData,
+    journal: Journal | AsyncJournal | None,
+    key_lifetime: timedelta | None,
     transport: BaseTransport | AsyncBaseTransport | None,
 ) -> Settings:
     """The settings for these arguments of a client.
@@ -99,7 +107,27 @@ def settings(
         transport=transport,
         retries=retries,
         on_altered_data=check_on_altered_data(on_altered_data),
+        journal=_journal(journal),
+        key_lifetime=_key_lifetime(key_lifetime),
     )
+
+
+def _journal(journal: Journal | AsyncJournal | None) -> Journal | AsyncJournal | None:
+    lacking = [
+        name for name in ("claim", "started", "release", "read", "forget", "lease") if not hasattr(journal, name)
+    ]
+    if journal is not None and (lacking or isinstance(journal, type)):
+        what = f"has no {lacking[0]}" if lacking else "is a class"
+        raise ConfigurationError(f'journal= takes a journal, such as SQLiteJournal("starts.db"): {journal!r} {what}')
+    return journal
+
+
+def _key_lifetime(age: timedelta | None) -> timedelta | None:
+    if age is not None and (not isinstance(age, timedelta) or age < timedelta(hours=1)):
+        raise ConfigurationError(
+            f"key_lifetime={age!r} is not a length of time from an hour, such as timedelta(days=30); None means any age"
+        )
+    return age
 
 
 def site_of(base_url: str, *, allow_http: bool) -> str:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from math import ceil
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve
 
@@ -28,6 +28,9 @@ from ._models import Request, request_from
 from ._processes import AnyEvent, AnyProcess, Catalog
 from ._retry import log, retrying
 from ._turns import LONGEST_TURN, SETTLED_AFTER, end, settles_in, take, unsettled_for
+
+if TYPE_CHECKING:
+    from ._claim import Claim
 
 LOOK_AGAIN_FOR = 15.0
 """Seconds for which a lost start is looked for by its idempotency key."""
@@ -57,6 +60,7 @@ class Start:
     key: str | None
     look_again_for: float
     again: bool
+    claim: Claim | None = None
     ended: int = 0
     sent_at: float | None = None
 
@@ -179,6 +183,10 @@ async def _in_turn(io: IO, this: Start, key: str, look_first: bool) -> Request:
             return evolve(first, created=False)
         look_first = True
     request = None
+    if io.journal is not None:
+        from ._claim import Claim  # not a part of a start without a journal
+
+        this.claim = Claim(io, this.process_id, key)
     try:
         request = await _known(io, this, look_first=look_first or unsettled_for(place) > 0)
         return request
@@ -209,10 +217,12 @@ async def _known(io: IO, this: Start, *, look_first: bool) -> Request:
                 raise
             log.warning("%s Whether the Request was started is not known yet.", sentence(error))
             request = await _what_became_of(io, this, error, began)
-    except ProcessMakerError:
-        raise
-    except BaseException:  # a task that is cancelled, Ctrl-C
-        if this.sent_at is not None:
+    except BaseException as error:
+        if this.claim and (request_id := _request_id_of(error)) is not None:
+            await this.claim.started(request_id)
+        elif this.claim and this.sent_at is None:
+            await this.claim.release()
+        if not isinstance(error, Exception) and this.sent_at is not None:  # a task that is cancelled, Ctrl-C
             with_key = "" if this.key is None else f' with key "{this.key}"'
             log.warning(
                 "A start of process %d%s was broken off: whether the Request was started is not known.",
@@ -221,24 +231,63 @@ async def _known(io: IO, this: Start, *, look_first: bool) -> Request:
             )
         raise
     this.sent_at = None
+    if this.claim:
+        await this.claim.started(request.id)
     return request
 
 
 async def _sent(io: IO, this: Start, look_first: bool) -> Request:
     """The Request that is there, or that the start made; with a key, none is sent again without a look before it.
 
-    Each attempt is a look and a start. It is made again where the look failed, or the start certainly did nothing.
+    Each attempt is a claim in the journal, where there is one, a look and a start. It is made again where one of the
+    first two failed, or the start certainly did nothing.
     """
     look = look_first
 
     async def attempt() -> Request:
         nonlocal look
-        if this.key is not None and look and (found := await _look_before(io, this, this.key)):
-            return found
+        while this.key is not None:
+            if this.claim:
+                there, taken_over = await _claimed(io, this, this.claim, this.key)
+                if there:
+                    return there
+                look = look or taken_over
+            if look and (found := await _look_before(io, this, this.key)):
+                return found
+            if this.claim is None or await this.claim.holds():
+                break
         look = True
         return await _send(io, this)
 
     return await retrying(io, io.retries, attempt)
+
+
+async def _claimed(io: IO, this: Start, claim: Claim, key: str) -> tuple[Request | None, bool]:
+    """What the journal, or the server, has of a key that others may be sending; see `Claim.settled`."""
+
+    async def look() -> Request | None:
+        try:
+            return await find(io, this.process_id, key, newer_than=this.ended, once=True)
+        except ProcessMakerError as error:
+            if not error.transient:
+                raise
+            log.warning('%s That was a look for the start with key "%s".', sentence(error), key)
+            return None
+
+    async def read(request_id: int) -> Request:
+        request = await fetch(io, request_id, ("summary",))
+        with suppress(ValueError):
+            if _key_of(request) != key:
+                raise LookupError
+        return evolve(request, created=False)
+
+    def renounced(request: Request) -> bool:
+        if not this.again or request.status not in NOT_STARTED:
+            return False
+        this.ended = max(this.ended, request.id)
+        return True
+
+    return await claim.settled(look, read, renounced)
 
 
 async def _look_before(io: IO, this: Start, key: str) -> Request | None:
@@ -335,7 +384,7 @@ def _unknown(
     )
 
 
-def _request_id_of(error: ProcessMakerError) -> int | None:
+def _request_id_of(error: BaseException) -> int | None:
     """The id of the Request that was started, where that much of the answer arrived."""
     return getattr(error, "request_id", None)
 

@@ -97,10 +97,18 @@ class Journal(Protocol):
         """What is being sent, in no particular order; with `started`, also what was started."""
         ...
 
-    def forget(self, start: KeyedStart) -> bool:
-        """Removes what is said of this start, whatever it is; whether there was anything.
+    def read(self, start: KeyedStart) -> Entry | None:
+        """What is said of this start, and changes nothing; None where nothing is."""
+        ...
+
+    def forget(self, start: KeyedStart, *, request_id: int | None = None) -> bool:
+        """Removes what is said of this start; whether it did.
 
         A start that is being sent is to be forgotten only once it is known that its sender, and the server, are done.
+
+        Args:
+            start: the start.
+            request_id: only where it was started as this Request: so that a new one can be started on purpose.
         """
         ...
 
@@ -122,7 +130,9 @@ class AsyncJournal(Protocol):
 
     def entries(self, *, started: bool = False) -> AsyncIterator[Entry]: ...
 
-    async def forget(self, start: KeyedStart) -> bool: ...
+    async def read(self, start: KeyedStart) -> Entry | None: ...
+
+    async def forget(self, start: KeyedStart, *, request_id: int | None = None) -> bool: ...
 
     async def prune(self, older_than: timedelta) -> int: ...
 

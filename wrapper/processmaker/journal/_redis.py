@@ -67,6 +67,11 @@ if entry[1] == ARGV[1] and not entry[2] then return redis.call('DEL', KEYS[1]) e
 return 0
 """
 
+_FORGET = """
+if ARGV[1] ~= '' and redis.call('HGET', KEYS[1], 'request_id') ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+
 _READ = """
 local time = redis.call('TIME')
 local entry = redis.call('HMGET', KEYS[1], 'owner', 'since', 'taken_over', 'request_id', 'server', 'process_id', 'key')
@@ -139,6 +144,7 @@ class RedisJournal:
         self._claim = client.register_script(_CLAIM)
         self._started = client.register_script(_STARTED)
         self._release = client.register_script(_RELEASE)
+        self._forget = client.register_script(_FORGET)
         self._read = client.register_script(_READ)
         self._prune = client.register_script(_PRUNE)
 
@@ -235,9 +241,15 @@ class RedisJournal:
             if started or entry.request_id is None:
                 yield entry
 
-    def forget(self, start: KeyedStart) -> bool:
+    def read(self, start: KeyedStart) -> Entry | None:
+        """See `Journal.read`."""
+        *said, _, _, _, now = self._step(lambda: self._read(keys=[self._key(start)]))
+        return None if said[0] is None else _entry(start, [*said, now])
+
+    def forget(self, start: KeyedStart, *, request_id: int | None = None) -> bool:
         """See `Journal.forget`."""
-        return bool(self._step(lambda: self._client.delete(self._key(start))))
+        only = "" if request_id is None else str(request_id)
+        return bool(self._step(lambda: self._forget(keys=[self._key(start)], args=[only])))
 
     def prune(self, older_than: timedelta) -> int:
         """See `Journal.prune`."""

@@ -192,9 +192,16 @@ class SQLiteJournal:
 
         return iter(self._step(look))
 
-    def forget(self, start: KeyedStart) -> bool:
+    def read(self, start: KeyedStart) -> Entry | None:
+        """See `Journal.read`."""
+        entry = self._step(lambda db: _read(db, start, time.time()))
+        return entry and evolve(entry, silent_for=max(0.0, entry.silent_for))
+
+    def forget(self, start: KeyedStart, *, request_id: int | None = None) -> bool:
         """See `Journal.forget`."""
-        return self._delete(_THIS, _values(start)) > 0
+        if request_id is None:
+            return self._delete(_THIS, _values(start)) > 0
+        return self._delete(f"{_THIS} AND request_id = ?", (*_values(start), request_id)) > 0
 
     def prune(self, older_than: timedelta) -> int:
         """See `Journal.prune`."""

@@ -292,6 +292,30 @@ class JournalContract:
         assert [journal.forget(self._start(key)) for key in "abc"] == [True, True, False]
         assert self._entries(journal, started=True) == []
 
+    def test_what_was_started_can_be_forgotten_as_that_request_only(self) -> None:
+        journal = self._open()
+        journal.claim(self._start("a"), "ada")
+        journal.started(self._start("b"), "ada", 17)
+        assert not journal.forget(self._start("a"), request_id=17)
+        assert not journal.forget(self._start("b"), request_id=18)
+        assert not journal.forget(self._start("c"), request_id=17)
+        assert len(self._entries(journal, started=True)) == 2
+        assert journal.forget(self._start("b"), request_id=17)
+        assert journal.claim(self._start("b"), "bob").mine
+
+    def test_reading_tells_and_changes_nothing(self) -> None:
+        journal = self._open(SHORT)
+        assert journal.read(self._start()) is None
+        assert self._entries(journal, started=True) == []
+        first = journal.claim(self._start(), "ada")
+        later = self._until(lambda: journal.read(self._start()), lambda entry: bool(entry and entry.silent_for > SHORT))
+        assert later
+        assert (later.owner, later.since, later.mine, later.request_id) == ("ada", first.since, False, None)
+        journal.started(self._start(), "ada", 17)
+        entry = journal.read(self._start())
+        assert entry
+        assert (entry.start, entry.request_id) == (self._start(), 17)
+
     def test_old_entries_of_what_was_started_are_dropped_and_no_others(self) -> None:
         journal = self._open()
         journal.claim(self._start("being sent"), "ada")
@@ -318,7 +342,7 @@ class _Driven:
         member = getattr(self._journal, name)
         if name == "entries":
             return lambda **options: self._done(_listed(member(**options)))
-        return (lambda *arguments: self._done(member(*arguments))) if callable(member) else member
+        return (lambda *args, **options: self._done(member(*args, **options))) if callable(member) else member
 
     def __setattr__(self, name: str, value: object) -> None:
         setattr(self._journal, name, value)
