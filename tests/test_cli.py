@@ -994,7 +994,8 @@ def test_a_change_whose_answer_is_lost_says_that_it_is_not_known(run: Run, sandb
     ended = run("complete", 2)
     assert ended.code == 6
     assert ended.err.endswith(
-        "no answer in time. Whether it was done is not known: look with processmaker show or tasks first.\n"
+        f"no answer from {sandbox.url} in time. "
+        "Whether it was done is not known: look with processmaker show or tasks first.\n"
     )
 
 

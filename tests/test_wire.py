@@ -215,7 +215,7 @@ def test_a_connection_that_nobody_takes_ends_in_a_time_out(connect: Connect, san
     """The system connects on the server's behalf; nobody ever reads what is sent."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         pm = connect(f"http://127.0.0.1:{listener.getsockname()[1]}", token="t", timeout=SHORT, clock=sandbox.clock)
-        with pytest.raises(StartOutcomeUnknown, match="no answer in time"):
+        with pytest.raises(StartOutcomeUnknown, match=r"no answer from http://127\.0\.0\.1:[0-9]+ in time"):
             pm.start(2, event="node_1")
         with pytest.raises(WaitTimeout) as over:
             pm.wait(1, timeout=0)
@@ -325,18 +325,80 @@ def test_a_certificate_of_an_unknown_authority_is_refused(
 ) -> None:
     with wired(sandbox, tls_for(authority, "127.0.0.1")) as wire:
         pm = connect(wire.url, token=sandbox.token(), clock=sandbox.clock)
-        with pytest.raises(TLSFailed, match="CERTIFICATE_VERIFY_FAILED"):
+        with pytest.raises(TLSFailed, match=f"no connection to {wire.url}: its certificate is refused: .*issuer"):
             pm.start(4, event="node_1")
         unchecked = connect(wire.url, token=sandbox.token(), verify=False)
         assert unchecked.start(4, event="node_1").id == 1
         unchecked.close()
 
 
-def test_a_server_that_does_not_speak_tls_is_told_from_one_that_is_away(connect: Connect, wire: Wire) -> None:
-    pm = connect(wire.url.replace("http:", "https:"), token="t", retries=None)
-    with pytest.raises(TLSFailed) as failure:
-        pm.start(4, event="node_1")
+@contextmanager
+def saying(words: bytes) -> Iterator[str]:
+    """The host and port of a server that says the same to everybody, after it has read what they have to say."""
+    over = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(0.05)
+
+    def serve() -> None:
+        while not over.is_set():
+            with suppress(OSError), listener.accept()[0] as connection:
+                connection.settimeout(1)
+                connection.recv(65536)
+                connection.sendall(words)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield "127.0.0.1:" + str(listener.getsockname()[1])
+    over.set()
+    thread.join()
+    listener.close()
+
+
+PLAIN, ALERT = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x46"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "words", "said"),
+    [
+        ("https", PLAIN, "it does not speak TLS there; plain http has an address that begins with http://"),
+        ("https", b"", "it broke off the TLS handshake; perhaps plain http is spoken there"),
+    ],
+)
+def test_an_address_with_the_wrong_scheme_is_told_from_a_server_that_is_away(
+    connect: Connect, scheme: str, words: bytes, said: str
+) -> None:
+    with saying(words) as place:
+        pm = connect(f"{scheme}://{place}", token="t", retries=None)
+        with pytest.raises(ConnectionFailed) as failure:
+            pm.start(4, event="node_1")
+    path = "POST /api/1.0/process_events/4?event=node_1"
+    assert str(failure.value) == f"{path}: no connection to {scheme}://{place}: {said}"
     assert failure.value.processed is False
+
+
+def test_an_answer_in_tls_to_plain_http_is_told_from_a_connection_that_broke(connect: Connect) -> None:
+    with saying(ALERT) as place:
+        pm = connect(f"http://{place}", token="t", retries=None)
+        with pytest.raises(ConnectionLost, match=r"perhaps TLS is spoken there, and its address begins with https://"):
+            pm.get(4)
+
+
+def test_a_server_that_is_away_is_named(connect: Connect) -> None:
+    with saying(b"") as place:
+        pass
+    pm = connect(f"http://{place}/prefix", token="secret-token", retries=None)
+    with pytest.raises(ConnectionFailed, match=f": no connection to http://{place}: Connection refused$"):
+        pm.start(4, event="node_1")
+
+
+def test_a_host_without_an_address_is_named(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    pm = connect("https://pm.example.com:8443", token="secret-token", retries=None)
+    with pytest.raises(ConnectionFailed, match=r"no connection to https://pm\.example\.com:8443: Name or"):
+        pm.start(4, event="node_1")
 
 
 # Proxies

@@ -5,6 +5,9 @@ Its names under ours, its clients as this package wants them, and its exceptions
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +27,7 @@ from ._errors import (
     TLSFailed,
     TransportError,
     asked_by,
+    clean,
     only_reads,
 )
 from ._salvage import salvaged_id
@@ -63,12 +67,15 @@ def _check_transport(transport: object, method: str, wanted: str) -> None:
 
 
 def decoded(
-    response: HTTPResponse, headers: list[tuple[bytes, bytes]], content: bytes, request: HTTPRequest | None
+    response: HTTPResponse,
+    headers: list[tuple[bytes, bytes]],
+    content: bytes,
+    request: HTTPRequest | None,
+    extensions: dict[str, Any],
 ) -> HTTPResponse:
     """An answer like `response` with these headers and this body, which is decoded; nothing else hangs on it."""
     kept = [pair for pair in headers if pair[0].lower() not in (b"content-encoding", b"transfer-encoding")]
-    about = {name: value for name, value in response.extensions.items() if name in ("http_version", "reason_phrase")}
-    answer = HTTPResponse(response.status_code, headers=kept, content=content, request=request, extensions=about)
+    answer = HTTPResponse(response.status_code, headers=kept, content=content, request=request, extensions=extensions)
     if hasattr(response, "_elapsed"):
         answer.elapsed = response.elapsed
     return answer
@@ -97,19 +104,54 @@ def transport_errors() -> Iterator[None]:
         yield
     except (httpx.ConnectTimeout, httpx.PoolTimeout) as problem:
         what = "connection" if isinstance(problem, httpx.ConnectTimeout) else "free connection in the pool"
-        raise _transport_error(ConnectionFailed, problem, f"no {what} in time") from problem
+        words = f"no {what} to {_server(problem)} in time"
+        raise _transport_error(ConnectionFailed, problem, words) from problem
     except (httpx.ConnectError, httpx.ProxyError) as problem:
         kind = TLSFailed if _is_tls(problem) else ConnectionFailed
-        raise _transport_error(kind, problem, f"no connection: {problem}") from problem
+        way = " through the proxy" if isinstance(problem, httpx.ProxyError) else ""
+        words = f"no connection to {_server(problem)}{way}: {_reason(problem)}"
+        raise _transport_error(kind, problem, words) from problem
     except httpx.TimeoutException as problem:
-        raise _transport_error(TimedOut, problem, "no answer in time") from problem
+        raise _transport_error(TimedOut, problem, f"no answer from {_server(problem)} in time") from problem
     except httpx.LocalProtocolError as problem:
         raise ConfigurationError("httpx cannot send a header of this call; look at the token and at auth=") from problem
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as problem:
-        raise ConfigurationError(f"httpx cannot reach this address: {problem}") from problem
+        raise ConfigurationError(f"httpx cannot reach this address: {clean(problem)}") from problem
     # UnicodeError: httpx looks into the Location of a redirect even where it does not follow it.
     except (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict, OSError, UnicodeError) as problem:
-        raise _transport_error(ConnectionLost, problem, f"the connection broke: {problem}") from problem
+        words = f"the connection to {_server(problem)} broke: {_reason(problem)}"
+        raise _transport_error(ConnectionLost, problem, words) from problem
+
+
+def _server(problem: Exception) -> str:
+    """`https://pm.example.com`: whom a call was for."""
+    request: HTTPRequest | None = getattr(problem, "_request", None)
+    return f"{request.url.scheme}://{request.url.netloc.decode()}" if request else "the server"
+
+
+def _reason(problem: BaseException) -> str:
+    """What went wrong, in the words of the operating system or of TLS where it was one of them."""
+    causes = list(_causes(problem))
+    for cause in reversed(causes):
+        if isinstance(cause, ssl.SSLCertVerificationError) and cause.verify_message:
+            return f"its certificate is refused: {clean(cause.verify_message)}"
+        if isinstance(cause, ssl.SSLError):
+            if cause.reason in _NO_TLS:
+                return "it does not speak TLS there; plain http has an address that begins with http://"
+            if cause.reason == "UNEXPECTED_EOF_WHILE_READING":
+                return "it broke off the TLS handshake; perhaps plain http is spoken there"
+            return clean(cause.reason or cause)
+        if isinstance(cause, OSError) and cause.strerror and cause.errno:
+            # An address that has no name is a number of another list than the operating system's.
+            known = isinstance(cause, socket.gaierror) or cause.errno not in errno.errorcode
+            return clean(cause.strerror if known else os.strerror(cause.errno))
+    if str(problem) == "illegal request line":  # h11's word for an answer that begins as an alert of TLS does
+        return "its answer is not HTTP; perhaps TLS is spoken there, and its address begins with https://"
+    return clean(problem) or type(problem).__name__
+
+
+_NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "UNKNOWN_PROTOCOL"}
+"""What OpenSSL says to an answer that is no TLS; which of them depends on its version."""
 
 
 def _transport_error(kind: type[TransportError], problem: Exception, words: str) -> ProcessMakerError:
@@ -127,12 +169,17 @@ def _transport_error(kind: type[TransportError], problem: Exception, words: str)
     return only_reads(error, request.method)
 
 
-def _is_tls(problem: BaseException | None) -> bool:
-    while problem is not None:
-        if isinstance(problem, ssl.SSLError):
-            return True
+def _is_tls(problem: BaseException) -> bool:
+    return any(isinstance(cause, ssl.SSLError) for cause in _causes(problem))
+
+
+def _causes(problem: BaseException | None) -> Iterator[BaseException]:
+    """An exception and those that it was raised from, the first that happened last."""
+    for _ in range(20):
+        if problem is None:
+            return
+        yield problem
         problem = problem.__cause__ or problem.__context__
-    return False
 
 
 class _Answer(httpx.SyncByteStream, httpx.AsyncByteStream):

@@ -258,7 +258,10 @@ def _rebuilt(response: HTTPResponse, remove: _Remover) -> HTTPResponse:
             kept = _place(kept.decode("latin-1")).encode("latin-1")
         headers.append((name, kept))
     request = _bare(response.request, remove, {}) if _has_request(response) else None
-    return decoded(response, headers, remove.bytes(vars(response).get("_content", b"")), request)
+    about = {
+        name: _without(value, remove) for name, value in response.extensions.items() if isinstance(value, str | bytes)
+    }
+    return decoded(response, headers, remove.bytes(vars(response).get("_content", b"")), request, about)
 
 
 def _place(location: str) -> str:
