@@ -136,11 +136,12 @@ def _reason(problem: BaseException) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError) and cause.verify_message:
             return f"its certificate is refused: {clean(cause.verify_message)}"
         if isinstance(cause, ssl.SSLError):
-            if cause.reason in _NO_TLS:
+            what = getattr(cause, "reason", None)
+            if what in _NO_TLS:
                 return "it does not speak TLS there; plain http has an address that begins with http://"
-            if cause.reason == "UNEXPECTED_EOF_WHILE_READING":
+            if what == "UNEXPECTED_EOF_WHILE_READING":
                 return "it broke off the TLS handshake; perhaps plain http is spoken there"
-            return clean(cause.reason or cause)
+            return clean(what or cause)
         if isinstance(cause, OSError) and cause.strerror and cause.errno:
             # An address that has no name is a number of another list than the operating system's.
             known = isinstance(cause, socket.gaierror) or cause.errno not in errno.errorcode
