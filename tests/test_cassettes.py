@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import islice
@@ -14,6 +15,7 @@ import yaml
 from conftest import Connect
 from processmaker import (
     ConfigurationError,
+    DataAlteredWarning,
     Forbidden,
     NotFound,
     PasswordGrant,
@@ -184,6 +186,103 @@ def starts_without_the_first_look_are_one_http_request(pm: Any) -> None:
     assert len(list(pm.requests(pmql, include=["summary"], order_direction=None))) == len(keys)
 
 
+@scenario("find_key_among_newer_requests")
+def a_key_is_looked_for_among_newer_requests(pm: Any) -> None:
+    first, second = (
+        pm.start(4, {"n": n}, event="node_1", idempotency_key=f"window-{n}", look_first=False) for n in (1, 2)
+    )
+    as_it_comes = {"per_page": None, "order_by": None, "order_direction": None}
+
+    def found(key: str) -> list[int]:
+        pmql = f'data._idempotency_key = "{key}" AND process_id = 4 AND id > {first.id}'
+        return [request.id for request in pm.requests(pmql, include=["summary"], **as_it_comes)]
+
+    assert (found("window-1"), found("window-2")) == ([], [second.id])
+
+
+@scenario("newest_request_older_than")
+def the_newest_request_older_than_a_given_age_is_one_call(pm: Any) -> None:
+    newest = {"per_page": 1, "order_by": "id", "order_direction": "desc"}
+    assert list(pm.requests("created < NOW -2 day", **newest)) == []
+    assert next(iter(pm.requests("created < NOW -0 second", **newest))).id in (3, 4)
+
+
+@scenario("start_keys_that_are_numbers")
+def keys_that_are_all_numbers_do_not_read_back(pm: Any) -> None:
+    data = {
+        "prices": {"17": 100, "18": 250},
+        "mixed": {"17": 100, "x": 1},
+        "empty": {},
+        "whole": 2.0,
+        "rows": [{"2024": {"5": 1}}],
+    }
+    with pytest.warns(DataAlteredWarning) as warned:
+        request = pm.start(4, data, event="node_1")
+    there = {"prices": [100, 250], "mixed": {"17": 100, "x": 1}, "empty": [], "whole": 2, "rows": [[[1]]]}
+    assert pm.get(request).data == there
+    for place in ("data.prices is", "data.empty becomes", "data.rows[0] is", 'data.rows[0]["2024"] is'):
+        assert place in str(warned[0].message)
+    summary = pm.get(request, include="summary").raw["summary"]
+    assert {item["key"]: item["value"] for item in summary} == there
+
+
+@scenario("start_all_keys_are_numbers")
+def data_whose_keys_are_all_numbers_reads_back_as_a_list(pm: Any) -> None:
+    with pytest.warns(DataAlteredWarning, match="data is stored with its keys, and reads back as a list"):
+        request = pm.start(4, {"17": 1}, event="node_1")
+    assert pm.get(request).raw["data"] == [1]
+
+
+@scenario("complete_data_altered_by_server")
+def a_completion_says_what_the_server_makes_of_its_data(pm: Any) -> None:
+    request = pm.start(2, {"days": 3}, event="node_1")
+    (task,) = pm.tasks(request)
+    data = {
+        "html": "<b>bold</b>",
+        "mustache": "hi {{name}}",
+        "padded": " x ",
+        "empty": "",
+        "gone": "<p></p>",
+        "_hidden": "h",
+        "nested": {"html": "<i>lost</i>", "mustache": "{{y}}", "padded": " z ", "empty": ""},
+        "list": ["<i>q</i>", {"k": "<p></p>"}],
+        "none": None,
+        "object": {},
+        "whole": 1.0,
+        "numbers": {"17": 100},
+    }
+    with pytest.warns(DataAlteredWarning) as warned:
+        pm.complete(task, data)
+    assert pm.get(request).data == {
+        "days": 3,
+        "html": "bold",
+        "mustache": "hi name",
+        "padded": " x ",
+        "empty": "",
+        "gone": "",
+        "nested": {"html": "lost", "mustache": "y", "padded": " z ", "empty": ""},
+        "list": ["q", {"k": ""}],
+        "none": None,
+        "object": [],
+        "whole": 1,
+        "numbers": [100],
+    }
+    message = str(warned[0].message)
+    altered = [
+        "html",
+        "mustache",
+        "gone",
+        "_hidden",
+        "nested.html",
+        "nested.mustache",
+        "list[0]",
+        "list[1].k",
+        "object",
+        "numbers",
+    ]
+    assert re.findall(r"data\.(\S+) (?:becomes|is)", message) == altered
+
+
 @scenario("request_show")
 def a_request_is_read_with_what_is_asked_for(pm: Any) -> None:
     assert pm.get(1, include=()).data is None
@@ -291,11 +390,15 @@ SIGN_IN: dict[str, dict[str, str]] = {
 """The recordings that begin with a sign-in, and what is said differently there."""
 
 NEVER_SENT = {
+    "complete_with_data_that_is_no_object": "data that is no object",
     "process_show_admin": "GET /processes/{id}",
     "process_show_forbidden": "GET /processes/{id}",
     "processes_list_admin": "GET /processes",
     "processes_list_forbidden": "GET /processes",
+    "requests_page_beyond_the_last": "a page beyond the last",
+    "requests_type_all": "type=all",
     "start_data_altered_by_server": "an integer beyond 64 bits",
+    "start_forbidden_without_event": "no event",
     "start_guide_curl_without_content_type": "no JSON content type",
     "start_guide_without_event": "no event",
     "start_guide_without_event_admin": "no event",

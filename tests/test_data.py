@@ -24,7 +24,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from processmaker import DataAlteredWarning, ProcessMaker
 from processmaker._data import (
+    COMPLETING,
     DEPTH,
+    STARTING,
+    Rules,
     alterations,
     check_data,
     check_key,
@@ -33,7 +36,7 @@ from processmaker._data import (
     with_key,
 )
 from processmaker._errors import ConfigurationError, InvalidData
-from processmaker.sandbox import Sandbox
+from processmaker.sandbox import Sandbox, _data
 
 CASSETTES = Path(__file__).parent / "cassettes"
 
@@ -71,10 +74,10 @@ json_values = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<"))
     | st.sampled_from([" x ", "", "<b>bold</b>", "hi {{name}}", " \u00a0", "a < b", "\u200b"]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("ab_ .", max_size=3), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("ab_ .17", max_size=3), inner, max_size=4),
     max_leaves=15,
 )
-json_objects = st.dictionaries(st.text("ab_ .", max_size=3), json_values, max_size=5)
+json_objects = st.dictionaries(st.text("ab_ .17", max_size=3), json_values, max_size=5)
 
 anything = st.recursive(
     json_values
@@ -216,12 +219,13 @@ def test_a_value_may_stand_in_two_places() -> None:
 
 def server_stores(data: dict[str, Any]) -> dict[str, Any]:
     """A second telling of the rules, to hold the first one against."""
-    return {key: plain(value) if isinstance(value, str) else value for key, value in trimmed(data).items()}
+    top = {key: trimmed(value) for key, value in data.items()}
+    return {key: plain(value) if isinstance(value, str) else value for key, value in top.items()}
 
 
 def trimmed(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: trimmed(item) for key, item in value.items()}
+        return {key: trimmed(item) for key, item in value.items()} or []
     if isinstance(value, list):
         return [trimmed(item) for item in value]
     if isinstance(value, str):
@@ -244,16 +248,16 @@ def plain(text: str) -> str:
     return text.replace("<b>", "").replace("</b>", "").replace("{{", "").replace("}}", "")
 
 
-def with_alterations(data: dict[str, Any]) -> dict[str, Any]:
+def with_alterations(data: dict[str, Any], rules: Rules = STARTING) -> dict[str, Any]:
     """The data with what `alterations` predicts put in its places."""
     result = json.loads(json.dumps(data))
-    stored = {alteration.path: alteration.stored for alteration in alterations(data)}
+    stored = {one.path: one.stored for one in alterations(data, rules) if not one.loses_keys}
 
     def put(holder: Any, path: str) -> None:
         for key in list(holder) if isinstance(holder, dict) else range(len(holder)):
             simple = isinstance(key, str) and key.isidentifier()
             place = f"{path}.{key}" if simple else f"{path}[{json.dumps(key)}]"
-            if isinstance(holder[key], str) and place in stored:
+            if (isinstance(holder[key], str) or holder[key] == {}) and place in stored:
                 holder[key] = stored.pop(place)
             elif isinstance(holder[key], dict | list):
                 put(holder[key], place)
@@ -339,7 +343,110 @@ def test_text_made_to_be_slow_is_not() -> None:
     alterations({"a": text, "b": text + ">", "c": "?>-->" + text})
 
 
+@pytest.mark.parametrize("keys", [["17", "18"], ["01"], ["-1", "1.5"], [" 7", "1e3"]])
+def test_an_object_whose_keys_are_all_numbers_cannot_be_read_back(keys: list[str]) -> None:
+    inner = dict.fromkeys(keys, 1)
+    words = "is stored with its keys, and reads back as a list without them: they are all numbers"
+    assert [one.words for one in alterations(inner)] == [f"data {words}"]
+    found = [one.words for one in alterations({"a": inner, "rows": [{"b": inner}], "mixed": {**inner, "x": 1}})]
+    assert found == [f"data.a {words}", f"data.rows[0].b {words}"]
+
+
+def test_an_object_with_the_keys_of_a_list_is_not_said_to_keep_them() -> None:
+    (one,) = alterations({"a": {"0": "x", "1": "y"}})
+    assert one.words == "data.a has keys that are all numbers, and reads back as a list without them"
+
+
+@pytest.mark.parametrize("key", ["", "x", "1x", "1_0", "0x1f", "\u0661", "1 2", "-", "."])
+def test_an_object_with_a_key_that_is_no_number_stays_one(key: str) -> None:
+    assert alterations({"a": {"17": 1, key: 1}}) == []
+
+
+def test_an_empty_object_becomes_a_list() -> None:
+    assert [one.words for one in alterations({"a": {}, "b": [{}]})] == ["data.a becomes []", "data.b[0] becomes []"]
+    assert alterations({}) == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [("<b>x</b>", "x"), ("hi {{name}}", "hi name"), ("<p></p>", ""), (" x ", " x "), ("", ""), (" <i> ", "  ")],
+)
+def test_strings_of_a_completed_task_are_stripped_at_every_depth_and_not_trimmed(sent: str, stored: str) -> None:
+    expected = [] if sent == stored else [stored, stored, stored]
+    found = alterations({"a": sent, "b": {"c": sent, "d": [sent]}}, COMPLETING)
+    assert [one.stored for one in found] == expected
+
+
+@given(json_objects)
+def test_the_sandbox_gives_back_what_is_predicted(data: dict[str, Any]) -> None:
+    def with_floats(value: Any) -> Any:
+        return json.loads(json.dumps(value), parse_int=float)
+
+    shown = {key: value for key, value in data.items() if not key.startswith("_")}
+    for store, rules in ((_data.stored, STARTING), (_data.stored_by_completion, COMPLETING)):
+        stored = with_floats(store(data))
+        assert with_floats(with_alterations(data, rules)) == stored
+        as_sent = with_floats(_data.shown(store(data))) == with_floats(shown or []) and len(shown) == len(data)
+        assert as_sent == (not alterations(data, rules))
+
+
+# Deep data
+
+
+@pytest.mark.parametrize("nest", [lambda inner: {"a": inner}, lambda inner: [inner]])
+def test_deep_data_from_a_deep_stack_is_sent_or_refused(pm: Any, sandbox: Sandbox, nest: Callable[[Any], Any]) -> None:
+    inner: Any = 1
+    for _ in range(DEPTH - 1):
+        inner = nest(inner)
+
+    def from_deep(frames: int) -> Any:
+        return from_deep(frames - 1) if frames else pm.start(4, {"a": inner}, event="node_1")
+
+    outcomes = []
+    for frames in range(0, 800, 20):
+        try:
+            from_deep(frames)
+        except InvalidData as refusal:
+            assert "too deep a stack" in str(refusal)  # noqa: PT017
+            outcomes.append(False)
+        else:
+            outcomes.append(True)
+            assert json.dumps(sandbox.requests[-1].data) == json.dumps({"a": inner})
+    assert outcomes == sorted(outcomes, reverse=True)
+    assert outcomes[0]
+    assert not outcomes[-1]
+
+
+def test_deep_data_reaches_the_served_sandbox(sandbox: Sandbox) -> None:
+    inner: Any = 1
+    for _ in range(DEPTH - 1):
+        inner = {"a": [inner]} if _ % 3 == 0 else {"a": inner}
+        if json.dumps(inner).count("{") + json.dumps(inner).count("[") >= DEPTH - 1:
+            break
+    with sandbox.serve() as url, ProcessMaker(url, token=sandbox.token()) as pm:
+        request = pm.start(4, {"a": inner}, event="node_1")
+        assert json.dumps(pm.get(request).data) == json.dumps({"a": inner})
+
+
 # Saying so
+
+
+@pytest.mark.parametrize(
+    ("data", "place"), [({"a": ["<b>x</b>"]}, "data.a[0] becomes 'x'"), ({"a": {"1": 1}}, "data.a is")]
+)
+def test_a_completion_warns_by_its_own_rules(pm: Any, sandbox: Sandbox, data: dict[str, Any], place: str) -> None:
+    for number in range(1, 5):
+        pm.start(2, event="node_1")
+        assert sandbox.requests[-1].id == number
+    tasks = [request.tasks[0].id for request in sandbox.requests]
+    with pytest.warns(DataAlteredWarning, match=re.escape(place)) as caught:
+        pm.complete(tasks[0], data)
+    assert caught[0].filename == __file__ or type(pm).__name__ == "Awaited"
+    with pytest.raises(InvalidData, match=re.escape(place)):
+        pm.complete(tasks[1], data, on_altered_data="error")
+    assert sandbox.requests[1].status == "ACTIVE"
+    pm.complete(tasks[1], data, on_altered_data="ignore")
+    pm.complete(tasks[2], {"padded": " x ", "empty": ""})
 
 
 def test_altered_data_warns_once_at_the_callers_line() -> None:
@@ -427,9 +534,21 @@ def test_the_key_is_added_to_the_data_and_the_data_stays() -> None:
     data = {"days": 1}
     assert with_key(data, "order-1") == {"days": 1, "_idempotency_key": "order-1"}
     assert data == {"days": 1}
-    assert with_key({"_idempotency_key": "order-1"}, "order-1") == {"_idempotency_key": "order-1"}
 
 
-def test_two_different_keys_are_refused() -> None:
-    with pytest.raises(InvalidData, match="order-2"):
-        with_key({"_idempotency_key": "order-1"}, "order-2")
+@pytest.mark.parametrize(
+    ("completing", "way_out"), [(False, "give it as idempotency_key="), (True, "overwrite the key")]
+)
+def test_the_key_is_refused_in_the_data(completing: bool, way_out: str) -> None:
+    with pytest.raises(InvalidData, match=way_out) as refusal:
+        check_data({"_idempotency_key": "order-1"}, completing=completing)
+    assert refusal.value.path == "data._idempotency_key"
+
+
+def test_a_completed_task_cannot_overwrite_the_key_of_its_request(pm: Any, sandbox: Sandbox) -> None:
+    first = pm.start(2, event="node_1", idempotency_key="order-1")
+    (task,) = pm.tasks(first)
+    with pytest.raises(InvalidData, match="overwrite the key"):
+        pm.complete(task, {"_idempotency_key": "order-2"})
+    assert pm.start(2, event="node_1", idempotency_key="order-1").id == first.id
+    assert sandbox.requests[0].status == "ACTIVE"

@@ -338,3 +338,42 @@ def test_every_error_is_public_and_says_what_it_is() -> None:
 
 def test_every_public_name_says_what_it_is() -> None:
     assert [name for name in processmaker.__all__ if not inspect.getdoc(getattr(processmaker, name))] == []
+
+
+def test_a_type_checker_refuses_data_that_is_no_object_and_faults_that_are_none(tmp_path: Path) -> None:
+    lines = {
+        'pm.start(4, {"days": 3, "items": [{"a": None}]})': True,
+        "pm.start(4, variable)": True,
+        "pm.start(4, numbers)": True,
+        "pm.complete(7, variable)": True,
+        "pm.start(4)": True,
+        "pm.start(4, None)": True,
+        "pm.start(4, [1, 2])": False,
+        "pm.start(4, {1, 2})": False,
+        'pm.start(4, "text")': False,
+        "pm.start(4, {1: 2})": False,
+        "pm.complete(7, [1])": False,
+        'sandbox.fail_next("answer lost")': True,
+        "sandbox.fail_next(503)": True,
+        'sandbox.fail_next("answer last")': False,
+        "sandbox.fail_next(204)": False,
+        'sandbox.misbehave(kinds=["reset", 502])': True,
+        'sandbox.misbehave(kinds=["rest"])': False,
+    }
+    before = (
+        "from processmaker import ProcessMaker\n"
+        "from processmaker.sandbox import Sandbox\n"
+        "def check(pm: ProcessMaker, sandbox: Sandbox, variable: dict[str, object], numbers: dict[str, int]) -> None:\n"
+    )
+    (tmp_path / "typed.py").write_text(before + "".join(f"    {line}\n" for line in lines))
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path / 'cache'}"]
+    ran = subprocess.run(
+        [*command, "--follow-imports", "silent", str(tmp_path / "typed.py")],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": f"{ROOT / 'generated'}:{ROOT / 'wrapper'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    refused = {int(number) - 4 for number in re.findall(r"typed\.py:(\d+): error", ran.stdout)}
+    assert [index not in refused for index in range(len(lines))] == list(lines.values()), ran.stdout + ran.stderr

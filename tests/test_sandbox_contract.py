@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from processmaker.sandbox import Sandbox
+from conftest import START_OF_TIME
+from processmaker.sandbox import Clock, Sandbox
 
 CASSETTES = Path(__file__).parent / "cassettes"
 NAMES = sorted(f"{path.parent.name}/{path.stem}" for path in CASSETTES.glob("*/*.yaml"))
@@ -35,6 +36,25 @@ STARTED = [
     ("admin", 2, "node_1", {}),
 ]
 STARTED_BEFORE_LISTING = 15
+
+# The same of the server that the later recordings were made on.
+STARTED_LATER: list[tuple[str, int, str, dict[str, Any]]] = [
+    ("integration.bot", 4, "node_1", {}),
+    ("integration.bot", 4, "node_1", {}),
+    ("integration.bot", 2, "node_1", {}),
+    ("integration.bot", 2, "node_1", {}),
+]
+RECORDED_LATER = (
+    "complete_data_altered_by_server",
+    "complete_with_data_that_is_no_object",
+    "find_key_among_newer_requests",
+    "newest_request_older_than",
+    "requests_page_beyond_the_last",
+    "requests_type_all",
+    "start_all_keys_are_numbers",
+    "start_forbidden_without_event",
+    "start_keys_that_are_numbers",
+)
 
 # Whose token a recording was made with; the recordings themselves hold none.
 TOKEN_OF: dict[str, str | None] = {
@@ -73,9 +93,17 @@ def try_to_sign_in_sixty_times(sandbox: Sandbox) -> None:
         sandbox(httpx.Request("POST", f"{sandbox.url}/oauth/token"))
 
 
+def let_a_second_pass(sandbox: Sandbox) -> None:
+    sandbox.clock.advance(1)
+    if len(sandbox.requests) == 4 and sandbox.processes[11].fails_with is None:
+        # On 4.12.2 the fourth had been started within that second.
+        sandbox.requests[3].created_at = sandbox.clock.now()
+
+
 PREPARATIONS: dict[str, Callable[[Sandbox], None]] = {
     "bad_gateway_502_html": let_the_application_server_be_down,
     "maintenance_503": begin_maintenance,
+    "newest_request_older_than": let_a_second_pass,
     "token_rate_limited": try_to_sign_in_sixty_times,
 }
 
@@ -102,8 +130,8 @@ def play(name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Send each request of a cassette to a sandbox; gives what each of the two servers answered."""
     version, _, cassette = name.partition("/")
     exchanges = yaml.safe_load((CASSETTES / f"{name}.yaml").read_text())["interactions"]
-    sandbox = Sandbox(version="4.12.2" if version == "4.12.2" else "4.15.5")
-    bring_to_the_recorded_state(sandbox, exchanges)
+    sandbox = Sandbox(clock=Clock(START_OF_TIME), version="4.12.2" if version == "4.12.2" else "4.15.5")
+    bring_to_the_recorded_state(sandbox, exchanges, later=cassette in RECORDED_LATER)
     if prepare := PREPARATIONS.get(cassette):
         prepare(sandbox)
     # What the real server gave out and a later request sends back: entity tags and tokens.
@@ -128,7 +156,7 @@ def play(name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
                     given.setdefault(theirs[key], ours[key])
 
 
-def bring_to_the_recorded_state(sandbox: Sandbox, exchanges: list[dict[str, Any]]) -> None:
+def bring_to_the_recorded_state(sandbox: Sandbox, exchanges: list[dict[str, Any]], *, later: bool) -> None:
     first = next(
         (
             json.loads(exchange["response"]["body"]["string"])["id"]
@@ -137,10 +165,13 @@ def bring_to_the_recorded_state(sandbox: Sandbox, exchanges: list[dict[str, Any]
         ),
         STARTED_BEFORE_LISTING + 1,
     )
-    for username, process_id, event, data in STARTED[: first - 1]:
+    for username, process_id, event, data in (STARTED_LATER if later else STARTED)[: first - 1]:
         url = f"{sandbox.url}/api/1.0/process_events/{process_id}?event={event}"
         headers = {"authorization": f"Bearer {sandbox.token(username)}"}
         assert sandbox(httpx.Request("POST", url, headers=headers, json=data)).status_code == 201
+        if later and process_id == 2 and first > 3 and len(sandbox.requests) == 3:
+            sandbox.finish(3)
+            sandbox._next_token()  # the end event's
 
 
 def token_for(sandbox: Sandbox, cassette: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The data of a start: what can be sent, what the server makes of it, and the idempotency key in it."""
+"""The data of a start or a completed task: what can be sent, what the server makes of it, and the idempotency key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import is_dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -14,6 +14,7 @@ from enum import Enum
 from math import isfinite
 from pathlib import PurePath
 from reprlib import Repr
+from types import FrameType
 from typing import Any, Literal, get_args
 from uuid import UUID
 
@@ -33,6 +34,9 @@ SERVERS_OWN = ("_user", "_request")
 DEPTH = 500
 """Levels of nesting at most. PHP reads 512; JSON that it does not read becomes empty data, silently (4.15.5)."""
 
+DEEP, FRAMES = 50, 200
+"""Levels of nesting from which on the caller's stack is looked at, and the frames that sending takes besides them."""
+
 NAMED_AT_MOST = 10
 """Alterations that one message names."""
 
@@ -40,7 +44,7 @@ OnAlteredData = Literal["warn", "error", "ignore"]
 
 
 class DataAlteredWarning(UserWarning):
-    """The server will store the data of a start otherwise than it is sent. The message names each place."""
+    """The server will store data otherwise than it is sent, or not give it back so. The message names each place."""
 
 
 # Where a value stands: the place of what holds it, what holds it, and its key there.
@@ -50,12 +54,13 @@ _shortened = Repr()
 _shortened.maxstring = _shortened.maxother = 60
 
 
-def check_data(data: object) -> dict[str, Any]:
+def check_data(data: object, *, completing: bool = False) -> dict[str, Any]:
     """The data as plain dicts, lists, strings, numbers, booleans and None, which JSON can carry as they are.
 
     Args:
         data: a mapping with str keys; None stands for an empty one. Nested mappings become dicts, tuples become lists,
             and subclasses of str, int and float (such as a StrEnum) become their plain value.
+        completing: whether it is a task's, and not a start's.
 
     Raises:
         InvalidData: the message names the place, the value and the way out.
@@ -67,11 +72,40 @@ def check_data(data: object) -> dict[str, Any]:
     for key in SERVERS_OWN:
         if key in data:
             raise _invalid((None, data, key), "is the server's own", "use another key")
-    plain: dict[str, Any] = _plain(data, None, 1)
+    if IDEMPOTENCY_KEY in data:
+        if completing:
+            what, way_out = "would overwrite the key that the Request was started with", "leave it out"
+        else:
+            what, way_out = "is where the idempotency key is stored", "give it as idempotency_key="
+        raise _invalid((None, data, IDEMPOTENCY_KEY), what, way_out)
+    deepest = [1]
+    try:
+        plain: dict[str, Any] = _plain(data, None, 1, deepest)
+    except RecursionError:
+        raise _stack_too_deep("so") from None
+    if deepest[0] > DEEP and _frames() + deepest[0] + FRAMES > sys.getrecursionlimit():
+        raise _stack_too_deep(f"{deepest[0]} levels")
     return plain
 
 
-def _plain(value: object, place: _Place, depth: int) -> Any:
+def _frames() -> int:
+    """How deep the stack is."""
+    frame: FrameType | None = sys._getframe()
+    count = 0
+    while frame:
+        frame, count = frame.f_back, count + 1
+    return count
+
+
+def _stack_too_deep(levels: str) -> InvalidData:
+    return _invalid(
+        None,
+        f"is nested {levels} deep, and the call comes from too deep a stack for that",
+        "flatten it, or make the call from a function that is called less deeply",
+    )
+
+
+def _plain(value: object, place: _Place, depth: int, deepest: list[int]) -> Any:
     """One frame for each level, or deep data would meet Python's own limit first."""
     if value is None or value is True or value is False:
         return value
@@ -89,19 +123,21 @@ def _plain(value: object, place: _Place, depth: int) -> Any:
         return float.__float__(value)
     if not isinstance(value, Mapping | list | tuple):
         raise _invalid(place, f"is {_shortened.repr(value)}, {_a(value)}, which JSON does not have", _way_out(value))
-    if depth > DEPTH:
-        raise _too_deep(value, place)
+    if depth > deepest[0]:
+        deepest[0] = depth
+        if depth > DEPTH:
+            raise _too_deep(value, place)
     if not isinstance(value, Mapping):
         items = []
         for index, item in enumerate(value):
-            items.append(_plain(item, (place, value, index), depth + 1))
+            items.append(_plain(item, (place, value, index), depth + 1, deepest))
         return items
     members = {}
     for key, item in value.items():
         if not isinstance(key, str):
             raise _invalid(place, f"has the key {_shortened.repr(key)}, {_a(key)}", "keys must be str")
         name = _plain_text(key, place, "has the key ")
-        members[name] = _plain(item, (place, value, name), depth + 1)
+        members[name] = _plain(item, (place, value, name), depth + 1, deepest)
     return members
 
 
@@ -207,62 +243,88 @@ def _way_out_of_object(value: object) -> str:
 
 @frozen(kw_only=True)
 class Alteration:
-    """One place where the server stores something else than was sent, or hides it.
+    """One place where the server stores something else than was sent, hides it, or gives back something else.
 
     Args:
         path: where the value stands, such as `data.items[3].when`.
         sent: the value as it is sent.
         stored: the value as it will be stored.
         hidden: whether `include=data` leaves it out; it is stored all the same, and `include=summary` shows it.
+        loses_keys: whether it is an object whose keys are all numbers, which the API gives back as a list.
     """
 
     path: str
     sent: Any
     stored: Any
     hidden: bool = False
+    loses_keys: bool = False
 
     @property
     def words(self) -> str:
+        if self.loses_keys:
+            # PHP keeps the keys 0, 1, 2, … of an object as a list's.
+            kept = list(self.sent) != [str(index) for index in range(len(self.sent))]
+            stored = "is stored with its keys, and" if kept else "has keys that are all numbers, and"
+            why = ": they are all numbers" if kept else ""
+            return f"{self.path} {stored} reads back as a list without them{why}"
         if not self.hidden:
             return f"{self.path} becomes {_shortened.repr(self.stored)}"
         becomes = "" if self.stored == self.sent else f"becomes {_shortened.repr(self.stored)} and "
         return f"{self.path} {becomes}is hidden from include=data"
 
 
-def alterations(data: dict[str, Any]) -> list[Alteration]:
-    """What the server will store otherwise than it is sent, in the order of `data`; empty if nothing.
+@frozen
+class Rules:
+    """What the server does to strings: to those that stand directly under `data`, and to those deeper in it."""
 
-    Observed on 4.15.5 (and 4.12.2): strings are trimmed, and empty ones become null, at every depth; then, in strings
-    that stand directly under `data`, HTML tags and `{{ }}` are stripped. That stripping comes last, so that it may
-    leave blanks or an empty string, is how the server's public source has it (4.15.6); it was not observed.
+    at_the_top: Callable[[str], str | None]
+    deeper: Callable[[str], str | None]
+
+
+def alterations(data: dict[str, Any], rules: Rules | None = None) -> list[Alteration]:
+    """What the server will store otherwise than it is sent, or not give back so, in the order of `data`.
+
     Numbers are left out: 3.0 is stored as 3.
 
     Args:
         data: what `check_data` returned.
+        rules: STARTING, unless given.
     """
     found: list[Alteration] = []
+    rules = rules or STARTING
+    if data and all_numbers(data):
+        found.append(Alteration(path="data", sent=data, stored=data, loses_keys=True))
     for key, value in data.items():
         hidden = key.startswith("_") and key != IDEMPOTENCY_KEY
-        stored = stripped(trimmed(value)) if isinstance(value, str) else value
-        if hidden or stored != value:
+        stored = _stored(value, rules.at_the_top)
+        if hidden or stored is not value:
             found.append(Alteration(path=_path((None, data, key)), sent=value, stored=stored, hidden=hidden))
-        _nested(value, (None, data, key), found)
+        _nested(value, (None, data, key), rules.deeper, found)
     return found
 
 
-def _nested(holder: Any, place: _Place, found: list[Alteration]) -> None:
+def _stored(value: Any, text: Callable[[str], str | None]) -> Any:
+    """The value itself, where it stays as it is."""
+    if isinstance(value, str):
+        stored = text(value)
+        return value if stored == value else stored
+    return [] if value == {} else value
+
+
+def _nested(holder: Any, place: _Place, text: Callable[[str], str | None], found: list[Alteration]) -> None:
     if isinstance(holder, dict):
         items: Iterable[tuple[str | int, Any]] = holder.items()
+        if holder and all_numbers(holder):
+            found.append(Alteration(path=_path(place), sent=holder, stored=holder, loses_keys=True))
     elif isinstance(holder, list):
         items = enumerate(holder)
     else:
         return
     for key, value in items:
-        if isinstance(value, str):
-            if (stored := trimmed(value)) != value:
-                found.append(Alteration(path=_path((place, holder, key)), sent=value, stored=stored))
-        else:
-            _nested(value, (place, holder, key), found)
+        if (stored := _stored(value, text)) is not value:
+            found.append(Alteration(path=_path((place, holder, key)), sent=value, stored=stored))
+        elif isinstance(value, dict | list):
+            _nested(value, (place, holder, key), text, found)
 
 
 # What Laravel 11 trims: PCRE's Unicode white space, NUL, and three invisible characters.
@@ -280,12 +342,12 @@ _TAGS = (
 
 
 def trimmed(text: str) -> str | None:
-    """What the server makes of a string at any depth."""
+    """What the server makes of a start's strings at any depth."""
     return text.strip(_BLANKS) or None
 
 
 def stripped(text: str | None) -> str | None:
-    """What it then makes of one that stands directly under `data`."""
+    """What it then makes of one that stands directly under `data`, and of all strings of a completed task."""
     if text is None:
         return None
     for tag, end in _TAGS if "<" in text else ():
@@ -294,6 +356,23 @@ def stripped(text: str | None) -> str | None:
         if found:
             text = tag.sub("", head + end) + tail
     return text.replace("{{", "").replace("}}", "")
+
+
+STARTING = Rules(lambda text: stripped(trimmed(text)), trimmed)
+"""Observed on 4.15.5 (and 4.12.2): strings are trimmed, and empty ones become null, at every depth; then, in strings
+that stand directly under `data`, HTML tags and `{{ }}` are stripped. That stripping comes last, so that it may leave
+blanks or an empty string, is how the server's public source has it (4.15.6); it was not observed."""
+
+COMPLETING = Rules(stripped, stripped)
+"""Observed on 4.15.5 (and 4.12.2): HTML tags and `{{ }}` are stripped at every depth, and nothing is trimmed."""
+
+# PHP's is_numeric. Of it, whole numbers, 01, -1 and 1.5 were observed (4.15.5).
+_NUMBER = re.compile(r"[ \t\n\r\v\f]*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?[ \t\n\r\v\f]*", re.ASCII)
+
+
+def all_numbers(holder: dict[str, Any]) -> bool:
+    """Whether all keys are numbers: the API then gives back a list of the values (observed on 4.15.5)."""
+    return all(_NUMBER.fullmatch(key) for key in holder)
 
 
 def check_on_altered_data(how: object) -> OnAlteredData:
@@ -307,31 +386,34 @@ def check_on_altered_data(how: object) -> OnAlteredData:
     return how  # type: ignore[return-value]
 
 
-def report_alterations(data: dict[str, Any], how: OnAlteredData) -> None:
-    """Says what the server will store otherwise than it is sent.
+def report_alterations(data: dict[str, Any], how: OnAlteredData, rules: Rules = STARTING) -> None:
+    """Says what the server will store otherwise than it is sent, or not give back so.
 
     Args:
         data: what `check_data` returned.
         how: "warn" for one DataAlteredWarning at the line that called this package; "error"; "ignore" for nothing.
+        rules: STARTING or COMPLETING.
 
     Raises:
         InvalidData: with "error", if there is anything to say.
         ConfigurationError: `how` is none of the three.
     """
-    if check_on_altered_data(how) == "ignore" or not (found := alterations(data)):
+    if check_on_altered_data(how) == "ignore" or not (found := alterations(data, rules)):
         return
     more = len(found) - NAMED_AT_MOST
     places = "; ".join(alteration.words for alteration in found[:NAMED_AT_MOST]) + (
         f"; and {more} more" if more > 0 else ""
     )
+    stored_so = all(alteration.loses_keys for alteration in found)
     if how == "error":
+        would = "would not give this data back as it is sent" if stored_so else "would alter this data"
         raise InvalidData(
-            f'The server would alter this data: {places}. Nothing was sent, as on_altered_data is "error".',
-            path=found[0].path,
+            f'The server {would}: {places}. Nothing was sent, as on_altered_data is "error".', path=found[0].path
         )
+    will = "will not give this data back as it is sent" if stored_so else "will alter this data"
+    way_out = "Give it a key that is no number" if stored_so else "Send it as it will be stored"
     warnings.warn(
-        f"The server will alter this data: {places}. "
-        'Send it as it will be stored, or say on_altered_data="ignore" (or "error").',
+        f'The server {will}: {places}. {way_out}, or say on_altered_data="ignore" (or "error").',
         DataAlteredWarning,
         stacklevel=_callers_level(),
     )
@@ -381,15 +463,5 @@ def check_key(key: str) -> str:
 
 
 def with_key(data: dict[str, Any], key: str) -> dict[str, Any]:
-    """The data with the idempotency key in it.
-
-    Raises:
-        InvalidData: it holds another one.
-    """
-    if data.get(IDEMPOTENCY_KEY, key) != key:
-        raise InvalidData(
-            f"data.{IDEMPOTENCY_KEY} is {_shortened.repr(data[IDEMPOTENCY_KEY])}, and idempotency_key is {key!r}; "
-            "leave it out of the data. Nothing was sent.",
-            path=f"data.{IDEMPOTENCY_KEY}",
-        )
+    """The data, which `check_data` returned and so holds none, with the idempotency key in it."""
     return {**data, IDEMPOTENCY_KEY: key}

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 from attrs import frozen
 
 from ._clock import LONGEST, is_seconds
-from ._data import check_data, check_text
+from ._data import COMPLETING, OnAlteredData, check_data, check_text, report_alterations
 from ._endpoints import CHANGE_REQUEST, COMPLETE_TASK, REQUEST, REQUESTS, TASKS, Body, Endpoint
 from ._errors import (
     CancelNotAllowed,
@@ -108,9 +108,11 @@ async def open_tasks(io: IO, request: AnyRequest, *, within: float | None = None
     return [task async for task in _pages(io, TASKS, task_from, query, within=within)]
 
 
-async def complete(io: IO, task: AnyTask, data: object) -> Task:
+async def complete(io: IO, task: AnyTask, data: object, *, on_altered_data: OnAlteredData) -> Task:
     """PUT /tasks/{id}."""
-    body = Body({"status": "COMPLETED", "data": check_data(data)})
+    checked = check_data(data, completing=True)
+    report_alterations(checked, on_altered_data, COMPLETING)
+    body = Body({"status": "COMPLETED", "data": checked})
     try:
         return await io.call(COMPLETE_TASK, task_from, task_id=_id_of(task, Task), body=body)
     except ValidationFailed as error:

@@ -63,7 +63,9 @@ class Request:
         process_id: the id of its process.
         case_number: the number of the case it belongs to.
         data: what it holds, where the server sent it (`pm.get` does, a start does not); None where it did not.
-            An empty answer of `[]` is `{}`, and a list is a dict of its positions, as the server keeps both.
+            An empty answer of `[]` is `{}`, and a list is a dict of its positions, as the server keeps both. Deeper
+            in it, what was sent as an object comes back as a list where it was empty or all its keys were numbers
+            (observed on 4.15.5): which of the two a list was, and what the keys were, cannot be known from it.
         errors: what the engine said, one JSON object for each error (`message`, `element_id`, …).
         created_at, completed_at: aware datetimes.
         url: its page for a browser.

@@ -1,8 +1,8 @@
 """The part of PMQL, ProcessMaker's query language, that finding Requests needs.
 
 Comparisons with `=`, `!=`, `<`, `<=`, `>`, `>=`, `LIKE`, `IN` and `NOT IN` of data fields (`data.order.id`)
-and of id, process_id, user_id, case_number, name, case_title, status, request (the process's name), requester
-and participant (user names), joined by AND, OR and parentheses.
+and of id, process_id, user_id, case_number, name, case_title, status, created, request (the process's name),
+requester and participant (user names), joined by AND, OR and parentheses. An instant is NOW, `NOW -2 day` or text.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ._state import Request
@@ -44,6 +45,7 @@ _COLUMNS: dict[str, Callable[[Request], list[Any]]] = {
     "request": lambda request: [request.process.name],
     "status": lambda request: [request.status],
     "requester": lambda request: [request.user.username],
+    "created": lambda request: [_sql(request.created_at)],
     "participant": lambda request: [task.user.username for task in request.tasks],
 }
 
@@ -52,11 +54,16 @@ class PmqlError(ValueError):
     """The text is not PMQL, or more of it than the sandbox knows."""
 
 
-def parse(text: str) -> Predicate:
+def _sql(instant: datetime) -> str:
+    """As the database keeps it, in whole seconds."""
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def parse(text: str, now: datetime) -> Predicate:
     """The query as a function that says whether a Request matches; PmqlError if it does not parse."""
     if not text.strip():
         return lambda _: True
-    parser = _Parser(text)
+    parser = _Parser(text, now)
     try:
         predicate = parser.either()
     except RecursionError:
@@ -67,7 +74,8 @@ def parse(text: str) -> Predicate:
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, now: datetime) -> None:
+        self.now = now
         self.tokens: list[tuple[str, str]] = []
         position, end = 0, len(text.rstrip())
         while position < end:
@@ -142,6 +150,8 @@ class _Parser:
         return values
 
     def value(self, field: str) -> str | float:
+        if self.next_is("NOW"):
+            return self.instant()
         if not self.tokens or self.tokens[0][0] not in ("string", "number"):
             raise PmqlError("expected a value")
         kind, text = self.tokens.pop(0)
@@ -149,6 +159,17 @@ class _Parser:
             return float(text)
         # The screens say "In Progress" where the table says ACTIVE.
         return "ACTIVE" if field == "status" and text[1:-1].lower() == "in progress" else text[1:-1]
+
+    def instant(self) -> str:
+        """What follows NOW: nothing, or a number and a unit."""
+        if not self.tokens or self.tokens[0][0] != "number":
+            return _sql(self.now)
+        number = float(self.tokens.pop(0)[1])
+        unit = self.need("SECOND", "MINUTE", "HOUR", "DAY")
+        try:
+            return _sql(self.now + timedelta(**{f"{unit.lower()}s": number}))
+        except OverflowError:
+            raise PmqlError("no such instant") from None
 
 
 def _at(data: Any, path: list[str]) -> list[Any]:

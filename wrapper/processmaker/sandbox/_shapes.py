@@ -393,7 +393,7 @@ def page(
     last = max(pages, 1)
 
     def link(target: int, label: str) -> Json:
-        url = f"{path}?page={target}" if 1 <= target <= last else None
+        url = f"{path}?page={target}" if target >= 1 and (target <= last or target < number) else None
         return {"url": url, "label": label, "active": label == str(number)}
 
     meta = {
