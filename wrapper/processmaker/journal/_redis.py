@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -117,7 +118,8 @@ class RedisJournal:
         """A journal over a client of redis-py, which stays the caller's to configure and to close.
 
         Nothing is sent to Redis yet. The arguments are those of `from_url`; give the client a `socket_timeout`, or a
-        step has no end where the server is silent.
+        step has no end where the server is silent. Where a process with threads forks, make it anew in the child
+        (`from_url` does so by itself): a lock of the client's may have been held at that moment.
         """
         module = _redis()
         if not isinstance(client, module.Redis):
@@ -134,13 +136,17 @@ class RedisJournal:
         if keep is not None and not check_age("keep", keep):
             raise ConfigurationError("keep=timedelta(0) would keep nothing; None keeps everything")
         self.lease = lease
-        self._client: Any = client
-        self._own_client = False
+        self._make: Callable[[], Any] | None = None
         self._prefix = prefix
         self._keep = "" if keep is None else str(max(1, keep // timedelta(milliseconds=1)))
         self._persistence = persistence
         self._checked = False
         self._name = _name_of(client)
+        self._use(client)
+
+    def _use(self, client: Any) -> None:
+        self._client = client
+        self._process = os.getpid()
         self._claim = client.register_script(_CLAIM)
         self._started = client.register_script(_STARTED)
         self._release = client.register_script(_RELEASE)
@@ -181,8 +187,8 @@ class RedisJournal:
         from redis.backoff import ExponentialBackoff
         from redis.retry import Retry
 
-        try:
-            client = module.Redis.from_url(
+        def make() -> Any:
+            return module.Redis.from_url(
                 url,
                 socket_timeout=TIMEOUT,
                 socket_connect_timeout=TIMEOUT,
@@ -190,12 +196,15 @@ class RedisJournal:
                 retry=Retry(ExponentialBackoff(cap=1.0, base=0.1), 3),
                 retry_on_error=[module.ConnectionError, module.TimeoutError],
             )
+
+        try:
+            client = make()
         except Exception:  # its message may repeat a part of the password
             raise ConfigurationError(
                 "the URL of the Redis journal cannot be read; it is like redis://:password@redis.example.com:6379/0"
             ) from None
         journal = cls(client, lease=lease, prefix=prefix, keep=keep, persistence=persistence)
-        journal._own_client = True
+        journal._make = make
         return journal
 
     @property
@@ -268,6 +277,10 @@ class RedisJournal:
 
     def _step(self, work: Callable[[], T]) -> T:
         errors = _redis()
+        if self._make and self._process != os.getpid():
+            # A thread of the parent's may have held one of the client's locks when this process was forked.
+            _of_parents.append(self._client)
+            self._use(self._make())
         try:
             if not self._checked:
                 self._check_server()
@@ -322,7 +335,7 @@ class RedisJournal:
 
     def close(self) -> None:
         """Closes the connections, where the journal was made by `from_url`."""
-        if self._own_client:
+        if self._make and self._process == os.getpid():
             self._client.close()
 
     def __enter__(self) -> Self:
@@ -332,6 +345,10 @@ class RedisJournal:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+_of_parents: list[Any] = []
+"""Clients that a parent process goes on using: they are left alone."""
 
 
 def _redis() -> Any:
