@@ -9,6 +9,7 @@ import pytest
 from processmaker import (
     ConnectionFailed,
     InvalidData,
+    KeyReusedWarning,
     ProcessNotFound,
     RequestCanceled,
     RequestFailed,
@@ -389,3 +390,62 @@ def test_a_server_that_stays_away_ends_in_the_error_itself(pm: Any, sandbox: San
         pm.start(4, event="node_1")
     assert failure.value.processed is False
     assert len(sandbox.calls) == 4
+
+
+# --- the same key with other data -----------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::processmaker.DataAlteredWarning")
+def test_the_same_key_with_other_data_is_told(pm: Any, sandbox: Sandbox) -> None:
+    pm.start(2, {"days": 3, "who": "Mia", "_hidden": 1}, event="node_1", idempotency_key="k")
+    with pytest.warns(KeyReusedWarning) as warned:
+        again = pm.start(2, {"days": 4, "who": "Mia", "_hidden": 2, "why": "x"}, event="node_1", idempotency_key="k")
+    assert (again.id, again.created, len(sandbox.requests)) == (1, False, 1)
+    told = [warning for warning in warned if warning.category is KeyReusedWarning]
+    (words,) = [str(warning.message) for warning in told]
+    assert 'Request 1 was started with the key "k" and other data than this start has: ' in words
+    assert "data.days, data._hidden, data.why differ." in words
+    assert 'get(1, include="summary")' in words
+    assert again.url in words
+    assert told[0].filename.endswith(("test_idempotency.py", "conftest.py", "runners.py", "events.py"))
+
+
+@pytest.mark.filterwarnings("ignore::processmaker.DataAlteredWarning", "error::processmaker.KeyReusedWarning")
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"days": 3, "rate": 2.0, "big": 1e17, "on": True, "none": None, "list": [1, [2.5, "x"], {"a": None}]},
+        {"name": "  Ana <b>x</b> {{y}} ", "empty": "", "blank": " ", "deep": {"a": ["  <b>x</b> ", ""]}},
+        {"prices": {"17": 100, "01": 5}, "empty": {}, "deep": [{"-1.5": {}}, {"1": 2, "x": 3}]},
+        {"_hidden": {"a": 1}, "accents": "Größe 注文", "key with blanks": "x", "long": "x" * 5000},
+    ],
+)
+def test_the_same_data_is_never_taken_for_other_data(pm: Any, data: dict[str, Any]) -> None:
+    for process in (2, 4):
+        assert pm.start(process, data, event="node_1", idempotency_key="k").created
+        assert pm.start(process, data, event="node_1", idempotency_key="k").created is False
+
+
+@pytest.mark.filterwarnings("error::processmaker.KeyReusedWarning")
+def test_what_a_task_has_changed_since_is_not_other_data(pm: Any) -> None:
+    request = pm.start("Two Steps", {"days": 3}, idempotency_key="k")
+    pm.complete(pm.tasks(request)[0], {"days": 4})
+    assert pm.start("Two Steps", {"days": 3}, idempotency_key="k").id == request.id
+
+
+@pytest.mark.filterwarnings("error::processmaker.KeyReusedWarning")
+def test_what_was_changed_later_is_not_other_data(pm: Any, sandbox: Sandbox) -> None:
+    request = pm.start("Leave Request", {"days": 3}, idempotency_key="k")
+    sandbox.clock.advance(60)
+    sandbox.request(request.id).data["days"] = 4
+    sandbox.request(request.id).updated_at = sandbox.clock.now()
+    assert pm.start("Leave Request", {"days": 3}, idempotency_key="k").id == request.id
+    assert all("/tasks" not in call.path for call in sandbox.calls), "that was plain without another look"
+
+
+@pytest.mark.filterwarnings("error::processmaker.KeyReusedWarning")
+def test_where_it_cannot_be_known_whether_a_task_changed_it_nothing_is_said(pm: Any, sandbox: Sandbox) -> None:
+    request = pm.start("Leave Request", {"days": 3}, idempotency_key="k")
+    sandbox.fail_next(500, on="GET /tasks")
+    assert pm.start("Leave Request", {"days": 4}, idempotency_key="k").id == request.id

@@ -17,6 +17,7 @@ import pytest
 from conftest import START_OF_TIME
 from processmaker import (
     AsyncProcessMaker,
+    KeyReusedWarning,
     ProcessMaker,
     ProcessMakerError,
     Request,
@@ -141,6 +142,10 @@ class Stuck(httpx.BaseTransport):
 
     def go_on(self) -> None:
         self._go_on.set()
+
+    def go_on_for(self, second: Future[Request]) -> Request:
+        self.go_on()
+        return second.result(30)
 
     def __exit__(self, *_: object) -> None:
         self.go_on()
@@ -291,3 +296,10 @@ def test_the_table_forgets_what_has_settled(sandbox: Sandbox) -> None:
             sandbox.clock.advance(turns.SETTLED_AFTER)
     here = [place for place in (*turns._table.unsettled, *turns._table.turns) if place[0] == pm._io.server]
     assert here == [(pm._io.server, 4, "k4")]
+
+
+def test_who_waited_with_other_data_is_told(sandbox: Sandbox) -> None:
+    with client(sandbox) as pm, Stuck(sandbox) as first, ThreadPoolExecutor(1) as pool:
+        second = pool.submit(pm.start, 4, {"n": 2}, event="node_1", idempotency_key="k")
+        with pytest.warns(KeyReusedWarning, match=r"Request 1 .*: data\.n differ"):
+            assert first.go_on_for(second).created is False

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from ._follow import Progress
     from ._models import Process, Request, StartEvent, Task
     from ._retry import Retries
+    from ._reuse import KeyReusedWarning
     from .journal import Journal, RedisJournal, SQLiteJournal
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "InvalidData",
     "Journal",
     "JournalError",
+    "KeyReusedWarning",
     "MethodNotAllowed",
     "NoStartEvent",
     "NotFound",
@@ -109,6 +111,7 @@ _HOMES = {
     "AsyncProcessMaker": "_async_client",
     "DataAlteredWarning": "_data",
     "Journal": "journal",
+    "KeyReusedWarning": "_reuse",
     "PasswordGrant": "_auth",
     "Process": "_models",
     "ProcessMaker": "_client",

@@ -129,7 +129,8 @@ class AsyncProcessMaker:
             event: the start event's node id or exact name; may be left out where the process has one manual one.
             idempotency_key: what makes this start recognisable, such as `order-1234`: 1 to 200 letters, digits,
                 blanks and `. : - _ % '`. A Request of this process with this key is returned instead of a second
-                one being started; it is stored as `_idempotency_key` in the data. Within this process, starts with one
+                one being started; it is stored as `_idempotency_key` in the data. Where that one was started
+                with other data, a KeyReusedWarning says so. Within this process, starts with one
                 key take turns. Not promised: two processes with one key at the same instant may both start, so may
                 another one while the server is still at work on a lost start, and Requests that this token may not
                 see are not found.

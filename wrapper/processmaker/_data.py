@@ -415,11 +415,11 @@ def report_alterations(data: dict[str, Any], how: OnAlteredData, rules: Rules = 
     warnings.warn(
         f'The server {will}: {places}. {way_out}, or say on_altered_data="ignore" (or "error").',
         DataAlteredWarning,
-        stacklevel=_callers_level(),
+        stacklevel=callers_level(),
     )
 
 
-def _callers_level() -> int:
+def callers_level() -> int:
     """The stack level, as `warnings.warn` counts it, of the nearest frame outside this package."""
     package = __name__.partition(".")[0]
     frame, level = sys._getframe(1), 1

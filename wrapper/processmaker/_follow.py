@@ -104,8 +104,15 @@ async def listed(
 
 async def open_tasks(io: IO, request: AnyRequest, *, within: float | None = None) -> list[Task]:
     """GET /tasks: those of this Request that wait for a person."""
-    query = {"process_request_id": _id_of(request, Request), "status": "ACTIVE"}
-    return [task async for task in _pages(io, TASKS, task_from, query, within=within)]
+    return await tasks_of(io, request, "ACTIVE", within=within)
+
+
+async def tasks_of(
+    io: IO, request: AnyRequest, status: str, *, within: float | None = None, once: bool = False
+) -> list[Task]:
+    """GET /tasks: those of this Request with that status."""
+    query = {"process_request_id": _id_of(request, Request), "status": status}
+    return [task async for task in _pages(io, TASKS, task_from, query, within=within, once=once)]
 
 
 async def complete(io: IO, task: AnyTask, data: object, *, on_altered_data: OnAlteredData) -> Task:

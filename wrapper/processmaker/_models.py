@@ -135,8 +135,8 @@ def request_from(answer: object, site: str) -> Request:
         case_number=integer(raw.get("case_number")),
         data=_data(raw.get("data")),
         errors=_errors(raw.get("errors")),
-        created_at=_datetime(raw.get("created_at")),
-        completed_at=_datetime(raw.get("completed_at")),
+        created_at=moment(raw.get("created_at")),
+        completed_at=moment(raw.get("completed_at")),
         url=f"{site}/requests/{request_id}",
         raw=raw,
     )
@@ -168,9 +168,9 @@ def task_from(answer: object) -> Task:
         request_id=integer(raw.get("process_request_id")),
         process_id=integer(raw.get("process_id")),
         user_id=integer(raw.get("user_id")),
-        created_at=_datetime(raw.get("created_at")),
-        due_at=_datetime(raw.get("due_at")),
-        completed_at=_datetime(raw.get("completed_at")),
+        created_at=moment(raw.get("created_at")),
+        due_at=moment(raw.get("due_at")),
+        completed_at=moment(raw.get("completed_at")),
         raw=raw,
     )
 
@@ -220,13 +220,13 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _datetime(value: object) -> datetime | None:
+def moment(value: object) -> datetime | None:
     """Both forms observed on 4.15.5: `2026-11-23T22:12:30+00:00` and, in UTC, `2026-11-23 22:10:18`."""
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        found = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+    return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found
 
 
 def _data(value: object) -> dict[str, Any] | None:

@@ -27,6 +27,8 @@ from ._io import IO
 from ._models import Request, request_from
 from ._processes import AnyEvent, AnyProcess, Catalog
 from ._retry import log, retrying
+from ._reuse import report_other_data
+from ._reuse import warn as warn_of_other_data
 from ._turns import LONGEST_TURN, SETTLED_AFTER, end, settles_in, take, unsettled_for
 
 if TYPE_CHECKING:
@@ -180,14 +182,16 @@ async def _in_turn(io: IO, this: Start, key: str, look_first: bool) -> Request:
             return await _beside(io, this, key)
         first = turn.result()
         if first and not (this.again and first.status in NOT_STARTED):
+            if names := [name for name in {**turn.body, **this.body} if turn.body.get(name) != this.body.get(name)]:
+                warn_of_other_data(key, first, names)
             return evolve(first, created=False)
         look_first = True
     request = None
-    if io.journal is not None:
-        from ._claim import Claim  # not a part of a start without a journal
-
-        this.claim = Claim(io, this.process_id, key)
     try:
+        if io.journal is not None:
+            from ._claim import Claim  # not a part of a start without a journal
+
+            this.claim = Claim(io, this.process_id, key)
         request = await _known(io, this, look_first=look_first or unsettled_for(place) > 0)
         return request
     finally:
@@ -250,16 +254,23 @@ async def _sent(io: IO, this: Start, look_first: bool) -> Request:
             if this.claim:
                 there, taken_over = await _claimed(io, this, this.claim, this.key)
                 if there:
-                    return there
+                    return await _told(io, this, this.key, there)
                 look = look or taken_over
             if look and (found := await _look_before(io, this, this.key)):
-                return found
+                return await _told(io, this, this.key, found)
             if this.claim is None or await this.claim.holds():
                 break
         look = True
         return await _send(io, this)
 
     return await retrying(io, io.retries, attempt)
+
+
+async def _told(io: IO, this: Start, key: str, found: Request) -> Request:
+    """The Request that is there already, after a word where it was started with other data."""
+    if found.status not in NOT_STARTED:
+        await report_other_data(io, key, this.body, found)
+    return found
 
 
 async def _claimed(io: IO, this: Start, claim: Claim, key: str) -> tuple[Request | None, bool]:
