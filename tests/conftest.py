@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from command_line import connections, environ, run, served, signed_out, typed  # noqa: F401 - fixtures
 from processmaker import AsyncProcessMaker, ProcessMaker
 from processmaker.sandbox import Clock, Sandbox
 from redis_server import RedisServer

@@ -1,109 +1,24 @@
-"""The command `processmaker`: what it prints, what it sends, and how it ends."""
+"""The command `processmaker`: what it prints, and what it sends."""
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import pty
+import re
 import shlex
-import shutil
 import signal
-import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import frozen
-from processmaker import ConnectionLost, ProcessMaker, StartOutcomeUnknown, TimedOut, cli
-from processmaker._follow import WAIT_TIMEOUT
-from processmaker._settings import DEFAULT_TIMEOUT
-from processmaker.cli import _commands, _completion, _exits, _parser
+from command_line import COMMAND, TOKEN, Run, Terminal, mind_ctrl_c
+from processmaker import ProcessMaker, cli
+from processmaker.cli import _commands, _parser
 from processmaker.sandbox import Sandbox
-from programs import need, not_run
-
-TOKEN = "sandbox-integration-bot-token"
-
-
-@frozen
-class Ended:
-    """How a command ended, and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sandbox: Sandbox) -> pytest.MonkeyPatch:
-    """An environment that names the sandbox and its token, with an empty config folder."""
-    for name in list(os.environ):
-        if name.startswith(("PROCESSMAKER_", "API_")) or name == "NO_COLOR":
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("PROCESSMAKER_URL", sandbox.url)
-    monkeypatch.setenv("PROCESSMAKER_TOKEN", TOKEN)
-    return monkeypatch
-
-
-@pytest.fixture
-def connections(environ: pytest.MonkeyPatch, sandbox: Sandbox) -> list[dict[str, Any]]:
-    """The arguments of each client that a command made; all of them reach the sandbox only, in its own time."""
-    made: list[dict[str, Any]] = []
-    connect = _commands.Session.connect
-
-    def to_the_sandbox(self: _commands.Session, **arguments: Any) -> ProcessMaker:
-        made.append(arguments)
-        pm = connect(self, **{"transport": sandbox.transport(), **arguments})
-        pm._io.clock = sandbox.clock
-        return pm
-
-    environ.setattr(_commands.Session, "connect", to_the_sandbox)
-    return made
-
-
-@pytest.fixture
-def run(connections: list[dict[str, Any]], capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command line in this process. Whatever it prints, the token is not in it."""
-
-    def run(*words: str | int) -> Ended:
-        code = cli.main([str(word) for word in words])
-        out, err = capfd.readouterr()
-        assert TOKEN not in out + err
-        return Ended(code, out, err)
-
-    assert not connections
-    return run
-
-
-@pytest.fixture
-def typed(environ: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Puts text on standard input, which is no terminal."""
-
-    def type_(text: str) -> None:
-        environ.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-
-    return type_
-
-
-class Terminal(io.StringIO):
-    """A stream that says it is one."""
-
-    def isatty(self) -> bool:
-        return True
-
 
 # Listing and starting
 
@@ -374,12 +289,20 @@ def test_watch_prints_each_change_until_the_end(run: Run, sandbox: Sandbox, envi
     assert last == 'Request 1 "Two Steps" COMPLETED'
 
 
-def test_watch_as_json_is_one_list_also_when_time_is_over(run: Run) -> None:
+def test_watch_as_json_is_one_document_a_line_as_the_changes_come(
+    run: Run, sandbox: Sandbox, environ: pytest.MonkeyPatch
+) -> None:
     run("start", 2)
-    ended = run("watch", 1, "--json", "--timeout", "5")
-    assert ended.code == 5
-    [change] = ended.json
+    [change] = run("watch", 1, "--json", "--timeout", "5").lines
     assert (change["request"]["status"], change["tasks"][0]["name"]) == ("ACTIVE", "Approve leave")
+    sleep = sandbox.clock.sleep
+
+    def and_meanwhile(seconds: float) -> None:
+        sleep(seconds)
+        sandbox.finish(1)
+
+    environ.setattr(sandbox.clock, "sleep", and_meanwhile)
+    assert [change["request"]["status"] for change in run("watch", 1, "--json").lines] == ["ACTIVE", "COMPLETED"]
 
 
 def test_tasks_complete_and_cancel(run: Run, sandbox: Sandbox, environ: pytest.MonkeyPatch) -> None:
@@ -418,416 +341,7 @@ def test_a_dumb_terminal_gets_plain_lines(run: Run, environ: pytest.MonkeyPatch)
     assert terminal.getvalue() == 'Request 1 "Auto Approve" COMPLETED\n'
 
 
-# How it ends
-
-
-@pytest.mark.parametrize(
-    ("words", "fault", "code"),
-    [
-        (["processes"], None, 0),
-        (["processes"], ("GET", 500), 1),
-        (["processes"], ("GET", "refused"), 1),
-        ([], None, 2),
-        (["fly"], None, 2),
-        (["show", "two"], None, 2),
-        (["show", "-1"], None, 2),
-        (["show", "0"], None, 2),
-        (["processes", "days=3"], None, 2),
-        (["processes", "--url", "ftp://pm.example.com"], None, 2),
-        (["processes", "--url", "http://pm.example.com"], None, 2),
-        (["start", "2", "--curl", "--wait"], None, 2),
-        (["processes", "--curl", "--json"], None, 2),
-        (["processes", "--url", "https://other.example.com"], None, 3),
-        (["processes", "--profile", "nobody"], None, 3),
-        (["processes"], ("GET", "token expired"), 3),
-        (["show", "99"], None, 4),
-        (["complete", "99"], None, 4),
-        (["start", "Payroll"], None, 4),
-        (["start", "Two Doors", "--event", "node_9"], None, 4),
-        (["start", "8", "--event", "node_1"], None, 4),
-        (["processes"], ("GET", "slow"), 5),
-        (["start", "2"], ("POST", "answer lost"), 6),
-        (["start", "2", "--idempotency-key", "k"], ("POST", "lost before"), 6),
-        (["start", "2"], ("POST", "empty"), 6),
-    ],
-)
-def test_exit_codes_tell_what_happened(
-    run: Run, sandbox: Sandbox, words: list[str], fault: tuple[str, Any] | None, code: int
-) -> None:
-    if fault:
-        sandbox.fail_next(fault[1], times=9, on=fault[0])
-    ended = run(*words)
-    assert (ended.code, len(ended.err.splitlines())) == (code, 1 if code else 0), ended.err
-    assert "Traceback" not in ended.err
-
-
-@pytest.mark.parametrize("words", [["complete", "2"], ["cancel", "1"]])
-def test_a_lost_answer_to_any_change_is_an_unknown_outcome(run: Run, sandbox: Sandbox, words: list[str]) -> None:
-    run("start", "Leave Request")
-    sandbox.fail_next("answer lost", on="PUT")
-    assert run(*words).code == 6
-
-
-def test_after_a_lost_answer_the_next_step_is_a_command(run: Run, sandbox: Sandbox) -> None:
-    sandbox.fail_next("answer lost", on="POST")
-    assert "Look among the latest Requests of process 2 before you do" in run("start", "Leave Request").err
-    sandbox.fail_next("lost before", on="POST")
-    ended = run("start", "Leave Request", "--idempotency-key", "k")
-    assert "Start again later with the same --idempotency-key" in ended.err
-
-
-def test_a_request_that_is_known_to_exist_is_named(run: Run, sandbox: Sandbox) -> None:
-    sandbox.fail_next("truncated", on="POST", at=0.95)
-    sandbox.fail_next(500, on="GET /requests", times=9)
-    ended = run("start", "Leave Request")
-    assert "The Request was started: processmaker show 1" in ended.err
-
-
-def test_the_exit_codes_are_in_the_help(run: Run) -> None:
-    help_ = run("--help").out
-    for exit_ in _exits.EXITS:
-        assert f"  {exit_.code:<4} {exit_.meaning}\n" in help_
-
-
-def test_an_unauthorized_call_says_how_to_sign_in(run: Run, environ: pytest.MonkeyPatch) -> None:
-    environ.setenv("PROCESSMAKER_TOKEN", "expired")
-    assert run("processes").err.endswith("To sign in: processmaker login\n")
-
-
-def test_an_unexpected_error_is_one_line_and_debug_shows_where(run: Run, environ: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
-        raise ZeroDivisionError("by\nzero")
-
-    environ.setattr(ProcessMaker, "processes", broken)
-    ended = run("processes")
-    assert (ended.code, ended.err) == (
-        1,
-        "processmaker: internal error: ZeroDivisionError: by zero (--debug shows where)\n",
-    )
-    assert "Traceback (most recent call last)" in run("processes", "--debug").err
-
-
-def test_debug_shows_the_calls_and_the_traceback(run: Run) -> None:
-    ended = run("show", 99, "--debug")
-    assert 'HTTP Request: GET https://pm.example.com/api/1.0/requests/99?include=data "HTTP/1.1 404 ' in ended.err
-    assert "Traceback (most recent call last)" in ended.err
-
-
-def test_retries_are_silent_unless_debug(run: Run, sandbox: Sandbox) -> None:
-    sandbox.fail_next(503, on="GET")
-    assert run("processes").err == ""
-    sandbox.fail_next(503, on="GET")
-    assert "Sending again in" in run("processes", "--debug").err
-
-
-def test_ctrl_c_in_a_wait_leaves_the_request(run: Run, sandbox: Sandbox, environ: pytest.MonkeyPatch) -> None:
-    def interrupted(_: float) -> None:
-        raise KeyboardInterrupt
-
-    environ.setattr(sandbox.clock, "sleep", interrupted)
-    for number, words in enumerate((("start", "Leave Request", "--wait"), ("start", "Leave Request", "--wait=9")), 1):
-        ended = run(*words, "--json")
-        assert (ended.code, ended.json["id"]) == (130, number)
-        assert ended.err.endswith(
-            f"processmaker: Request {number} goes on; to wait again: processmaker wait {number}\n"
-        )
-        assert sandbox.request(number).status == "ACTIVE"
-    assert run("watch", 1, "--json").json[0]["request"]["status"] == "ACTIVE"
-
-
-@pytest.mark.parametrize(
-    ("command", "said"),
-    [("start", "interrupted; whether the server did it is not known"), ("processes", "interrupted")],
-)
-def test_ctrl_c_in_a_change_says_that_its_outcome_is_unknown(
-    run: Run, environ: pytest.MonkeyPatch, command: str, said: str
-) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    environ.setattr(ProcessMaker, command, interrupted)
-    ended = run(command, *(["Leave Request"] if command == "start" else []))
-    assert (ended.code, ended.err) == (130, f"processmaker: {said}\n")
-
-
-# Settings
-
-
-def saved(tmp_path: Path, **profiles: dict[str, Any]) -> Path:
-    file = tmp_path / "config" / "processmaker" / "profiles.json"
-    file.parent.mkdir(parents=True)
-    file.write_text(json.dumps(profiles))
-    return file
-
-
-A, B, C = "https://a.example.com", "https://b.example.com", "https://c.example.com"
-
-
-@pytest.mark.parametrize(
-    ("options", "environment", "used"),
-    [
-        ([], {}, (C, "of-c")),
-        ([], {"TOKEN": "any"}, (C, "any")),
-        ([], {"URL": B, "TOKEN": "of-b"}, (B, "of-b")),
-        ([], {"URL": C + "/api/1.0"}, (C + "/api/1.0", "of-c")),
-        (["--url", A], {"TOKEN": "any"}, (A, "any")),
-        (["--url", C], {"URL": B, "TOKEN": "of-b"}, (C, "of-c")),
-        (["--url", "https://C.example.com:443/"], {}, ("https://C.example.com:443/", "of-c")),
-        (["--profile", "a"], {"URL": B, "TOKEN": "of-b"}, (A, "of-a")),
-        (["--profile", "a", "--url", B], {"URL": B, "TOKEN": "of-b"}, (B, "of-b")),
-        (["--url", A], {"URL": B, "TOKEN": "of-b"}, None),
-        (["--url", A], {}, None),
-        (["--url", C.replace("https", "http"), "--allow-http"], {}, None),
-        (["--url", C + ":8443"], {}, None),
-        ([], {"URL": B}, None),
-        (["--profile", "a", "--url", C], {}, None),
-    ],
-)
-def test_an_option_beats_the_environment_and_that_a_profile_and_no_token_goes_to_another_server(
-    run: Run,
-    environ: pytest.MonkeyPatch,
-    tmp_path: Path,
-    connections: list[dict[str, Any]],
-    options: list[str],
-    environment: dict[str, str],
-    used: tuple[str, str] | None,
-) -> None:
-    saved(tmp_path, default={"url": C, "token": "of-c"}, a={"url": A, "token": "of-a"})
-    for name in ("URL", "TOKEN"):
-        environ.delenv(f"PROCESSMAKER_{name}")
-    for name, value in environment.items():
-        environ.setenv(f"PROCESSMAKER_{name}", value)
-    ended = run("processes", *options)
-    assert [(made["base_url"], made["token"]) for made in connections] == ([used] if used else [])
-    if used is None:
-        assert ended.code == 3
-        assert "not signed in to " in ended.err
-        assert "of-" not in ended.err
-
-
-def test_a_script_task_needs_no_settings(
-    run: Run, environ: pytest.MonkeyPatch, connections: list[dict[str, Any]], sandbox: Sandbox
-) -> None:
-    environ.delenv("PROCESSMAKER_URL")
-    environ.delenv("PROCESSMAKER_TOKEN")
-    environ.setenv("API_HOST", f"{sandbox.url}/api/1.0")
-    environ.setenv("API_TOKEN", TOKEN)
-    environ.setenv("API_SSL_VERIFY", "0")
-    assert run("processes").code == 0
-    assert connections[0]["verify"] is False
-    assert run("processes", "--url", "https://other.example.com").code == 3
-
-
-def test_signing_in_with_a_password_from_the_environment(run: Run, environ: pytest.MonkeyPatch) -> None:
-    environ.delenv("PROCESSMAKER_TOKEN")
-    environ.setenv("PROCESSMAKER_CLIENT_ID", "3")
-    environ.setenv("PROCESSMAKER_CLIENT_SECRET", "client-secret")
-    environ.setenv("PROCESSMAKER_USERNAME", "integration.bot")
-    assert run("processes").code == 2
-    environ.setenv("PROCESSMAKER_PASSWORD", "bot-password")
-    assert run("processes").code == 0
-    environ.setenv("PROCESSMAKER_PASSWORD", "wrong-password")
-    ended = run("processes")
-    assert ended.code == 3
-    assert "wrong-password" not in ended.err
-
-
-def test_without_any_settings_it_says_what_to_do(run: Run, environ: pytest.MonkeyPatch) -> None:
-    environ.delenv("PROCESSMAKER_URL")
-    ended = run("processes")
-    assert (ended.code, ended.err) == (
-        3,
-        "processmaker: no server is named: run processmaker login, or set PROCESSMAKER_URL and PROCESSMAKER_TOKEN\n",
-    )
-
-
-def test_common_options_may_stand_on_either_side_of_the_command(run: Run, connections: list[dict[str, Any]]) -> None:
-    run("--timeout", 5, "processes")
-    run("processes", "--timeout", 6)
-    run("--timeout", 5, "processes", "--timeout", 7)
-    assert [made["timeout"] for made in connections] == [5, 6, 7]
-
-
-def test_in_a_wait_the_timeout_is_about_the_request(run: Run, connections: list[dict[str, Any]]) -> None:
-    run("start", 4)
-    for command in ("wait", "watch"):
-        run("--timeout", 5, command, 1)
-    assert all("timeout" not in made for made in connections)
-
-
-def test_the_defaults_in_the_help_are_those_of_the_library(run: Run) -> None:
-    assert _parser.WAIT_SECONDS == WAIT_TIMEOUT
-    assert f"(default: {DEFAULT_TIMEOUT:.0f}); in wait" in " ".join(run("--help").out.split())
-
-
-# Signing in
-
-
-@pytest.fixture
-def signed_out(environ: pytest.MonkeyPatch) -> None:
-    environ.delenv("PROCESSMAKER_URL")
-    environ.delenv("PROCESSMAKER_TOKEN")
-
-
-@pytest.mark.usefixtures("signed_out")
-def test_login_keeps_a_token_from_standard_input_in_a_file_only_the_user_can_read(
-    run: Run, sandbox: Sandbox, typed: Callable[[str], None], tmp_path: Path
-) -> None:
-    typed(f"{TOKEN}\n")
-    ended = run("login", "--url", sandbox.url, "--json")
-    file = tmp_path / "config" / "processmaker" / "profiles.json"
-    assert ended.json == {"profile": "default", "url": sandbox.url, "processes": 6, "file": str(file)}
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-    assert list(file.parent.iterdir()) == [file]
-    assert run("processes").code == 0
-
-
-@pytest.mark.usefixtures("signed_out")
-def test_login_tightens_a_file_that_others_could_read_and_keeps_other_profiles(
-    run: Run, sandbox: Sandbox, typed: Callable[[str], None], tmp_path: Path
-) -> None:
-    file = saved(tmp_path, default={"url": A, "token": "of-a"})
-    file.chmod(0o644)
-    file.parent.chmod(0o755)
-    typed(TOKEN)
-    assert "Saved as profile bot in " in run("login", "--profile", "bot", "--url", sandbox.url).out
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-    assert list(json.loads(file.read_text())) == ["default", "bot"]
-    assert run("processes", "--profile", "bot").code == 0
-
-
-@pytest.mark.usefixtures("signed_out")
-def test_login_saves_nothing_that_the_server_refuses(
-    run: Run, sandbox: Sandbox, typed: Callable[[str], None], tmp_path: Path
-) -> None:
-    typed("not-a-token-of-this-server\n")
-    ended = run("login", "--url", sandbox.url)
-    assert ended.code == 3
-    assert "not-a-token" not in ended.out + ended.err
-    assert not (tmp_path / "config").exists()
-
-
-@pytest.mark.usefixtures("signed_out")
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ([], "say which server: --url"),
-        (["--url", "https://pm.example.com"], "no token came in"),
-        (["--url", "http://pm.example.com"], "allow it with --allow-http"),
-    ],
-)
-def test_login_without_what_it_needs_is_bad_usage(
-    run: Run, typed: Callable[[str], None], words: list[str], said: str
-) -> None:
-    typed("")
-    ended = run("login", *words)
-    assert ended.code == 2
-    assert said in ended.err
-
-
-@pytest.mark.usefixtures("signed_out")
-def test_on_a_terminal_login_asks_and_does_not_show_the_token(
-    run: Run, sandbox: Sandbox, environ: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-
-    def getpass(prompt: str, stream: object) -> str:
-        assert stream is sys.stderr
-        asked.append(prompt)
-        return TOKEN
-
-    environ.setattr("getpass.getpass", getpass)
-    for answer in (f"{sandbox.url}\n", "\n"):  # the second time an empty line means the same server
-        environ.setattr(sys, "stdin", Terminal(answer))
-        ended = run("login")
-        assert ended.code == 0
-        assert asked.pop() == f"Token for {sandbox.url} (it is not shown): "
-    assert ended.err == f"Server [{sandbox.url}]: "
-
-
-@pytest.mark.usefixtures("signed_out")
-def test_a_server_that_login_may_reach_over_http_stays_allowed(
-    run: Run, typed: Callable[[str], None], connections: list[dict[str, Any]]
-) -> None:
-    typed(TOKEN)
-    assert run("login", "--url", "http://pm.example.com", "--allow-http").code == 0
-    assert run("processes").code == 0
-    assert run("processes", "--url", "http://pm.example.com").code == 2
-    assert [made["allow_http"] for made in connections[:2]] == [True, True]
-
-
-@pytest.mark.usefixtures("signed_out")
-@pytest.mark.parametrize("content", ["{", "[]", '{"default": {"url": 1}}', '{"default": []}'])
-def test_a_file_of_profiles_that_is_broken_says_so(run: Run, tmp_path: Path, content: str) -> None:
-    saved(tmp_path).write_text(content)
-    ended = run("processes")
-    assert ended.code == 2
-    assert "is not what processmaker login writes" in ended.err
-
-
-# As a curl command
-
-
-@pytest.fixture
-def shell(sandbox: Sandbox, environ: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
-    """Runs a line in a shell where PROCESSMAKER_TOKEN is set; the sandbox listens. Returns the JSON that came back."""
-    need("curl", "the pasted curl command")
-
-    def paste(line: str) -> Any:
-        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
-        return json.loads(done.stdout) if done.stdout else None
-
-    with sandbox.serve() as url:
-        environ.setenv("PROCESSMAKER_URL", url)
-        yield paste
-
-
-def test_curl_prints_the_request_and_sends_nothing(run: Run, sandbox: Sandbox) -> None:
-    ended = run("start", 2, "days:=3", "--event", "node_1", "--curl")
-    assert ended.out == (
-        "curl --fail-with-body -sS -X POST 'https://pm.example.com/api/1.0/process_events/2?event=node_1' "
-        "-H \"Authorization: Bearer $PROCESSMAKER_TOKEN\" -H 'Accept: application/json' "
-        "-H 'Content-Type: application/json' --data-binary '{\"days\":3}'\n"
-    )
-    assert sandbox.calls == []
-
-
-def test_a_pasted_curl_command_does_the_same(
-    run: Run, sandbox: Sandbox, shell: Callable[[str], Any], environ: pytest.MonkeyPatch
-) -> None:
-    data = {"text": 'it\'s "$HOME" `id` \\ \n Zoë', "@": [1, None, {"a": True}]}
-    line = run("start", 2, "--event", "node_1", "--data", json.dumps(data), "--idempotency-key", "k'1", "--curl").out
-    assert shell(line)["id"] == 1
-    assert sandbox.request(1).data == {**data, "_idempotency_key": "k'1"}
-    assert {process["id"] for process in shell(run("processes", "--curl").out)["data"]} >= {2, 4}
-    assert shell(run("show", 1, "--curl").out)["data"]["text"] == data["text"]
-    assert shell(run("tasks", 1, "--curl").out)["data"][0]["id"] == 2
-    assert shell(run("complete", 2, "approved:=true", "--curl").out)["status"] == "CLOSED"
-    shell(run("start", 2, "--event", "node_1", "--curl").out)
-    environ.setenv("PROCESSMAKER_TOKEN", sandbox.token("admin"))
-    assert shell(run("cancel", 2, "--curl").out) is None
-    assert [request.status for request in sandbox.requests] == ["COMPLETED", "CANCELED"]
-
-
-@pytest.mark.parametrize("words", [["2"], ["Leave Request", "--event", "node_1"], ["2", "--event", "Ask for leave"]])
-def test_curl_cannot_look_up_what_a_start_leaves_open(run: Run, sandbox: Sandbox, words: list[str]) -> None:
-    ended = run("start", *words, "--curl")
-    assert (ended.code, ended.out) == (2, "")
-    assert "give the process's id, and --event with the node id" in ended.err
-    assert sandbox.calls == []
-
-
-def test_curl_needs_no_token_and_checks_the_data_like_a_start(run: Run, environ: pytest.MonkeyPatch) -> None:
-    environ.delenv("PROCESSMAKER_TOKEN")
-    assert run("show", 1, "--curl").out.startswith("curl ")
-    ended = run("start", 2, "who= Mia ", "--event", "node_1", "--curl")
-    assert "warning: The server will alter this data" in ended.err
-    assert run("start", 2, "_user=x", "--event", "node_1", "--curl").code == 2
-
-
-# Help and completion
+# Help
 
 
 @pytest.mark.parametrize("command", _commands.COMMANDS, ids=lambda command: command.name)
@@ -835,11 +349,11 @@ def test_the_help_of_every_command_has_an_example_that_can_be_run(run: Run, comm
     help_ = run(command.name, "--help").out
     for example in command.example.splitlines():
         assert f"  {example}\n" in help_
-        words = shlex.split(example.removeprefix("source <(").removesuffix(")"))
-        before_redirection = [*words, "<"][: next(i for i, word in enumerate([*words, "<"]) if word in "<>")]
-        options = _parser.parse(_parser.build(_commands.COMMANDS), before_redirection[1:])
-        assert (before_redirection[0], options.command) == ("processmaker", command.name)
-        assert options.command != "start" or _commands.data_of_pairs(options.values) or options.data
+        ours = re.sub(r"^source <\((.*)\)$", r"\1", example)
+        ours = re.sub(r" [<>] [~\w./-]+$", "", ours.rpartition(" | ")[2])
+        first, *words = shlex.split(ours)
+        options = _parser.parse(_commands.COMMANDS, words)
+        assert (first, options.command) == ("processmaker", command.name)
 
 
 def test_help_is_quick_because_it_does_not_load_the_client() -> None:
@@ -856,60 +370,7 @@ def test_the_command_is_installed() -> None:
     assert script.load() is cli.main
 
 
-@pytest.mark.parametrize(
-    ("words", "completed"),
-    [
-        ([""], [command.name for command in _commands.COMMANDS]),
-        (["co"], ["complete", "completion"]),
-        (["--prof"], ["--profile"]),
-        (["--profile", "start", "wa"], ["wait", "watch"]),
-        (["start", "--ev"], ["--event"]),
-        (["start", "2", "wait", "--cu"], ["--curl"]),
-        (["wait", "17", "--until", ""], ["finished", "task"]),
-        (["completion", "z"], ["zsh"]),
-        (["--json", "login", "--allow"], ["--allow-http"]),
-        (["start", "--data", ""], []),
-    ],
-)
-def test_bash_completes_commands_options_and_their_words(run: Run, words: list[str], completed: list[str]) -> None:
-    need("bash", "the completion script for bash")
-    script = run("completion", "bash").out
-    asking = f"COMP_WORDS=(processmaker {shlex.join(words)}); COMP_CWORD={len(words)}; _processmaker"
-    code = f'{script}\n{asking}\nprintf "%s\\n" "${{COMPREPLY[@]}}"'
-    done = subprocess.run(["bash", "--norc", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr == ""
-    found = done.stdout.split()
-    assert [word for word in found if words[-1] or not word.startswith("-")] == completed
-
-
-def test_zsh_is_given_the_same_words(run: Run) -> None:
-    script = run("completion", "zsh").out
-    assert script.startswith("#compdef processmaker\n")
-    for command in _commands.COMMANDS:
-        assert f"    '{command.name}:" in script
-        assert f"    {command.name}) compadd -- {_completion._words(command)} ;;\n" in script
-    assert "    --until) compadd -- finished task; return ;;\n" in script
-    assert script.count("{") == script.count("}")
-    if zsh := shutil.which("zsh"):
-        stubs = 'compdef() {}; _files() {}; _describe() { print -l "$@" }; compadd() { shift; print -l -- "$@" }'
-        asking = "words=(processmaker start --ev); CURRENT=3; PREFIX=--ev; _processmaker"
-        done = subprocess.run([zsh, "-f", "-c", f"{stubs}\n{script}\n{asking}"], capture_output=True, text=True)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert "--event" in done.stdout.split()
-
-
 # As a process of its own
-
-
-@pytest.fixture
-def served(sandbox: Sandbox, environ: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """The sandbox, listening where the environment says."""
-    with sandbox.serve() as url:
-        environ.setenv("PROCESSMAKER_URL", url)
-        yield sandbox
-
-
-COMMAND = [sys.executable, "-m", "processmaker"]
 
 
 @pytest.mark.usefixtures("served")
@@ -936,16 +397,12 @@ def test_there_is_colour_on_a_terminal_unless_it_is_unwanted(
     assert status in printed.splitlines()
 
 
-def _mind_ctrl_c() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_ctrl_c_ends_a_waiting_process(served: Sandbox) -> None:
     with ProcessMaker(os.environ["PROCESSMAKER_URL"], token=TOKEN) as pm:
         pm.start(2, event="node_1")
     command = [*COMMAND, "wait", "1", "--timeout", "60"]
     # A job in the background of a script ignores Ctrl-C, and so would its children.
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_mind_ctrl_c) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=mind_ctrl_c) as process:
         assert process.stderr
         process.stderr.readline()  # now it waits
         process.send_signal(signal.SIGINT)
@@ -966,7 +423,7 @@ def test_a_reader_that_has_enough_is_no_error(words: list[str]) -> None:
 
 def test_sandbox_serves_until_ctrl_c() -> None:
     command = [*COMMAND, "sandbox", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_mind_ctrl_c) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=mind_ctrl_c) as process:
         assert process.stdout
         assert process.stdout.readline().startswith("ProcessMaker sandbox on http://127.0.0.1:")
         process.send_signal(signal.SIGINT)
@@ -976,76 +433,3 @@ def test_sandbox_serves_until_ctrl_c() -> None:
 
 def test_a_sandbox_that_cannot_listen_is_bad_usage(run: Run) -> None:
     assert run("sandbox", "--port", "70000").code == 2
-
-
-# What goes wrong, word for word
-
-
-def test_the_request_in_an_error_is_left_as_it_was_sent(run: Run) -> None:
-    ended = run("start", 2, "--event", "nope")
-    assert ended.code == 4
-    assert ended.err.startswith("processmaker: POST /api/1.0/process_events/2?event=nope: 403 Forbidden")
-    assert "----" not in run("start", 2, "--idempotency_key", "x").err
-
-
-def test_a_change_whose_answer_is_lost_says_that_it_is_not_known(run: Run, sandbox: Sandbox) -> None:
-    run("start", 2, "--event", "node_1")
-    sandbox.fail_next("answer lost", on="PUT")
-    ended = run("complete", 2)
-    assert ended.code == 6
-    assert ended.err.endswith(
-        f"no answer from {sandbox.url} in time. "
-        "Whether it was done is not known: look with processmaker show or tasks first.\n"
-    )
-
-
-@pytest.mark.usefixtures("served")
-def test_a_start_whose_output_cannot_be_written_names_the_request() -> None:
-    if not Path("/dev/full").exists():
-        not_run("a full disk was not tried: this system has no /dev/full")
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [*COMMAND, "start", "4", "--event", "node_1"], stdout=full, stderr=subprocess.PIPE, text=True
-        )
-    assert done.returncode == 6
-    assert done.stderr == (
-        "processmaker: the output cannot be written: No space left on device. Request 1 exists: processmaker show 1\n"
-    )
-
-
-@pytest.mark.usefixtures("served")
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
-def test_closed_streams_are_no_traceback(closed: str) -> None:
-    command = " ".join(map(shlex.quote, COMMAND))
-    done = subprocess.run(
-        ["sh", "-c", f"{command} start 2 --data - {closed}"], input="{}", capture_output=True, text=True
-    )
-    assert "Traceback" not in done.stdout + done.stderr
-    assert "internal error" not in done.stderr
-
-
-def test_no_tasks_and_no_such_request_are_told_apart(run: Run) -> None:
-    run("start", 4, "--event", "node_1")
-    assert run("tasks", 1).code == 0
-    assert run("tasks", 99).code == 4
-
-
-def test_a_failed_look_for_a_lost_start_is_told_with_its_reason() -> None:
-    unknown = StartOutcomeUnknown(
-        "", wire_error=TimedOut("no answer"), idempotency_key="k", look_error=ConnectionLost("the connection broke")
-    )
-    told = _exits.explained(unknown, changes=True)
-    assert told.startswith("no answer. Whether the Request was started is not known.")
-    assert told.endswith("The last look for it failed: the connection broke.")
-
-
-@pytest.mark.usefixtures("served")
-def test_output_that_cannot_be_written_after_an_error_is_no_traceback() -> None:
-    if not Path("/dev/full").exists():
-        not_run("a full disk was not tried: this system has no /dev/full")
-    command = [*COMMAND, "start", "2", "--event", "node_1", "--wait", "0"]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment)
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr

@@ -66,7 +66,7 @@ def test_the_clients_say_the_same_of_their_arguments() -> None:
 
 def test_all_that_waits_is_awaited_and_all_that_iterates_is_iterated() -> None:
     for name, member in members(AsyncProcessMaker).items():
-        if name.startswith("__") or name == "from_env":
+        if name.startswith("__") or name in CONSTRUCTORS:
             continue
         gives = str(inspect.signature(function(member)).return_annotation)
         assert inspect.iscoroutinefunction(member) is not gives.startswith("AsyncIterator")
@@ -74,12 +74,15 @@ def test_all_that_waits_is_awaited_and_all_that_iterates_is_iterated() -> None:
 
 # --- open and closed ------------------------------------------------------------------------------------------------
 
+CONSTRUCTORS = {"from_env", "from_profile"}
 CALLS: dict[str, Callable[[Any], object]] = {
     "processes": lambda pm: pm.processes(),
     "start": lambda pm: pm.start(2, event="node_1"),
     "find": lambda pm: pm.find("key", process=2),
     "get": lambda pm: pm.get(1),
     "requests": lambda pm: list(pm.requests()),
+    "count_requests": lambda pm: pm.count_requests(),
+    "request": lambda pm: pm.request("GET", "/users/1"),
     "tasks": lambda pm: pm.tasks(1),
     "complete": lambda pm: pm.complete(1),
     "cancel": lambda pm: pm.cancel(1),
@@ -89,7 +92,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
 
 
 def test_every_call_is_among_those_tried_here() -> None:
-    assert {"close", "from_env", *CALLS} == {name for name in NAMES if not name.startswith("_")}
+    assert {"close", *CONSTRUCTORS, *CALLS} == {name for name in NAMES if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("call", CALLS)

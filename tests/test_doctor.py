@@ -21,7 +21,7 @@ from conftest import START_OF_TIME
 from openapi_spec_validator import validate
 from processmaker import cli
 from processmaker._endpoints import ENDPOINTS, REQUESTS
-from processmaker.cli import _commands
+from processmaker.cli import _session
 from processmaker.cli._doctor import misfits_of
 from processmaker.sandbox import Clock, Sandbox
 from test_wire import wired
@@ -92,16 +92,16 @@ def doctor(
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     doctor = Doctor(sandbox, monkeypatch, capfd, sandbox, sandbox.clock)
-    connect = _commands.Session.connect
+    connect = _session.Session.connect
 
-    def connect_in_memory(self: _commands.Session, **arguments: Any) -> Any:
+    def connect_in_memory(self: _session.Session, **arguments: Any) -> Any:
         if not httpx.URL(arguments["base_url"]).host.startswith("127."):
             arguments = {"transport": httpx.MockTransport(doctor.answer), **arguments}
         pm = connect(self, **arguments)
         pm._io.clock = doctor.clock
         return pm
 
-    monkeypatch.setattr(_commands.Session, "connect", connect_in_memory)
+    monkeypatch.setattr(_session.Session, "connect", connect_in_memory)
     return doctor
 
 

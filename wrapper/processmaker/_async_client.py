@@ -8,13 +8,16 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from . import _follow, _start
+from . import _follow, _raw_call, _start
 from ._data import OnAlteredData
 from ._follow import FIRST_POLL, WAIT_TIMEOUT, AnyRequest, AnyTask, Progress, Until
 from ._http import AsyncBaseTransport, Auth, Timeout
 from ._io import AsyncIO
 from ._models import Process, Request, Task
+from ._pmql import AnyStatus, Since
 from ._processes import AnyEvent, AnyProcess, Catalog
+from ._profiles import from_profile
+from ._raw_call import Params
 from ._retry import Retries
 from ._settings import DEFAULT_TIMEOUT, Token, Verify, from_environment, settings
 from ._start import LOOK_AGAIN_FOR
@@ -94,6 +97,19 @@ class AsyncProcessMaker:
             ConfigurationError: something is missing; the message names it.
         """
         return cls(**from_environment(os.environ, options))
+
+    @classmethod
+    def from_profile(cls, name: str | None = None, **options: Any) -> Self:
+        """A client for a profile that `processmaker login` saved.
+
+        Args:
+            name: the profile's name; None for the one that PROCESSMAKER_PROFILE names, else the one in use.
+            options: further arguments of the client, but for `base_url`; they win over the profile.
+
+        Raises:
+            ConfigurationError: there is no such profile, or its token cannot be had.
+        """
+        return cls(**from_profile(name, os.environ, options))
 
     async def processes(self) -> list[Process]:
         """What this token may start, each with its start events.
@@ -200,6 +216,9 @@ class AsyncProcessMaker:
         self,
         pmql: str | None = None,
         *,
+        process: AnyProcess | None = None,
+        status: AnyStatus = None,
+        since: Since = None,
         include: Iterable[str] = (),
         per_page: int | None = 100,
         order_by: str | None = "id",
@@ -207,24 +226,54 @@ class AsyncProcessMaker:
     ) -> AsyncIterator[Request]:
         """The Requests that this token may see, over all pages, each page fetched when it is needed.
 
+        Of several conditions all hold.
+
         Args:
-            pmql: a condition in ProcessMaker's query language, such as `status = "In Progress"`.
+            pmql: a condition in ProcessMaker's query language, such as `data.days > 3`.
+            process: only those of this process: its id, its exact name, or a `Process`.
+            status: only those with this status, or one of several: ACTIVE, COMPLETED, ERROR, CANCELED.
+            since: only those created since this aware datetime, or within this timedelta.
             include: what comes along, such as `data`.
             per_page: how many one HTTP request fetches.
             order_by, order_direction: the order; by id, a Request started meanwhile shifts nothing.
                 None leaves any of these to the server.
 
         Raises:
+            InvalidData: a condition cannot be one.
+            ProcessNotFound: no process of that name.
             ResponseError: such as for PMQL that the server cannot read (400).
             ProcessMakerError: a page could not be had.
         """
         return _follow.requests(
             self._io,
+            self._catalog,
             include,
             pmql=pmql,
+            process=process,
+            status=status,
+            since=since,
             per_page=per_page,
             order_by=order_by,
             order_direction=order_direction,
+        )
+
+    async def count_requests(
+        self,
+        pmql: str | None = None,
+        *,
+        process: AnyProcess | None = None,
+        status: AnyStatus = None,
+        since: Since = None,
+    ) -> int:
+        """How many Requests `requests` would give for these conditions; one HTTP request.
+
+        Raises:
+            InvalidData: a condition cannot be one.
+            ProcessNotFound: no process of that name.
+            ProcessMakerError: the number could not be had.
+        """
+        return await _follow.count_requests(
+            self._io, self._catalog, pmql=pmql, process=process, status=status, since=since
         )
 
     async def tasks(self, request: AnyRequest) -> list[Task]:
@@ -311,6 +360,28 @@ class AsyncProcessMaker:
             ProcessMakerError: it cannot be read, for a reason that will not pass.
         """
         return _follow.watch(self._io, request, timeout=timeout, poll=poll)
+
+    async def request(self, method: str, path: str, *, params: Params | None = None, json: object = None) -> Any:
+        """Any other call of the API, with this client's authentication, time-outs and errors.
+
+        It is sent again only where that is safe: what only reads (GET, HEAD, OPTIONS), and what the server certainly
+        did not process.
+
+        Args:
+            method: such as `GET`.
+            path: below `/api/1.0`, such as `/users/1`. It cannot lead out of the API or to another server.
+            params: the query; a list gives several values of one name, None leaves it out.
+            json: the body, any JSON value; None for no body.
+
+        Returns:
+            The JSON of the answer; None where it has no body.
+
+        Raises:
+            InvalidData: the call cannot be sent as it is; nothing was sent.
+            UnreadableResponse: a success that is not JSON, such as a file.
+            ProcessMakerError: anything else; `processed` tells whether the server may have done it.
+        """
+        return await _raw_call.request(self._io, method, path, params=params, body=json)
 
     async def close(self) -> None:
         """Closes the connections. An `async with` block does it at its end."""

@@ -25,7 +25,9 @@ from ._errors import (
     sentence,
 )
 from ._io import IO
-from ._models import Request, Task, is_id, items, last_page, request_from, task_from
+from ._models import Request, Task, is_id, items, last_page, request_from, task_from, total
+from ._pmql import AnyStatus, Since, condition
+from ._processes import AnyProcess, Catalog
 from ._retry import log
 
 T = TypeVar("T")
@@ -77,12 +79,45 @@ async def fetch(io: IO, request: AnyRequest, include: Iterable[str], *, within: 
     )
 
 
-def requests(io: IO, include: Iterable[str], **query: str | int | None) -> AsyncGenerator[Request, None]:
+def requests(
+    io: IO,
+    catalog: Catalog,
+    include: Iterable[str],
+    *,
+    pmql: str | None,
+    process: AnyProcess | None,
+    status: AnyStatus,
+    since: Since,
+    **query: str | int | None,
+) -> AsyncGenerator[Request, None]:
     query["include"] = _joined(include) or None
-    for name, value in query.items():
+    for name, value in {**query, "pmql": pmql}.items():
         if isinstance(value, str):
             check_text(name, value)
-    return listed(io, {name: value for name, value in query.items() if value is not None})
+
+    async def found() -> AsyncGenerator[Request, None]:
+        query["pmql"] = await _condition(io, catalog, pmql, process, status, since)
+        async for request in listed(io, {name: value for name, value in query.items() if value is not None}):
+            yield request
+
+    return found()
+
+
+async def count_requests(
+    io: IO, catalog: Catalog, *, pmql: str | None, process: AnyProcess | None, status: AnyStatus, since: Since
+) -> int:
+    """GET /requests: only how many there are."""
+    if pmql is not None:
+        check_text("pmql", pmql)
+    condition = await _condition(io, catalog, pmql, process, status, since)
+    return await io.call(REQUESTS, total, pmql=condition, per_page=1)
+
+
+async def _condition(
+    io: IO, catalog: Catalog, pmql: str | None, process: AnyProcess | None, status: AnyStatus, since: Since
+) -> str | None:
+    process_id = None if process is None else await catalog.process_id(process)
+    return condition(pmql, process_id=process_id, status=status, since=since, now=io.clock.now())
 
 
 async def listed(

@@ -67,7 +67,7 @@ class IO(ABC):
         async def send() -> T:
             response = await self._exchange(endpoint, arguments, within)
             try:
-                return read(json.loads(response.content))
+                return read(json.loads(response.content or b"null"))
             except (ValueError, RecursionError) as problem:
                 asked = endpoint.request(**arguments)
                 self._secrets.keep_out_of(problem, asked)

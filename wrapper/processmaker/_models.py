@@ -194,6 +194,15 @@ def is_id(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**63
 
 
+def total(answer: object) -> int:
+    """How many rows there are on all pages. Raises ValueError where the answer does not say."""
+    meta = _object(answer).get("meta")
+    number = integer(meta.get("total") if isinstance(meta, dict) else None)
+    if number is None:
+        raise ValueError("no total")
+    return number
+
+
 def integer(value: object) -> int | None:
     """Ids come as integers and, in places, as strings (observed on 4.15.5); anything else is None."""
     if isinstance(value, int) and not isinstance(value, bool):

@@ -1,22 +1,26 @@
 """The command `processmaker`; `processmaker --help` tells its use.
 
-`main` runs one command line. `_commands.py` holds the table of commands and what they do, `_parser.py` makes the
-parser from it, `_exits.py` has the exit codes, `_settings.py` the profiles, `_output.py` all that is printed.
+`main` runs one command line. `_commands.py` is the table of commands; what they do is in `_requests.py`, `_profiles.py`
+and `_tools.py`, what they work with in `_session.py`. `_parser.py` makes the parser from the table, `_typed.py` reads
+data that is typed or piped, `_exits.py` has the exit codes, `_settings.py` finds the server, `_output.py` prints.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from .._errors import ProcessMakerError
-from . import _commands, _exits, _output, _parser
+from . import _commands, _completion, _exits, _output, _parser, _session
 
 __all__ = ["main"]
 
@@ -28,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `processmaker`; None for those of this process.
 
     Returns:
-        The exit code, see `processmaker --help`.
+        The exit code, see `processmaker --help`. It is settled by what the command did: no output that cannot be
+        written changes it, but for a command that only reads, where the disk is full.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     for name in ("stdin", "stdout", "stderr"):
@@ -38,93 +43,114 @@ def main(argv: Sequence[str] | None = None) -> int:
         if reconfigure := getattr(stream, "reconfigure", None):
             # A name that the terminal cannot show is no reason to fail after the deed.
             reconfigure(errors="backslashreplace")
-    code = _exits.FAILED
+    with _sigterm_like_ctrl_c():
+        return _run(words)
+
+
+@contextmanager
+def _sigterm_like_ctrl_c() -> Iterator[None]:
+    def stop(*_: Any) -> None:
+        raise _exits.Terminated
+
     try:
-        code = _run(words)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output, such as `head`, has enough.
-        _drop_output()
-        code = _exits.DONE
-    except OSError:
-        # What could not be written to begin with is no news.
-        _drop_output()
-    return code
-
-
-def _drop_output() -> None:
-    """Python would complain, when it ends, about what is still to be written."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _run(words: Sequence[str]) -> int:
-    debug = "--debug" in words
-    changes = False
-    session = None
+    if words[:1] == ["__complete"]:
+        return _complete(*words[1:])
     try:
-        options = _parser.parse(_parser.build(_commands.COMMANDS), words)
-        command = next(command for command in _commands.COMMANDS if command.name == options.command)
-        changes = command.changes
-        curl = getattr(options, "curl", False)
-        if curl and options.json:
-            raise _exits.UsageError("--curl prints a curl command, --json does not change that; leave one out")
-        session = (_commands.CurlSession if curl else _commands.Session)(options)
-        with _messages(debug):
+        options = _parser.parse(_commands.COMMANDS, words)
+    except _parser.Help as asked:
+        output = _output.Output(as_json=False)
+        output.text(str(asked), end="")
+        return _exits.FAILED if _is_news(output.problem) else _exits.DONE
+    except ProcessMakerError as error:
+        _output.say(_exits.explained(error, changes=False))
+        return _exits.exit_code(error, changes=False)
+    command = next(command for command in _commands.COMMANDS if command.name == options.command)
+    curl = getattr(options, "curl", False)
+    session = (_session.CurlSession if curl else _session.Session)(options)
+    session.changes = command.changes and not curl
+    for name in _SECRETS:
+        _output.hide(os.environ.get(name, "").strip())
+    ended: BaseException | None = None
+    try:
+        with _messages(options):
             if curl:
                 _print_curl(session, command)
             else:
                 command.run(session)
-            sys.stdout.flush()
-        return _exits.DONE
-    except SystemExit as end:  # argparse, after --help
-        return int(end.code or 0)
-    except BrokenPipeError:
-        raise
-    except KeyboardInterrupt:
-        if session and session.waits_for:
-            _show_what_is_known(session)
-            _output.say(f"Request {session.waits_for} goes on; to wait again: processmaker wait {session.waits_for}")
-        else:
-            _output.say("interrupted" + ("; whether the server did it is not known" if changes else ""))
-        return _exits.INTERRUPTED
-    except ProcessMakerError as error:
-        if debug:
-            traceback.print_exc()
-        if session:
-            session.request = getattr(error, "request", None) or session.request
-            _show_what_is_known(session)
-        _output.say(_exits.explained(error, changes=changes))
-        return _exits.exit_code(error, changes=changes)
-    except OSError as error:
-        if debug:
-            traceback.print_exc()
-        known = (
-            f" Request {session.request.id} exists: processmaker show {session.request.id}"
-            if session and session.request
-            else ""
-        )
-        _output.say(f"the output cannot be written: {error.strerror}.{known}")
-        return _exits.OUTCOME_UNKNOWN if changes else _exits.FAILED
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        _output.say(f"internal error: {type(error).__name__}: {error} (--debug shows where)")
-        return _exits.FAILED
-    finally:
-        if session:
-            session.close()
+    except (Exception, KeyboardInterrupt, SystemExit) as problem:
+        ended = problem
+    code = _exits.DONE if ended is None else _exits.exit_code(ended, changes=session.changes)
+    # The code stands from here on: what follows only tells.
+    with suppress(KeyboardInterrupt):
+        if ended:
+            _tell(ended, session)
+        elif _is_news(session.output.problem) and not session.changes:
+            code = _exits.FAILED  # what was asked for was the output
+        _tell_what_could_not_be_written(session)
+        session.close()
+    return code
 
 
-def _show_what_is_known(session: _commands.Session) -> None:
-    """Prints the Request that the command did not get done with: it exists, and its id must not get lost."""
+def _complete(shell: str = "", *given: str) -> int:
+    """What a completion script asks for. Where nothing can be had, nothing is offered."""
+    with suppress(Exception, KeyboardInterrupt):
+        _output.Output(as_json=False).text(_completion.answer(_commands.COMMANDS, shell, given), end="")
+    return _exits.DONE
+
+
+def _tell(ended: BaseException, session: _session.Session) -> None:
+    """Says why the command ended before its time, and how to go on."""
+    if session.options.debug and isinstance(ended, Exception):
+        _output.write_error("".join(traceback.format_exception(ended)))
+    session.request = getattr(ended, "request", None) or session.request
     if session.request and not session.output.used:
-        session.output.request(session.request)
+        session.output.request(session.request)  # it exists, and its id must not get lost
+    if isinstance(ended, KeyboardInterrupt):
+        _output.say(_interrupted(session))
+    elif isinstance(ended, ProcessMakerError):
+        _output.say(_exits.explained(ended, changes=session.changes))
+    elif isinstance(ended, Exception):
+        unknown = " Whether it was done is not known: look before doing it again" if session.changes else ""
+        where = "" if session.options.debug else " (--debug shows where)"
+        _output.say(f"internal error: {type(ended).__name__}: {ended}{where}{unknown}")
 
 
-def _print_curl(session: _commands.Session, command: _parser.Command) -> None:
+def _interrupted(session: _session.Session) -> str:
+    if session.waits_for:
+        return f"Request {session.waits_for} goes on; to wait again: processmaker wait {session.waits_for}"
+    if session.request:
+        return f"interrupted; Request {session.request.id} exists: processmaker show {session.request.id}"
+    return "interrupted" + ("; whether the server did it is not known" if session.changes else "")
+
+
+def _tell_what_could_not_be_written(session: _session.Session) -> None:
+    problem, request = session.output.problem, session.request
+    if not _is_news(problem) and not (problem and session.changes and request):
+        return  # whoever reads it, such as `head`, has enough
+    known = f" Request {request.id} exists: processmaker show {request.id}" if request else ""
+    _output.say(f"the output cannot be written: {problem.strerror if problem else problem}.{known}")
+
+
+def _is_news(problem: OSError | None) -> bool:
+    return problem is not None and not isinstance(problem, BrokenPipeError)
+
+
+def _print_curl(session: _session.Session, command: _parser.Command) -> None:
     from ._curl import Unsent, curl
 
+    if session.output.as_json or session.output.quiet:
+        raise _exits.UsageError("--curl prints a curl command, --json and --quiet do not change that; leave them out")
     try:
         command.run(session)
     except Unsent as unsent:
@@ -133,17 +159,31 @@ def _print_curl(session: _commands.Session, command: _parser.Command) -> None:
                 "--curl sends nothing, so it looks nothing up: give the process's id, and --event with the node id "
                 "of its start event (processmaker processes lists both)"
             ) from None
-        print(curl(unsent.request))
+        session.output.text(curl(unsent.request))
+
+
+_SECRETS = (
+    "PROCESSMAKER_TOKEN",
+    "PROCESSMAKER_CLIENT_SECRET",
+    "PROCESSMAKER_PASSWORD",
+    "API_TOKEN",
+)
 
 
 @contextmanager
-def _messages(debug: bool) -> Iterator[None]:
-    """Warnings are one line on standard error. What the library logs is shown with --debug only."""
+def _messages(options: Namespace) -> Iterator[None]:
+    """Warnings are one line on standard error. So is what the library logs: all of it with --debug, and on a terminal
+    why it waits and tries again."""
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        _output.say(f"warning: {_exits.in_options(str(message))}")
+        if not options.quiet:
+            _output.say(f"warning: {_exits.in_options(str(message))}")
 
-    handler = logging.StreamHandler() if debug else logging.NullHandler()
+    handler: logging.Handler = logging.NullHandler()
+    if options.debug:
+        handler = _Log(_in_debug)
+    elif _output.is_terminal(sys.stderr) and not options.quiet:
+        handler = _Log(_on_a_terminal)
     loggers = [logging.getLogger(name) for name in ("processmaker", "httpx")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -151,11 +191,33 @@ def _messages(debug: bool) -> Iterator[None]:
         warnings.showwarning = show
         for logger in loggers:
             logger.addHandler(handler)
-            if debug:
-                logger.setLevel(logging.INFO)
+            if options.debug:
+                logger.setLevel(logging.DEBUG)
         try:
             yield
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.removeHandler(handler)
                 logger.setLevel(level)
+
+
+class _Log(logging.Handler):
+    """What is logged, on standard error."""
+
+    def __init__(self, words: Callable[[logging.LogRecord], str]) -> None:
+        super().__init__()
+        self._words = words
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if words := self._words(record):
+            _output.say(words)
+
+
+def _in_debug(record: logging.LogRecord) -> str:
+    return f"{record.levelname.lower()}: {record.getMessage()}"
+
+
+def _on_a_terminal(record: logging.LogRecord) -> str:
+    if record.levelno < logging.WARNING:
+        return ""
+    return f"{_exits.in_options(record.getMessage())} (Ctrl-C stops it)"

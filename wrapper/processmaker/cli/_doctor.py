@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from .. import ProcessMaker
     from .._clock import Clock
     from .._http import HTTPResponse
-    from ._commands import Session
+    from ._session import Session
 
 PROBE = API_PATH + "/start_processes"
 """What is asked without a token: ProcessMaker's API answers 401 in words of its own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 from attrs import frozen
 
@@ -17,6 +18,14 @@ class NotSignedIn(e.ProcessMakerError):
     """There is no token for the server in use. Nothing was sent."""
 
 
+class Absent(e.ProcessMakerError):
+    """What was looked for is not there."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
 @frozen
 class Exit:
     """An exit code, what it means, and the errors that lead to it; those below them in the tree included."""
@@ -26,27 +35,34 @@ class Exit:
     errors: tuple[type[e.ProcessMakerError], ...] = ()
 
 
-DONE, FAILED, OUTCOME_UNKNOWN, INTERRUPTED = 0, 1, 6, 130
+DONE, FAILED, OUTCOME_UNKNOWN, INTERRUPTED, TERMINATED = 0, 1, 6, 130, 143
 
 EXITS = (
     Exit(DONE, "done"),
     Exit(FAILED, "failed", (e.ProcessMakerError,)),
     Exit(2, "bad usage", (UsageError, e.ConfigurationError, e.InvalidData, e.AmbiguousStartEvent)),
     Exit(3, "not signed in", (NotSignedIn, e.Unauthorized, e.SignInError)),
-    Exit(4, "not found or not allowed", (e.CannotStart, e.NotFound, e.Forbidden)),
+    Exit(4, "not found or not allowed", (Absent, e.CannotStart, e.NotFound, e.Forbidden)),
     Exit(5, "timed out", (e.WaitTimeout, e.TimedOut)),
     Exit(OUTCOME_UNKNOWN, "outcome unknown: look before doing it again", (e.StartOutcomeUnknown,)),
     Exit(INTERRUPTED, "interrupted with Ctrl-C"),
+    Exit(TERMINATED, "ended by SIGTERM"),
 )
 
 _CODES = {kind: exit_.code for exit_ in EXITS for kind in exit_.errors}
 
 
-def exit_code(error: e.ProcessMakerError, *, changes: bool) -> int:
-    """The exit code for `error`, in a command that `changes` something on the server or only reads."""
-    if changes and error.processed is None:
+def exit_code(problem: BaseException, *, changes: bool) -> int:
+    """The exit code for what ended a command that `changes` something on the server or only reads."""
+    if isinstance(problem, SystemExit):  # argparse, after --help
+        return int(problem.code or 0)
+    if isinstance(problem, KeyboardInterrupt):
+        return TERMINATED if isinstance(problem, Terminated) else INTERRUPTED
+    if not isinstance(problem, e.ProcessMakerError):
+        return OUTCOME_UNKNOWN if changes else FAILED
+    if changes and problem.processed is None:
         return OUTCOME_UNKNOWN
-    return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
+    return next(_CODES[kind] for kind in type(problem).__mro__ if kind in _CODES)
 
 
 def explained(error: e.ProcessMakerError, *, changes: bool) -> str:
@@ -71,10 +87,12 @@ def _after_an_unknown_start(error: e.StartOutcomeUnknown) -> str:
         return f"The Request was started: processmaker show {error.request_id}"
     unknown = "Whether the Request was started is not known"
     if error.idempotency_key is not None:
-        return f"{unknown}. Start again later with the same --idempotency-key: the Request is looked for first."
+        look = f"processmaker find {shlex.quote(error.idempotency_key)} --process {error.process_id}"
+        return f"{unknown}. Look with {look}, or start again later with the same --idempotency-key: it looks first."
     return (
         f"{unknown}, and the start was not sent again. Look among the latest Requests of process {error.process_id} "
-        "before you do; with --idempotency-key the next start is looked for."
+        f"before you do: processmaker requests --process {error.process_id} --since 1h; with --idempotency-key the "
+        "next start is looked for."
     )
 
 

@@ -1,4 +1,7 @@
-"""What the commands print: aligned text for people, one JSON document for programs, a live line while waiting."""
+"""What the commands print: aligned text for people, JSON for programs, a live line while waiting.
+
+Nothing here fails for want of a reader: what a command did is not undone by output that nobody could be given.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ import os
 import shutil
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -31,20 +34,38 @@ class Output:
     """Standard output.
 
     Args:
-        as_json: whether to print one JSON document in place of text.
+        as_json: whether to print JSON in place of text.
+        quiet: whether to print ids only, and nothing but errors on standard error.
+
+    Attributes:
+        used: whether something was printed.
+        problem: why what was printed did not arrive, once it did not.
     """
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, quiet: bool = False) -> None:
         self.as_json = as_json
+        self.quiet = quiet
         self.used = False
+        self.problem: OSError | None = None
         self._colours = is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
 
     def document(self, value: object) -> None:
         """Values as JSON: their fields without `raw`, times as ISO 8601."""
-        self._print(json.dumps(_plain(value), indent=2))
+        self.text(json.dumps(_plain(value), indent=2))
+
+    def row(self, value: object) -> None:
+        """The same on one line, as the next of several documents."""
+        self.text(json.dumps(_plain(value)))
 
     def line(self, text: str) -> None:
-        self._print(printable(text))
+        self.text(printable(text))
+
+    def change(self, progress: Progress) -> None:
+        """One change of a Request."""
+        if self.as_json:
+            self.row(progress)
+        elif not self.quiet:
+            self.line(described(progress))
 
     def processes(self, processes: Sequence[Process]) -> None:
         rows = [
@@ -67,6 +88,37 @@ class Output:
         ]
         self._table(tasks, ("ID", "NAME", "STATUS", "ELEMENT", "USER", "DUE"), rows, "no task waits for a person")
 
+    def requests(self, requests: Sequence[Request]) -> None:
+        rows = [
+            (
+                str(request.id),
+                request.status,
+                request.name,
+                _text(request.process_id),
+                _text(request.created_at),
+                _text(request.completed_at),
+            )
+            for request in requests
+        ]
+        self._table(requests, ("ID", "STATUS", "NAME", "PROCESS", "CREATED", "COMPLETED"), rows, "no such Request")
+
+    def profiles(self, profiles: Sequence[Mapping[str, Any]]) -> None:
+        rows = [
+            (
+                "*" if profile["current"] else "",
+                profile["name"],
+                profile["url"],
+                profile["token_in"],
+                _text(profile["expires_at"]),
+            )
+            for profile in profiles
+        ]
+        self._table(profiles, ("", "NAME", "SERVER", "TOKEN IN", "EXPIRES"), rows, "no profile; make one with login")
+
+    def facts(self, facts: Mapping[str, object], *, quietly: str) -> None:
+        """Facts by name; `quietly` is what --quiet leaves of them."""
+        self._facts({name.replace(" ", "_"): fact for name, fact in facts.items()}, facts, quietly)
+
     def request(self, request: Request) -> None:
         key = request.idempotency_key
         if key is not None and request.created is not None:
@@ -84,7 +136,7 @@ class Output:
             "errors": "\n".join(str(error.get("message", error)) for error in request.errors) or None,
             "data": None if request.data is None else json.dumps(request.data, indent=2, ensure_ascii=False),
         }
-        self._facts(request, facts)
+        self._facts(request, facts, str(request.id))
 
     def task(self, task: Task) -> None:
         facts = {
@@ -95,17 +147,23 @@ class Output:
             "request": task.request_id,
             "completed": task.completed_at,
         }
-        self._facts(task, facts)
+        self._facts(task, facts, str(task.id))
 
-    def _facts(self, value: object, facts: dict[str, object]) -> None:
+    def _facts(self, value: object, facts: Mapping[str, object], quietly: str) -> None:
         if self.as_json:
             self.document(value)
             return
+        if self.quiet:
+            self.line(quietly)
+            return
         shown = {name: _text(fact) for name, fact in facts.items() if fact is not None}
         width = max(map(len, shown)) + 2
-        for name, text in shown.items():
-            for number, line in enumerate(text.split("\n")):
-                self._print(f"{'' if number else name:{width}}{self._coloured(printable(line))}")
+        lines = [
+            f"{'' if number else name:{width}}{self._coloured(printable(line))}"
+            for name, text in shown.items()
+            for number, line in enumerate(text.split("\n"))
+        ]
+        self.text("\n".join(lines))
 
     def _table(
         self, values: Sequence[object], headings: Sequence[str], rows: Sequence[Sequence[str]], if_empty: str
@@ -113,28 +171,75 @@ class Output:
         if self.as_json:
             self.document(values)
             return
+        if self.quiet:
+            column = headings.index("ID" if "ID" in headings else "NAME")
+            if rows:
+                self.text("\n".join(printable(row[column]) for row in rows))
+            return
         if not rows:
             self.line(if_empty)
             return
         cells = [headings, *([printable(cell) for cell in row] for row in rows)]
         widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+        lines = []
         for row in cells:
             columns = zip(row, widths, strict=True)
             padded = [self._coloured(cell) + " " * (width - _width(cell)) for cell, width in columns]
-            self._print("  ".join(padded).rstrip())
+            lines += ["  ".join(padded).rstrip()]
+        self.text("\n".join(lines))
 
-    def _print(self, text: str) -> None:
+    def text(self, text: str, end: str = "\n") -> None:
+        """Prints it, all at once, so that a reader who leaves early has all or nothing of it."""
         self.used = True
-        print(text, flush=True)
+        if self.problem is None:
+            self.problem = _written(sys.stdout, text + end)
 
     def _coloured(self, text: str) -> str:
         colour = _COLOURS.get(text)
         return f"\x1b[{colour}m{text}\x1b[0m" if colour and self._colours else text
 
 
+_live_line: _LiveLine | None = None
+"""The line that is kept up to date at this moment."""
+
+_secrets: set[str] = set()
+
+
+def hide(secret: object) -> None:
+    """From now on this is not shown on standard error, wherever it stands."""
+    if isinstance(secret, str) and len(secret) > 3:
+        _secrets.add(secret)
+
+
 def say(text: str) -> None:
     """One line on standard error."""
-    print(f"processmaker: {printable(' '.join(text.split()))}", file=sys.stderr)
+    write_error(f"processmaker: {printable(' '.join(text.split()))}\n")
+
+
+def write_error(text: str) -> None:
+    """The text on standard error, without secrets. Where nobody can be told, nobody is."""
+    if _live_line:
+        _live_line.erase()
+    for secret in _secrets:
+        text = text.replace(secret, "…")
+    _written(sys.stderr, text)
+
+
+def _written(stream: TextIO, text: str) -> OSError | None:
+    """Writes it; returns why it could not be written.
+
+    What then is still to be written goes nowhere: else Python tries again when it ends, and changes the exit code.
+    """
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as problem:
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+        return problem
+    return None
 
 
 def printable(text: str) -> str:
@@ -150,36 +255,41 @@ def described(progress: Progress) -> str:
 
 
 @contextmanager
-def live(pm: ProcessMaker, print_change: Callable[[str], None] | None) -> Iterator[Callable[[Progress], None]]:
+def live(
+    pm: ProcessMaker, show: Callable[[Progress], None] | None, *, quiet: bool
+) -> Iterator[Callable[[Progress], None]]:
     """Shows a wait: a line on standard error that is kept up to date, on a terminal; else a line for each change.
 
     Args:
         pm: the client that waits. Its clock tells when to draw.
-        print_change: where each change goes, on a terminal too; None for standard error, elsewhere only.
+        show: what shows each change, on a terminal too; None for standard error, elsewhere only.
+        quiet: whether to show nothing on standard error.
 
     Returns:
         What is to be told each change.
     """
-    line = _LiveLine(sys.stderr, pm._io.clock) if is_terminal(sys.stderr) else None
+    global _live_line
+    line = _LiveLine(sys.stderr, pm._io.clock) if is_terminal(sys.stderr) and not quiet else None
 
     def tell(progress: Progress) -> None:
-        text = described(progress)
         if line:
             line.erase()
-            line.text = text
-        if print_change:
-            print_change(text)
-        elif not line:
-            print(printable(text), file=sys.stderr, flush=True)
+            line.text = described(progress)
+        if show:
+            show(progress)
+        elif not (line or quiet):
+            write_error(printable(described(progress)) + "\n")
 
     if line is None:
         yield tell
         return
     clock = pm._io.clock
     pm._io.clock = _ticking(clock, line.draw)
+    _live_line = line
     try:
         yield tell
     finally:
+        _live_line = None
         pm._io.clock = clock
         line.erase()
 
@@ -205,8 +315,7 @@ class _LiveLine:
         self._write("\r\x1b[K")
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        _written(self._stream, text)
 
 
 def _ticking(clock: Clock, tick: Callable[[], None]) -> Clock:
@@ -231,6 +340,10 @@ def _ticking(clock: Clock, tick: Callable[[], None]) -> Clock:
 def _plain(value: object) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, datetime):
+        return value.isoformat()
     if not has(type(value)):
         return value
     return asdict(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from importlib.metadata import version
+from itertools import pairwise
 from math import isfinite
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,7 +17,7 @@ from attrs import field, frozen
 from ._exits import EXITS, UsageError
 
 if TYPE_CHECKING:
-    from ._commands import Session
+    from ._session import Session
 
 WAIT_SECONDS = 300.0
 """How long `wait`, `watch` and `start --wait` wait unless told otherwise."""
@@ -23,13 +25,18 @@ WAIT_SECONDS = 300.0
 
 @frozen(init=False)
 class Argument:
-    """One argument of a command, as `add_argument` takes it."""
+    """One argument of a command, as `add_argument` takes it.
+
+    Attributes:
+        completed: what the shell completes it with: "processes", "events", "profiles", "files" or "data".
+    """
 
     flags: tuple[str, ...]
     options: dict[str, Any] = field(hash=False)
+    completed: str = ""
 
-    def __init__(self, *flags: str, **options: Any) -> None:
-        self.__attrs_init__(flags, options)
+    def __init__(self, *flags: str, completed: str = "", **options: Any) -> None:
+        self.__attrs_init__(flags, options, completed)
 
     @property
     def is_option(self) -> bool:
@@ -37,11 +44,80 @@ class Argument:
 
     @property
     def needs_value(self) -> bool:
-        return "action" not in self.options and self.options.get("nargs") != "?"
+        return self.is_option and "action" not in self.options and self.options.get("nargs") != "?"
+
+    @property
+    def dest(self) -> str:
+        flag = next((flag for flag in self.flags if flag.startswith("--")), self.flags[0])
+        return flag.lstrip("-").replace("-", "_")
 
     @property
     def choices(self) -> tuple[str, ...]:
         return tuple(self.options.get("choices", ()))
+
+
+def seconds(text: str) -> float:
+    value = float(text)
+    if not (isfinite(value) and value >= 0):
+        raise ValueError
+    return value
+
+
+def count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ValueError
+    return int(text)
+
+
+def identifier(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) > 0):
+        raise ValueError
+    return int(text)
+
+
+# argparse names them in its messages: "invalid number of seconds value: 'soon'".
+seconds.__name__, count.__name__, identifier.__name__ = "number of seconds", "number", "id"
+
+URL = Argument("--url", metavar="URL", help="the server's address, such as https://pm.example.com")
+PROFILE = Argument(
+    "--profile",
+    metavar="NAME",
+    help="settings saved by login (default: PROCESSMAKER_PROFILE, or what use chose)",
+    completed="profiles",
+)
+ALLOW_HTTP = Argument(
+    "--allow-http", action="store_true", help="send the token over plain http, also to another machine"
+)
+TIMEOUT = Argument(
+    "--timeout",
+    metavar="SECONDS",
+    type=seconds,
+    help="how long to wait for each answer (default: 30); in wait and watch, for the Request (default: 300)",
+)
+RETRIES = Argument(
+    "--retries",
+    metavar="N",
+    type=count,
+    help="how often to send again, where that is safe (default: 3; 0: never); asked for, it also waits for a "
+    "maintenance to end",
+)
+JSON = Argument("--json", action="store_true", help="print JSON in place of text")
+QUIET = Argument("--quiet", action="store_true", help="print ids only, and no more than errors beside them")
+DEBUG = Argument("--debug", action="store_true", help="show what is sent and, with an error, the traceback")
+
+COMMON = (URL, PROFILE, ALLOW_HTTP, TIMEOUT, RETRIES, JSON, QUIET, DEBUG)
+"""The settings. Before the command word stands any of them; a command refuses those it does not use."""
+
+DEFAULTS = {
+    "url": None,
+    "profile": None,
+    "timeout": None,
+    "retries": None,
+    "allow_http": False,
+    "json": False,
+    "quiet": False,
+    "debug": False,
+}
 
 
 @frozen(kw_only=True)
@@ -52,7 +128,8 @@ class Command:
         name: the word that calls it.
         help: what it does, in a few words.
         example: a command line, or several.
-        arguments: beside the common ones.
+        arguments: its own.
+        settings: those of the common ones that it uses.
         run: does it.
         changes: whether it changes something on the server, so that its outcome may be unknown.
         more: what else to know.
@@ -62,51 +139,31 @@ class Command:
     help: str
     example: str
     arguments: tuple[Argument, ...] = ()
+    settings: tuple[Argument, ...] = COMMON
     run: Callable[[Session], None]
     changes: bool = False
     more: str = ""
 
+    @property
+    def all_arguments(self) -> tuple[Argument, ...]:
+        own = {argument.dest for argument in self.arguments}
+        return (*self.arguments, *(argument for argument in self.settings if argument.dest not in own))
 
-def seconds(text: str) -> float:
-    value = float(text)
-    if not (isfinite(value) and value >= 0):
-        raise ValueError
-    return value
-
-
-def identifier(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise ValueError
-    return int(text)
-
-
-# argparse names them in its messages: "invalid number of seconds value: 'soon'".
-seconds.__name__, identifier.__name__ = "number of seconds", "id"
-
-COMMON = (
-    Argument("--url", metavar="URL", help="the server's address, such as https://pm.example.com"),
-    Argument("--profile", metavar="NAME", help="settings saved by login (default: default)"),
-    Argument("--allow-http", action="store_true", help="send the token over plain http, also to another machine"),
-    Argument(
-        "--timeout",
-        metavar="SECONDS",
-        type=seconds,
-        help="how long to wait for each answer (default: 30); in wait and watch, for the Request (default: 300)",
-    ),
-    Argument("--json", action="store_true", help="print one JSON document in place of text"),
-    Argument("--debug", action="store_true", help="show the HTTP requests and, with an error, the traceback"),
-)
-
-DEFAULTS = {"url": None, "profile": None, "timeout": None, "allow_http": False, "json": False, "debug": False}
 
 EPILOG = """\
 settings, each from the first of these that has it:
   an option; the environment (PROCESSMAKER_URL, PROCESSMAKER_TOKEN, or PROCESSMAKER_CLIENT_ID, _CLIENT_SECRET,
-  _USERNAME and _PASSWORD; inside a script task API_HOST, API_TOKEN and API_SSL_VERIFY); a profile made by login.
+  _USERNAME and _PASSWORD; inside a script task API_HOST, API_TOKEN and API_SSL_VERIFY); a profile made by login:
+  the one that PROCESSMAKER_PROFILE names, else the one that use chose.
   A token that goes with one server's address is never sent to another server.
 
 exit codes:
 {exits}
+  Once something was done, its exit code stays, whatever becomes of the output.
+
+after an unknown outcome:
+  processmaker find KEY --process PROCESS      the Request started with that --idempotency-key
+  processmaker requests --process PROCESS --since 1h
 
 example:
   processmaker start "Leave Request" days:=3 --idempotency-key leave-2026-17 --wait
@@ -117,11 +174,17 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see {self.prog} --help")
 
+    def print_help(self, file: Any = None) -> NoReturn:  # noqa: ARG002 - argparse's signature
+        raise Help(self.format_help())
+
+
+class Help(Exception):
+    """What --help or --version says."""
+
 
 class _Version(argparse.Action):
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        print(f"processmaker {version('processmaker-client')}")
-        parser.exit()
+    def __call__(self, *_: Any) -> None:
+        raise Help(f"processmaker {version('processmaker-client')}\n")
 
 
 def build(commands: Sequence[Command]) -> argparse.ArgumentParser:
@@ -147,24 +210,65 @@ def build(commands: Sequence[Command]) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        _add(sub, command.arguments)
+        _add(sub, [argument for argument in command.arguments if argument.dest not in DEFAULTS])
         # Without a default, so that what was said before the command word stays.
-        _add(sub.add_argument_group("settings"), COMMON, default=argparse.SUPPRESS)
+        settings = [argument for argument in command.all_arguments if argument.dest in DEFAULTS]
+        _add(sub.add_argument_group("settings"), settings, default=argparse.SUPPRESS)
     return parser
 
 
-def parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+def parse(commands: Sequence[Command], words: Sequence[str]) -> argparse.Namespace:
     """The options. argparse itself takes `key=value` only up to the next option; here they may stand anywhere.
 
     Raises:
         UsageError: the words are not a command.
+        Help: they ask for help.
     """
-    options, rest = parser.parse_known_args(_explicit_wait(words), argparse.Namespace(**DEFAULTS))
+    by_name = {command.name: command for command in commands}
+    position = command_position(words)
+    if position is not None and words[position] not in by_name:
+        near = get_close_matches(words[position], by_name, n=2)
+        meant = f"; did you mean {' or '.join(near)}?" if near else f"; there are: {', '.join(by_name)}"
+        raise UsageError(f"there is no command {words[position]!r}{meant}")
+    parser = build(commands)
+    try:
+        options, rest = parser.parse_known_args(_explicit_wait(words))
+    except UsageError as problem:
+        if "required: PROCESS" in str(problem) and (taken := _seconds_after_wait(words)):
+            raise UsageError(
+                f"no PROCESS is named: the {taken} after --wait is its seconds. Write --wait={taken} and the process, "
+                "or put --wait last"
+            ) from None
+        raise
+    command = by_name[options.command]
     if rest and (not hasattr(options, "values") or any(word.startswith("-") for word in rest)):
-        raise UsageError(f"unrecognized arguments: {' '.join(rest)}; see {parser.prog} {options.command} --help")
+        raise UsageError(
+            f"unrecognized arguments: {' '.join(rest)}{_meant(rest, command)}; see {parser.prog} {command.name} --help"
+        )
     if rest:
         options.values = [*options.values, *rest]
-    return options
+    used = {argument.dest for argument in command.all_arguments}
+    for argument in COMMON:
+        if argument.dest not in used and hasattr(options, argument.dest):
+            raise UsageError(f"{command.name} does not use {argument.flags[0]}; leave it out")
+    return argparse.Namespace(**{**DEFAULTS, **vars(options)})
+
+
+def command_position(words: Sequence[str]) -> int | None:
+    """Where among the words the command stands; None where there is none yet."""
+    with_value = {flag for argument in COMMON if argument.needs_value for flag in argument.flags}
+    before = ""
+    for position, word in enumerate(words):
+        if before not in with_value and not word.startswith("-"):
+            return position
+        before = word
+    return None
+
+
+def _meant(words: Sequence[str], command: Command) -> str:
+    flags = [flag for argument in command.all_arguments if argument.is_option for flag in argument.flags]
+    near = [match for word in words if word.startswith("-") for match in get_close_matches(word, flags, n=1)]
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _explicit_wait(words: Sequence[str]) -> list[str]:
@@ -173,6 +277,10 @@ def _explicit_wait(words: Sequence[str]) -> list[str]:
         f"--wait={WAIT_SECONDS}" if word == "--wait" and not re.fullmatch(r"[0-9.]+", following) else word
         for word, following in zip(words, [*words, ""][1:], strict=True)
     ]
+
+
+def _seconds_after_wait(words: Sequence[str]) -> str:
+    return next((following for word, following in pairwise(words) if word == "--wait" and following), "")
 
 
 def _add(target: Any, arguments: Sequence[Argument], **more: Any) -> None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from .._errors import ConfigurationError
+from .._profiles import Profile, no_profile, profile_in_use, read_profiles, token_of
 from ._exits import NotSignedIn
 
-DEFAULT_PROFILE = "default"
-
 _SIGN_IN = ("TOKEN", "CLIENT_ID", "CLIENT_SECRET", "USERNAME", "PASSWORD")
+
+LONGEST_RETRY_AFTER = 60.0
+"""Seconds that one asks for with --retries waits at most between two attempts: a maintenance says 60 (4.15.5)."""
 
 
 @frozen(kw_only=True)
@@ -26,13 +23,15 @@ class Source:
     """One place that settings come from.
 
     Args:
+        name: what it is called in a message.
         url: the server it names, if any. Its credentials and options are for that server only.
-        credentials: `token` or `auth`, as a client takes them; empty where it has none.
+        credentials: gives `token` or `auth`, as a client takes them; None where it has none.
         options: further arguments of a client.
     """
 
+    name: str
     url: str | None = None
-    credentials: dict[str, Any] = field(factory=dict, repr=False)
+    credentials: Callable[[], dict[str, Any]] | None = field(default=None, repr=False)
     options: dict[str, Any] = field(factory=dict)
 
 
@@ -44,11 +43,25 @@ def server(options: Namespace, environ: Mapping[str, str]) -> dict[str, Any]:
     """
     for source in _sources(options, environ):
         if source.url:
-            arguments = {"base_url": source.url, "timeout": options.timeout, **source.options}
-            if options.allow_http:
-                arguments["allow_http"] = True
-            return {name: value for name, value in arguments.items() if value is not None}
+            return {"base_url": source.url, **source.options, **connection(options)}
     raise NotSignedIn("no server is named: run processmaker login, or set PROCESSMAKER_URL and PROCESSMAKER_TOKEN")
+
+
+def connection(options: Namespace) -> dict[str, Any]:
+    """The arguments of a client that options set, whatever the server."""
+    from .. import Retries
+
+    arguments: dict[str, Any] = {}
+    if options.timeout is not None:
+        arguments["timeout"] = options.timeout
+    if options.allow_http:
+        arguments["allow_http"] = True
+    if options.retries == 0:
+        arguments["retries"] = None
+    elif options.retries is not None:
+        total = max(Retries().total, options.retries * LONGEST_RETRY_AFTER)
+        arguments["retries"] = Retries(attempts=options.retries + 1, max_delay=LONGEST_RETRY_AFTER, total=total)
+    return arguments
 
 
 def signed_in(options: Namespace, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -63,23 +76,30 @@ def signed_in(options: Namespace, environ: Mapping[str, str]) -> dict[str, Any]:
     # Before anything is said about signing in to an address that cannot be used.
     site_of(arguments["base_url"], allow_http=arguments.get("allow_http", False))
     origin = _origin(arguments["base_url"])
+    others = ""
     for source in _sources(options, environ):
-        if source.credentials and (source.url is None or _origin(source.url) == origin):
-            return {**arguments, **source.credentials}
+        if source.credentials is None:
+            continue
+        if source.url is None or _origin(source.url) == origin:
+            return {**arguments, **source.credentials()}
+        others += f"; {source.name} is for {_origin(source.url)}, and goes to no other server"
     raise NotSignedIn(
-        f"not signed in to {origin.partition('://')[2]}: run processmaker login --url {arguments['base_url']}, "
-        "or set PROCESSMAKER_TOKEN"
+        f"not signed in to {origin.partition('://')[2]}{others}: run processmaker login --url "
+        f"{arguments['base_url']}, or set PROCESSMAKER_URL and PROCESSMAKER_TOKEN for it"
     )
 
 
 def _sources(options: Namespace, environ: Mapping[str, str]) -> Iterator[Source]:
     """All of them, the one that wins first. A profile asked for by name is an option, so it beats the environment."""
-    yield Source(url=options.url)
+    yield Source(name="--url", url=options.url)
     if options.profile is not None:
-        yield _profile(options.profile, environ)
+        yield _profile(options.profile, read_profiles(environ))
     yield from _environment(environ)
-    if options.profile is None and DEFAULT_PROFILE in read_profiles(environ):
-        yield _profile(DEFAULT_PROFILE, environ)
+    if options.profile is None:
+        profiles = read_profiles(environ)
+        name = profile_in_use(profiles, environ)
+        if name in profiles or environ.get("PROCESSMAKER_PROFILE", "").strip():
+            yield _profile(name, profiles)
 
 
 def _environment(environ: Mapping[str, str]) -> Iterator[Source]:
@@ -89,13 +109,31 @@ def _environment(environ: Mapping[str, str]) -> Iterator[Source]:
     url = environ.get("PROCESSMAKER_URL", "").strip() or None
     if url is None and environ.get("API_HOST", "").strip() and environ.get("API_TOKEN", "").strip():
         script_task = from_environment(environ)
-        options = {"verify": script_task["verify"]}
-        yield Source(url=script_task["base_url"], credentials={"token": script_task["token"]}, options=options)
-    credentials: dict[str, Any] = {}
-    if any(environ.get(f"PROCESSMAKER_{name}", "").strip() for name in _SIGN_IN):
-        credentials = from_environment({**environ, "PROCESSMAKER_URL": url or "any"})
-        del credentials["base_url"]
-    yield Source(url=url, credentials=credentials)
+        token, options = {"token": script_task["token"]}, {"verify": script_task["verify"]}
+        yield Source(name="API_TOKEN", url=script_task["base_url"], credentials=lambda: token, options=options)
+    given = next((name for name in _SIGN_IN if environ.get(f"PROCESSMAKER_{name}", "").strip()), None)
+    if given is None:
+        yield Source(name="PROCESSMAKER_URL", url=url)
+        return
+
+    def credentials() -> dict[str, Any]:
+        arguments = from_environment({**environ, "PROCESSMAKER_URL": url or "any"})
+        del arguments["base_url"]
+        return arguments
+
+    yield Source(name=f"PROCESSMAKER_{given}", url=url, credentials=credentials)
+
+
+def _profile(name: str, profiles: Mapping[str, Profile]) -> Source:
+    if name not in profiles:
+        raise NotSignedIn(no_profile(name, profiles))
+    profile = profiles[name]
+    return Source(
+        name=f"the profile {name}",
+        url=profile.url,
+        credentials=lambda: {"token": token_of(name, profile)},
+        options={"allow_http": True} if profile.allow_http else {},
+    )
 
 
 def _origin(url: str) -> str:
@@ -107,78 +145,3 @@ def _origin(url: str) -> str:
     port = f":{parts.port}" if parts.port not in (None, usual) else ""
     host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
     return f"{parts.scheme}://{host}{port}"
-
-
-def _profile(name: str, environ: Mapping[str, str]) -> Source:
-    profiles = read_profiles(environ)
-    if name not in profiles:
-        there = f"; there are: {', '.join(profiles)}" if profiles else ""
-        raise NotSignedIn(f"no profile {name!r}{there}; make it with processmaker login --profile {name}")
-    profile = profiles[name]
-    options = {"allow_http": True} if profile.get("allow_http") is True else {}
-    return Source(url=profile["url"], credentials={"token": profile["token"]}, options=options)
-
-
-def profile_url(name: str, environ: Mapping[str, str]) -> str:
-    """The server of a profile; empty where there is no such profile."""
-    return str(read_profiles(environ).get(name, {}).get("url", ""))
-
-
-def profiles_file(environ: Mapping[str, str]) -> Path:
-    """Where profiles are kept: in the user's config folder, as the platform has it."""
-    if os.name == "nt" and environ.get("APPDATA"):
-        folder = Path(environ["APPDATA"])
-    else:
-        folder = Path(environ.get("XDG_CONFIG_HOME", ""))
-        if not folder.is_absolute():
-            folder = Path.home() / ".config"
-    return folder / "processmaker" / "profiles.json"
-
-
-def read_profiles(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """The profiles by name; each has `url` and `token`, and may have `allow_http`.
-
-    Raises:
-        ConfigurationError: the file cannot be read, or is not what `login` writes.
-    """
-    path = profiles_file(environ)
-    try:
-        profiles = json.loads(path.read_text("utf-8"))
-        usable = all(
-            isinstance(profile["url"], str) and isinstance(profile["token"], str) for profile in profiles.values()
-        )
-    except FileNotFoundError:
-        return {}
-    except OSError as problem:
-        raise ConfigurationError(f"{path} cannot be read: {problem.strerror}") from problem
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        usable = False
-    if not usable:
-        raise ConfigurationError(f"{path} is not what processmaker login writes; remove it and log in again")
-    return profiles  # type: ignore[no-any-return]
-
-
-def save_profile(name: str, profile: dict[str, Any], environ: Mapping[str, str]) -> Path:
-    """Keeps a profile for later; only this user can read it, and there is never half a file.
-
-    Raises:
-        ConfigurationError: the file cannot be written.
-    """
-    path = profiles_file(environ)
-    profiles = {**read_profiles(environ), name: profile}
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.parent.chmod(0o700)
-        # A file that mkstemp makes has mode 0600 from its first moment.
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(profiles, file, indent=2)
-                file.write("\n")
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as problem:
-        raise ConfigurationError(f"{path} cannot be written: {problem.strerror}") from problem
-    return path

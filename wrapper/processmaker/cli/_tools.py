@@ -1,0 +1,118 @@
+"""Commands beside the Requests: any other call, the sandbox, completion."""
+
+from __future__ import annotations
+
+from . import _completion
+from ._exits import UsageError
+from ._parser import ALLOW_HTTP, DEBUG, JSON, PROFILE, RETRIES, TIMEOUT, URL, Argument, Command
+from ._requests import CURL
+from ._session import Session
+from ._typed import data_of_document, data_of_pairs
+
+
+def api(session: Session) -> None:
+    options = session.options
+    reads = options.method in ("GET", "HEAD", "OPTIONS")
+    session.changes = session.changes and not reads
+    fields = data_of_pairs(options.field)
+    if options.data is not None and reads:
+        raise UsageError(f"{options.method} sends no body: give -f key=value in place of --data")
+    if reads:
+        answer = session.pm.request(options.method, options.path, params=fields)
+    elif options.data is None:
+        answer = session.pm.request(options.method, options.path, json=fields or None)
+    else:
+        answer = session.pm.request(options.method, options.path, params=fields, json=data_of_document(options.data))
+    if answer is not None:
+        session.output.document(answer)
+
+
+def doctor(session: Session) -> None:
+    from ._doctor import doctor
+
+    doctor(session)
+
+
+def sandbox(session: Session) -> None:
+    from ..sandbox.__main__ import main
+
+    port = session.options.port
+    if main([] if port is None else ["--port", str(port)]):
+        raise UsageError("the sandbox cannot listen there; give it another --port")
+
+
+def completion(session: Session) -> None:
+    session.output.text(_completion.SCRIPTS[session.options.shell], end="")
+
+
+COMMANDS = (
+    Command(
+        name="api",
+        help="call anything else of the API, and print the JSON of its answer",
+        example="processmaker api GET /users/1\n"
+        "processmaker api GET /processes -f per_page=5 -f status=ACTIVE\n"
+        "processmaker api PUT /requests/17 -f status=CANCELED\n"
+        "processmaker api POST /groups --data @group.json",
+        more="It is signed in, bounded and confined to this server's API as all commands are; what changes something "
+        "is sent again only where it certainly was not done.",
+        arguments=(
+            Argument(
+                "method",
+                metavar="METHOD",
+                type=str.upper,
+                choices=("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"),
+                help="GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS",
+            ),
+            Argument("path", metavar="PATH", help="below /api/1.0, such as /users/1"),
+            Argument(
+                "-f",
+                "--field",
+                action="append",
+                default=[],
+                metavar="key=value",
+                help="a field: of the query for GET and with --data, else of a JSON body; key:=JSON for what is no "
+                "string",
+            ),
+            Argument(
+                "--data",
+                metavar="JSON",
+                help="the body, a JSON object; @FILE reads a file, - standard input",
+                completed="data",
+            ),
+            CURL,
+        ),
+        settings=(URL, PROFILE, ALLOW_HTTP, TIMEOUT, RETRIES, DEBUG),
+        run=api,
+        changes=True,
+    ),
+    Command(
+        name="doctor",
+        help="look for what is wrong between here, the server and the token",
+        example="processmaker doctor\nprocessmaker doctor --url https://pm.example.com --json",
+        more="It only reads. A line for each check: ok, advice, failed or skipped, and what to do. The exit code is 0 "
+        "where none failed, else that of the first that did. --json: url, ok, and checks, each with check, status, "
+        "message and facts (proxy, answered_in_ms, valid_until, found, server_ahead_seconds, misfits, processes, "
+        "process, look_up_ms, without_data_ms).",
+        settings=(URL, PROFILE, ALLOW_HTTP, TIMEOUT, JSON, DEBUG),
+        run=doctor,
+    ),
+    Command(
+        name="sandbox",
+        help="serve a ProcessMaker in memory, to try things out",
+        example="processmaker sandbox --port 8765",
+        arguments=(Argument("--port", type=int, metavar="N", help="port on 127.0.0.1 (default: 8765; 0: a free one)"),),
+        settings=(DEBUG,),
+        run=sandbox,
+    ),
+    Command(
+        name="completion",
+        help="print a script that completes commands, options and names in the shell",
+        example="source <(processmaker completion bash)\n"
+        "processmaker completion zsh > ~/.zfunc/_processmaker\n"
+        "processmaker completion fish > ~/.config/fish/completions/processmaker.fish",
+        more="Processes, start events and profiles are completed, too; for the first two the server is asked.",
+        arguments=(Argument("shell", choices=("bash", "zsh", "fish"), help="which shell"),),
+        settings=(DEBUG,),
+        run=completion,
+    ),
+)

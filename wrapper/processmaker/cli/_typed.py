@@ -1,0 +1,164 @@
+"""Data that is typed, piped, or lies in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import stat
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from . import _output
+from ._exits import UsageError
+from ._parser import Argument
+
+VALUES = Argument(
+    "values",
+    nargs="*",
+    default=[],
+    metavar="key=value",
+    help="data: key=value for a string, key:=JSON for anything else, such as days:=3; key=@FILE and key:=@FILE read it "
+    "from a file",
+)
+DATA = (
+    VALUES,
+    Argument(
+        "--data",
+        metavar="JSON",
+        help="all of the data as a JSON object; @FILE reads a file, - standard input, which is also read where no "
+        "data is given and something is piped in",
+        completed="data",
+    ),
+)
+
+SAY_AFTER, PATIENCE = 1.0, 10.0
+"""Seconds after which it says that it waits for standard input, and after which it no longer does."""
+
+
+def data_from(options: Namespace) -> dict[str, Any]:
+    """The data given as `key=value` and `key:=JSON`, by --data, or piped in.
+
+    Raises:
+        UsageError: it cannot be read, or is given twice.
+    """
+    if options.data is not None:
+        if options.values:
+            raise UsageError(f"give the data either with --data or as key=value, not both ({options.values[0]})")
+        return data_of_document(options.data)
+    if not options.values and _is_piped():
+        text = _decoded(sys.stdin.buffer.read(), "what came in on standard input")
+        return _object(text, "what came in on standard input") if text.strip() else {}
+    return data_of_pairs(options.values)
+
+
+def data_of_pairs(pairs: Sequence[str]) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for pair in pairs:
+        parts = re.fullmatch(r"([^=]*?)(:?=)(.*)", pair, re.DOTALL)
+        if parts is None:
+            raise UsageError(f"{pair!r} is neither key=value nor key:=JSON")
+        key, sign, text = parts.groups()
+        if not key:
+            raise UsageError(f"{pair!r} has no key before the {sign}")
+        if key in data:
+            raise UsageError(f"the key {key!r} is given twice")
+        what = f"the value of {key} (after :=)"
+        if text.startswith("@"):
+            what = f"the file {text[1:]}"
+            text = _file(text[1:], f" (a text that begins with @ is written {key}:='{json.dumps(text)}')")
+        data[key] = text if sign == "=" else parsed(text, what)
+    return data
+
+
+def data_of_document(source: str) -> dict[str, Any]:
+    if source == "-":
+        what = "what --data - read from standard input"
+        return _object(_decoded(sys.stdin.buffer.read(), what), what)
+    if source.startswith("@"):
+        return _object(_file(source[1:]), f"the file {source[1:]}")
+    return _object(source, "--data")
+
+
+def parsed(text: str, what: str) -> Any:
+    """What a JSON text stands for. Where JSON readers differ (NaN, a key given twice) it is refused."""
+
+    def unambiguous(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(members)
+        if len(found) != len(members):
+            raise ValueError("a key is given twice in one object")
+        return found
+
+    def not_json(word: str) -> NoReturn:
+        raise ValueError(f"{word} is not JSON")
+
+    try:
+        return json.loads(text, object_pairs_hook=unambiguous, parse_constant=not_json)
+    except ValueError as problem:
+        raise UsageError(f"{what} is not JSON: {problem}") from problem
+    except RecursionError as problem:
+        raise UsageError(f"{what} is nested too deeply") from problem
+
+
+def typed_line() -> str:
+    """One line from standard input."""
+    return sys.stdin.readline().strip()
+
+
+def piped_text() -> str:
+    """All of standard input."""
+    return _decoded(sys.stdin.buffer.read(), "standard input").strip()
+
+
+def _object(text: str, what: str) -> dict[str, Any]:
+    data = parsed(text, what)
+    if not isinstance(data, dict):
+        raise UsageError(f'{what} is JSON, but not an object such as {{"days": 3}}')
+    return data
+
+
+def _file(name: str, hint: str = "") -> str:
+    try:
+        return _decoded(Path(name).read_bytes(), f"the file {name}")
+    except (OSError, ValueError) as problem:
+        raise UsageError(f"the file {name} cannot be read: {getattr(problem, 'strerror', problem)}{hint}") from problem
+
+
+def _decoded(content: bytes, what: str) -> str:
+    """Text in UTF-8; in UTF-16 and -32 where it says so at its beginning, as what Windows shells write does."""
+    encoding = json.detect_encoding(content[:4]) if content[:1] in (b"\xff", b"\xfe") else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as problem:
+        raise UsageError(f"{what} is not UTF-8") from problem
+
+
+def _is_piped() -> bool:
+    """Whether somebody sends something on standard input: a pipe, or a file that is not empty.
+
+    Raises:
+        UsageError: it is open, and for ten seconds nothing has come; what may still come must not get lost.
+    """
+    try:
+        handle = sys.stdin.fileno()
+        status = os.fstat(handle)
+    except (OSError, ValueError):
+        return False
+    if stat.S_ISREG(status.st_mode):
+        return True
+    if not (stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode)):
+        return False
+    if sys.platform == "win32":  # select knows sockets only there
+        return True
+    if select.select([handle], [], [], SAY_AFTER)[0]:
+        return True
+    _output.say("waiting for data on standard input; with </dev/null or --data '{}' there is none")
+    if select.select([handle], [], [], PATIENCE - SAY_AFTER)[0]:
+        return True
+    raise UsageError(
+        "standard input is open, but nothing came: to wait for it, say --data -; for none, --data '{}' or </dev/null"
+    )
