@@ -19,7 +19,7 @@ import pytest
 from processmaker.journal import Journal, KeyedStart, RedisJournal, SQLiteJournal
 from redis_server import RedisServer
 
-PROCESSES, KEYS, KILLS = 4, 50, 8
+PROCESSES, KEYS, KILLS = 4, 50, 5
 
 SITE = "https://pm.example.com"
 
@@ -225,5 +225,5 @@ def test_what_was_said_is_there_after_its_writer_was_killed(where: str, tmp_path
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_journal_is_used_on_both_sides_of_a_fork(where: str) -> None:
     """Beside threads that are in the middle of a step."""
-    said, problem = run(FORK, where).communicate()
+    said, problem = run(FORK, where).communicate(timeout=120)
     assert (said, problem) == (f"{3 * 60 + 6 * 10}\n", "")
