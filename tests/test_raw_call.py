@@ -1,0 +1,164 @@
+"""Any other call of the API: `request`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from conftest import Connect
+from processmaker import ConfigurationError, ConnectionFailed, InvalidData, NotFound, ServerError, UnreadableResponse
+from processmaker.sandbox import Sandbox
+
+Seen = list[httpx.Request]
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return []
+
+
+@pytest.fixture
+def echo(connect: Connect, seen: Seen) -> Any:
+    """A client of a server that answers whatever it is asked."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={"asked": str(request.url)})
+
+    return connect("https://pm.example.com/sub", token="a-good-token", transport=httpx.MockTransport(answer))
+
+
+def test_a_call_that_reads_gives_the_parsed_json(pm: Any, sandbox: Sandbox) -> None:
+    pm.start(4, event="node_1")
+    listed = pm.request("GET", "/requests", params={"per_page": 1, "include": "data"})
+    assert listed["meta"]["total"] == 1
+    assert [row["id"] for row in listed["data"]] == [1]
+    assert sandbox.calls[-1] == ("GET", "/requests", 200)
+
+
+def test_a_call_goes_to_the_api_with_the_clients_token(echo: Any, seen: Seen) -> None:
+    echo.request("post", "groups", params={"a": ["1", 2], "b": None, "c": True}, json={"name": "Zoë", "tags": []})
+    [request] = seen
+    assert (request.method, str(request.url)) == (
+        "POST",
+        "https://pm.example.com/sub/api/1.0/groups?a=1&a=2&c=true",
+    )
+    assert request.headers["Authorization"] == "Bearer a-good-token"
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.content == '{"name": "Zoë", "tags": []}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        ("/users/1", "/users/1"),
+        ("users/1", "/users/1"),
+        ("/api/1.0/users/1", "/users/1"),
+        ("/users?filter=a b&page=2", "/users?filter=a+b&page=2"),
+        ("/files/a..b", "/files/a..b"),
+    ],
+)
+def test_a_path_is_below_the_api_however_it_is_written(echo: Any, path: str, url: str) -> None:
+    assert echo.request("GET", path)["asked"] == f"https://pm.example.com/sub/api/1.0{url}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "..",
+        "/../oauth/token",
+        "/users/../../../oauth/token",
+        "/users/%2e%2e/%2E%2E/x",
+        "/users/%252e%252e/x",
+        "/users/..%2f..%2fx",
+        "/users/..\\x",
+        "/./users",
+        "//evil.example.com/x",
+        "https://evil.example.com/x",
+        "/https://evil.example.com",
+        "/users#x",
+        "/users\nHost: evil.example.com",
+        "",
+        " ",
+        None,
+        1,
+    ],
+)
+def test_no_path_leads_out_of_the_api_or_to_another_server(echo: Any, seen: Seen, path: Any) -> None:
+    with pytest.raises(InvalidData, match="path="):
+        echo.request("GET", path)
+    assert seen == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"method": "GET /", "path": "/x"}, "no HTTP method"),
+        ({"method": 1, "path": "/x"}, "no HTTP method"),
+        ({"method": "GET", "path": "/x", "json": {}}, "has no body"),
+        ({"method": "POST", "path": "/x", "json": {"a": float("nan")}}, "cannot be sent as JSON"),
+        ({"method": "POST", "path": "/x", "json": {"a": {1}}}, "cannot be sent as JSON"),
+        ({"method": "POST", "path": "/x", "json": "\ud800"}, "cannot be sent as JSON"),
+        ({"method": "POST", "path": "/x", "params": "a=1"}, "no mapping"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_before(echo: Any, seen: Seen, arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidData, match=said):
+        echo.request(**arguments)
+    assert seen == []
+
+
+def test_an_answer_without_a_body_is_none(admin: Any) -> None:
+    request = admin.start(2, event="node_1")
+    assert admin.request("PUT", f"/requests/{request.id}", json={"status": "CANCELED"}) is None
+    assert admin.get(request).status == "CANCELED"
+
+
+def test_an_answer_that_is_no_json_is_an_error(connect: Connect) -> None:
+    page = httpx.MockTransport(lambda _: httpx.Response(200, html="<p>hello"))
+    with pytest.raises(UnreadableResponse) as raised:
+        connect("https://pm.example.com", token="t", transport=page, retries=None).request("PUT", "/x", json={})
+    assert raised.value.processed is None
+
+
+def test_errors_are_those_of_every_call(pm: Any) -> None:
+    with pytest.raises(NotFound) as raised:
+        pm.request("GET", "/nothing/here")
+    assert raised.value.processed is False
+    assert raised.value.asked == "GET /api/1.0/nothing/here"
+
+
+def test_what_only_reads_is_sent_again(pm: Any, sandbox: Sandbox) -> None:
+    sandbox.fail_next(500, on="GET", times=2)
+    pm.request("GET", "/start_processes")
+    assert [status for _, _, status in sandbox.calls] == [500, 500, 200]
+
+
+def test_what_changes_something_is_sent_again_only_where_it_certainly_was_not_done(pm: Any, sandbox: Sandbox) -> None:
+    path = "/process_events/4?event=node_1"
+    sandbox.fail_next("refused", on="POST")
+    assert pm.request("POST", path, json={})["status"] == "COMPLETED"
+    sandbox.fail_next(500, on="POST")
+    with pytest.raises(ServerError) as raised:
+        pm.request("POST", path, json={})
+    assert raised.value.processed is None
+    assert len(sandbox.requests) <= 2
+    sandbox.fail_next("refused", on="POST", times=9)
+    with pytest.raises(ConnectionFailed) as refused:
+        pm.request("POST", path, json={})
+    assert refused.value.processed is False
+
+
+def test_a_start_whose_answer_breaks_off_still_tells_its_id(pm: Any, sandbox: Sandbox) -> None:
+    sandbox.fail_next("truncated", on="POST", at=0.95)
+    with pytest.raises(Exception, match="POST") as raised:
+        pm.request("POST", "/process_events/4?event=node_1", json={})
+    assert raised.value.request_id == 1  # type: ignore[attr-defined]
+    assert raised.value.processed is None  # type: ignore[attr-defined]
+
+
+def test_a_closed_client_says_so_before_anything_else(pm: Any) -> None:
+    pm.close()
+    with pytest.raises(ConfigurationError, match="closed"):
+        pm.request("GET", "/users/1")
