@@ -1,8 +1,9 @@
 """Records the cassettes anew on a live ProcessMaker: `python -m tests.record --version 4.16.0`.
 
-Each scenario sends again what its recording of 4.15.5 sent, with the ids that the live server gives. Nothing is written
+First it makes sure that the users and processes that the recordings need are there, and creates what is missing. Each
+scenario then sends again what its recording of 4.15.5 sent, with the ids that the live server gives. Nothing is written
 in which a token, a password, a client secret or the server's name is left. It starts Requests on that server: use one
-made for it, with the processes and users that the recordings show, and fresh, as idempotency keys are found again.
+made for it, and fresh, as idempotency keys are found again.
 """
 
 from __future__ import annotations
@@ -25,9 +26,15 @@ import yaml
 from attrs import frozen
 from processmaker import ConfigurationError
 from processmaker._settings import site_of
+from processmaker.sandbox._state import PROCESSES as SANDBOX_PROCESSES
+from processmaker.sandbox._state import USERS
 from vcr.persisters.filesystem import CassetteNotFoundError
 from vcr.request import Request
 from vcr.serialize import serialize
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from provision import Administrator, NotProvided
 
 CASSETTES = Path(__file__).parent / "cassettes"
 MODEL = "4.15.5"
@@ -35,15 +42,16 @@ SITE = "https://pm.example.com"
 
 VARIABLES = {
     "PROCESSMAKER_URL": "the server, such as https://pm.mycompany.com",
-    "PROCESSMAKER_TOKEN": "a token of the user integration.bot",
     "PROCESSMAKER_ADMIN_TOKEN": "a token of an administrator",
-    "PROCESSMAKER_MAIL_TOKEN": "a token of the user mail.user",
-    "PROCESSMAKER_PASSWORD": "the password of integration.bot",
+    "PROCESSMAKER_PASSWORD": "the password of integration.bot, and of each user who is created",
     "PROCESSMAKER_CLIENT_ID": "the id of an OAuth client with the password grant",
     "PROCESSMAKER_CLIENT_SECRET": "its secret",
     "PROCESSMAKER_OTHER_CLIENT_ID": "the id of an OAuth client with the client_credentials grant",
     "PROCESSMAKER_OTHER_CLIENT_SECRET": "its secret",
 }
+
+SIGNED_IN = {"PROCESSMAKER_TOKEN": "integration.bot", "PROCESSMAKER_MAIL_TOKEN": "mail.user"}
+"""Tokens that need not be given: the user is signed in with PROCESSMAKER_PASSWORD."""
 
 BY_HAND = {
     "maintenance_503": "put the server into maintenance (php artisan down --retry=60)",
@@ -75,7 +83,7 @@ PROCESSES = {
 
 IDS = {
     "process": re.compile(r"(?<=/process_events/)\d+(?![^?])|(?<=/processes/)\d+(?![^?])|(?<=process_id\+%3D\+)\d+"),
-    "request": re.compile(r"(?<=/requests/)\d+|(?<=process_request_id=)\d+"),
+    "request": re.compile(r"(?<=/requests/)\d+|(?<=process_request_id=)\d+|(?<=AND\+id\+%3E\+)\d+"),
     "task": re.compile(r"(?<=/tasks/)\d+"),
 }
 """Where ids stand in an address."""
@@ -155,7 +163,7 @@ class Recorder:
     def __init__(self, environ: Mapping[str, str], model: Path) -> None:
         if missing := [name for name in VARIABLES if not environ.get(name, "").strip()]:
             raise Refused("not set: " + "".join(f"\n  {name}: {VARIABLES[name]}" for name in missing))
-        self._told = {name: environ[name].strip() for name in VARIABLES}
+        self._told = {name: told for name in (*VARIABLES, *SIGNED_IN) if (told := environ.get(name, "").strip())}
         self._model = model
         try:
             self._site = site_of(self._told["PROCESSMAKER_URL"], allow_http=True)
@@ -182,16 +190,64 @@ class Recorder:
             self._hidden.append(Hidden("the server's name", str(live), stand_in))
         self._client_ids = {self._told["PROCESSMAKER_OTHER_CLIENT_ID"]: "2", self._told["PROCESSMAKER_CLIENT_ID"]: "3"}
         self._ids: dict[str, dict[str, str]] = {"process": {}, "request": {}, "task": {}}
+        self._own: dict[str, dict[str, str]] = {}
         self._given: dict[str, str] = {}
 
-    def find_processes(self) -> None:
-        """Learns the ids that the processes have on this server, where an administrator can list them."""
-        url, token = f"{self._site}/api/1.0/processes?per_page=1000", self._told["PROCESSMAKER_ADMIN_TOKEN"]
+    def prepare(self) -> list[str]:
+        """Makes sure that the users and processes are there, learns their ids, and signs in.
+
+        Returns:
+            What was created.
+
+        Raises:
+            Refused: something is missing that could not be created, or a user may not start what it should.
+        """
+        told = self._told
+        administrator = Administrator(self._site, told["PROCESSMAKER_ADMIN_TOKEN"], told["PROCESSMAKER_PASSWORD"])
+        try:
+            there = administrator.provide()
+        except NotProvided as problem:
+            raise Refused(str(problem)) from None
+        self._ids["process"] = {theirs: str(there[name]) for theirs, name in PROCESSES.items()}
+        for variable, username in SIGNED_IN.items():
+            if variable not in told:
+                told[variable] = self._sign_in(username, variable)
+                self._hidden.append(Hidden(variable, told[variable], "TEST-ACCESS-TOKEN"))
+            self._check_rights(username, told[variable])
+        return administrator.created
+
+    def check_tokens(self) -> None:
+        """For a server that now answers nothing: whoever calls it must have a token already."""
+        if missing := [name for name in SIGNED_IN if name not in self._told]:
+            raise Refused(f"set {' and '.join(missing)}: nobody can sign in to a server that was put out of work")
+
+    def _sign_in(self, username: str, variable: str) -> str:
+        form = {
+            "grant_type": "password",
+            "client_id": self._told["PROCESSMAKER_CLIENT_ID"],
+            "client_secret": self._told["PROCESSMAKER_CLIENT_SECRET"],
+            "username": username,
+            "password": self._told["PROCESSMAKER_PASSWORD"],
+        }
+        answer = httpx.post(f"{self._site}/oauth/token", data=form, headers={"Accept": "application/json"}, timeout=60)
+        token = json_of(answer.text).get("access_token")
+        if not isinstance(token, str) or not token:
+            raise Refused(f"{username} could not sign in ({answer.status_code}): set {variable}, or its password")
+        return token
+
+    def _check_rights(self, username: str, token: str) -> None:
+        """The recordings need these users to have the rights that the sandbox's have."""
         headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
-        answer = httpx.get(url, headers=headers, timeout=60)
-        rows = answer.json()["data"] if answer.is_success else []
-        there = {row["name"]: str(row["id"]) for row in rows}
-        self._ids["process"] = {theirs: there[name] for theirs, name in PROCESSES.items() if name in there}
+        answer = httpx.get(f"{self._site}/api/1.0/start_processes", headers=headers, timeout=60)
+        startable = {row["name"] for row in json_of(answer.text).get("data", [])}
+        user = next(user for user in USERS if user.username == username)
+        listed = [one for one in SANDBOX_PROCESSES if one.status == "ACTIVE" and not one.broken]
+        wanted = {one.name for one in listed if one.startable_by(user)}
+        if missing := sorted(wanted - startable):
+            raise Refused(
+                f"{username} may not start {', '.join(missing)} ({answer.status_code}): give it the right at "
+                "their start events, or delete them to have them created anew"
+            )
 
     def record(self, name: str, folder: Path) -> list[str]:
         """Records one scenario.
@@ -203,7 +259,7 @@ class Recorder:
             Refused: the recording would show a secret; nothing is written.
         """
         exchanges = yaml.safe_load((self._model / f"{name}.yaml").read_text(encoding="utf-8"))["interactions"]
-        self._given = {}
+        self._given, self._own = {}, {"process": {}, "request": {}, "task": {}}
         memory = Memory()
         recorder = vcr.VCR(
             record_mode="all",
@@ -233,7 +289,7 @@ class Recorder:
         """A request of the model as this server needs it."""
         uri, body = model["uri"].removeprefix(SITE), model["body"]
         for kind, places in IDS.items():
-            uri = places.sub(partial(replaced, self._ids[kind]), uri)
+            uri = places.sub(partial(replaced, self._ids[kind] | self._own[kind]), uri)
         headers = {field: self._given.get(values[0], values[0]) for field, values in model["headers"].items()}
         if uri == "/oauth/token":
             told = {
@@ -261,14 +317,18 @@ class Recorder:
         return self._given.get("TEST-ACCESS-TOKEN") or self._told[TOKENS.get(name, usual)]
 
     def _learn(self, exchange: dict[str, Any], answer: httpx.Response) -> None:
-        """Which id, entity tag or token of this server stands for which one of the model; the first one counts."""
+        """Which id, entity tag or token of this server stands for which one of the model.
+
+        The model's servers numbered alike: what a scenario started itself counts first, then what was started first.
+        """
         theirs, ours = json_of(exchange["response"]["body"]["string"]), json_of(answer.text)
         path = urlsplit(exchange["request"]["uri"]).path
         if "/process_events/" in path and "id" in theirs and "id" in ours:
-            self._ids["request"].setdefault(str(theirs["id"]), str(ours["id"]))
+            for known in (self._ids, self._own):
+                known["request"].setdefault(str(theirs["id"]), str(ours["id"]))
         if path.endswith("/tasks"):
             for their_row, our_row in zip(theirs.get("data", []), ours.get("data", []), strict=False):
-                self._ids["task"].setdefault(str(their_row["id"]), str(our_row["id"]))
+                self._own["task"].setdefault(str(their_row["id"]), str(our_row["id"]))
         for field in ("access_token", "refresh_token"):
             if field in theirs and field in ours:
                 self._given.setdefault(theirs[field], ours[field])
@@ -344,6 +404,10 @@ def main(arguments: list[str] | None = None, environ: Mapping[str, str] = os.env
         description=__doc__,
         epilog="environment:\n"
         + "".join(f"  {name}\n      {text}\n" for name, text in VARIABLES.items())
+        + "".join(
+            f"  {name}\n      a token of {user}; without it {user} signs in with PROCESSMAKER_PASSWORD\n"
+            for name, user in SIGNED_IN.items()
+        )
         + "\nby hand, each by its name:\n"
         + "".join(f"  {name}\n      first {text}\n" for name, text in BY_HAND.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -363,7 +427,11 @@ def main(arguments: list[str] | None = None, environ: Mapping[str, str] = os.env
     chosen = options.scenarios or [name for name in order if name not in BY_HAND]
     try:
         recorder = Recorder(environ, CASSETTES / MODEL)
-        recorder.find_processes()
+        if set(chosen) <= BY_HAND.keys():
+            recorder.check_tokens()
+        else:
+            for created in recorder.prepare():
+                print(f"created: {created}")
         for name in chosen:
             differences = recorder.record(name, folder)
             print(name, *(f"  {difference}" for difference in differences), sep="\n")

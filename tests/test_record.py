@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from xml.etree import ElementTree
 
 import attrs
 import httpx
+import provision
 import pytest
 import record
 import replay
 import yaml
+from administered import AdministeredSandbox, process_of
 from processmaker.sandbox import Sandbox, _oauth
+from processmaker.sandbox._state import PROCESSES
 
 PASSWORD = 's3cret p/ss"w+rd é'
 CLIENT, OTHER_CLIENT = ("17", "s3cret/client"), ("18", "s3cret/other")
@@ -39,7 +43,7 @@ def live() -> Iterator[tuple[Sandbox, dict[str, str]]]:
 
 
 def a_server() -> Sandbox:
-    sandbox = Sandbox()
+    sandbox = AdministeredSandbox(fresh=False)
     sandbox._oauth.users["integration.bot"] = attrs.evolve(sandbox.user(), password=PASSWORD)
     return sandbox
 
@@ -47,9 +51,9 @@ def a_server() -> Sandbox:
 def environment(sandbox: Sandbox, url: str) -> dict[str, str]:
     return {
         "PROCESSMAKER_URL": url,
-        "PROCESSMAKER_TOKEN": sandbox.token(),
+        "PROCESSMAKER_TOKEN": "sandbox-integration-bot-token",
         "PROCESSMAKER_ADMIN_TOKEN": sandbox.token("admin"),
-        "PROCESSMAKER_MAIL_TOKEN": sandbox.token("mail.user"),
+        "PROCESSMAKER_MAIL_TOKEN": "sandbox-mail-user-token",
         "PROCESSMAKER_PASSWORD": PASSWORD,
         "PROCESSMAKER_CLIENT_ID": CLIENT[0],
         "PROCESSMAKER_CLIENT_SECRET": CLIENT[1],
@@ -136,13 +140,114 @@ def test_what_is_answered_otherwise_is_told(tmp_path: Path, capsys: pytest.Captu
     assert "not recorded: maintenance_503. First put the server into maintenance" in told
 
 
+def test_what_the_server_lacks_is_created_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sandbox = AdministeredSandbox()
+    environ = environment(sandbox, "")
+    for variable in record.SIGNED_IN:
+        del environ[variable]  # nobody has a token of a user who is not there yet
+    names = ["start_active", "start_second_event", "start_error_status", "start_broken_process", "follow_to_completion"]
+    names += ["start_timer_event_by_hand", "start_inactive_process", "start_forbidden", "token_password_grant"]
+    asked = ["--version", "9", "--into", str(tmp_path), *names]
+    with sandbox.serve() as url:
+        assert record.main(asked, environ | {"PROCESSMAKER_URL": url}) == 0
+        told = capsys.readouterr().out
+        assert record.main(asked, environ | {"PROCESSMAKER_URL": url}) == 0
+    created = re.findall("^created: (.*)$", told, re.MULTILINE)
+    assert created == ["integration.bot", "mail.user", "Recordings", *record.PROCESSES.values()]
+    assert "created" not in capsys.readouterr().out
+    for name in names:
+        model = exchanges(record.CASSETTES / record.MODEL / f"{name}.yaml")
+        assert [comparable(exchange)[5] for exchange in exchanges(tmp_path / f"{name}.yaml")] == [
+            comparable(exchange)[5] for exchange in model
+        ]
+    assert sandbox.requests[1].process.name == "Two Doors"
+    text = "".join(file.read_text(encoding="utf-8") for file in tmp_path.iterdir())
+    assert [secret for secret in ("sandbox-access", "s3cret", "127.0.0.1") if secret in text] == []
+
+
+def test_the_created_processes_are_those_of_the_sandbox() -> None:
+    """The stand-in server reads the BPMN as the engine would: start events, who may start them, tasks, what fails."""
+    for process in PROCESSES:
+        body = {"name": process.name, "description": process.description, "status": process.status}
+        made = process_of(body | {"bpmn": provision.bpmn(process, list(process.users))}, process.id)
+        bpmn_name = process.bpmn_name or process.name
+        fails_with = made.fails_with if process.fails_with else None
+        assert made == attrs.evolve(process, bpmn_name=bpmn_name, fails_with=fails_with)
+        assert bool(made.fails_with) == bool(process.fails_with)
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)
+def test_the_bpmn_holds_together(process: Any) -> None:
+    whole = ElementTree.fromstring(provision.bpmn(process, [3]))
+    ids = [element.get("id") for element in whole.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    (flow,) = whole.findall(f"{{{provision.BPMN}}}process")
+    edges = {edge.get("id"): edge for edge in flow.findall(f"{{{provision.BPMN}}}sequenceFlow")}
+    named = set()
+    for node in flow:
+        for word, end in (("incoming", "targetRef"), ("outgoing", "sourceRef")):
+            for reference in node.findall(f"{{{provision.BPMN}}}{word}"):
+                assert edges[reference.text].get(end) == node.get("id")
+                named.add((reference.text, end))
+    broken = {(edge, "targetRef") for edge in edges if edges[edge].get("targetRef") == "node_missing"}
+    assert named | broken == {(edge, end) for edge in edges for end in ("sourceRef", "targetRef")}
+    assert bool(broken) == process.broken
+    drawn = {shape.get("bpmnElement") for shape in whole.iter(f"{{{provision.BPMNDI}}}BPMNShape")}
+    assert drawn == {node.get("id") for node in flow} - set(edges)
+
+
+def test_what_may_not_be_created_is_told_with_the_servers_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sandbox = AdministeredSandbox()
+    with sandbox.serve() as url:
+        environ = environment(sandbox, url) | {"PROCESSMAKER_ADMIN_TOKEN": "no administrator's"}
+        assert record.main(["--version", "9", "--into", str(tmp_path)], environ) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("record: GET /users: could not be listed: the server answered 403")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_user_who_may_not_start_what_the_recordings_start_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sandbox = a_server()
+    sandbox.processes[4] = attrs.evolve(sandbox.processes[4], users=())
+    with sandbox.serve() as url:
+        assert record.main(["--version", "9", "--into", str(tmp_path)], environment(sandbox, url)) == 1
+    assert "integration.bot may not start Auto Approve (200): give it the right" in capsys.readouterr().err
+
+
+def test_a_wrong_password_is_told_without_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sandbox = a_server()
+    with sandbox.serve() as url:
+        environ = environment(sandbox, url) | {"PROCESSMAKER_PASSWORD": "wr0ng-s3cret"}
+        del environ["PROCESSMAKER_TOKEN"]
+        assert record.main(["--version", "9", "--into", str(tmp_path)], environ) == 1
+    told = capsys.readouterr().err
+    assert "integration.bot could not sign in (400): set PROCESSMAKER_TOKEN" in told
+    assert "s3cret" not in told
+
+
+def test_a_server_out_of_work_is_not_asked_to_sign_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sandbox = a_server()
+    sandbox.maintenance = True
+    asked = ["--version", "9", "--into", str(tmp_path), "maintenance_503"]
+    with sandbox.serve() as url:
+        environ = environment(sandbox, url)
+        assert record.main(asked, environ) == 0
+        del environ["PROCESSMAKER_TOKEN"]
+        assert record.main(asked, environ) == 1
+    assert "set PROCESSMAKER_TOKEN: nobody can sign in" in capsys.readouterr().err
+
+
 def test_missing_variables_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     environ = environment(Sandbox(), "https://pm.example.com")
-    del environ["PROCESSMAKER_MAIL_TOKEN"]
+    del environ["PROCESSMAKER_ADMIN_TOKEN"]
     environ["PROCESSMAKER_CLIENT_ID"] = " "
     assert record.main(["--version", "9", "--into", str(tmp_path / "new")], environ) == 1
     told = capsys.readouterr().err
-    assert "PROCESSMAKER_MAIL_TOKEN: a token of the user mail.user" in told
+    assert "PROCESSMAKER_ADMIN_TOKEN: a token of an administrator" in told
     assert "PROCESSMAKER_CLIENT_ID" in told
     assert "PROCESSMAKER_URL" not in told
     assert not (tmp_path / "new").exists()
