@@ -127,8 +127,10 @@ class RedisJournal:
                 f"RedisJournal takes a redis.Redis, not {type(client).__module__}.{type(client).__name__}; asyncio's "
                 "clients, too, use this journal, in threads"
             )
-        if not isinstance(prefix, str) or not prefix:
-            raise ConfigurationError(f"prefix={prefix!r} is not a text to begin the names of Redis keys with")
+        if not isinstance(prefix, str) or not prefix or "|" in prefix:
+            raise ConfigurationError(
+                f"prefix={prefix!r} is not a text, without |, to begin the names of Redis keys with"
+            )
         if persistence not in ("appendonly", "snapshots", "unchecked"):
             raise ConfigurationError(
                 f"persistence={persistence!r} is not one of 'appendonly', 'snapshots' and 'unchecked'"
@@ -266,12 +268,12 @@ class RedisJournal:
         return sum(self._step(lambda key=key: self._prune(keys=[key], args=[age])) for key in self._keys())  # type: ignore[misc]
 
     def _keys(self) -> set[bytes]:
-        pattern = re.sub(r"([\\\[\]*?^-])", r"\\\1", self._prefix) + ":*"
+        pattern = re.sub(r"([\\\[\]*?^-])", r"\\\1", self._prefix) + "|*"
         return self._step(lambda: {_bytes(key) for key in self._client.scan_iter(match=_bytes(pattern), count=1000)})
 
     def _key(self, start: KeyedStart) -> bytes:
-        # A server's address holds no blank.
-        return _bytes(f"{self._prefix}:{start.server} {start.process_id} {start.key}")
+        # Neither a prefix nor a server's address holds a "|".
+        return _bytes(f"{self._prefix}|{start.server}|{start.process_id}|{start.key}")
 
     # --- the server -------------------------------------------------------------------------------------------------
 
