@@ -6,7 +6,6 @@ A check is a method of `_Examination`; what it raises is its finding, too.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -34,6 +33,7 @@ from .._models import Process, items, process_from
 from .._proxy import Proxy, names_proxy, network_of, proxy_for, without_proxy
 from .._settings import API_PATH, site_of
 from ._exits import explained
+from ._profiles import claims, expiry
 from ._settings import server, signed_in
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ class _Examination:
         self._signed = pm = self._session.connect(**arguments)
         with transport_errors():
             answer = run(pm._io.request(PROCESSES.request()))
-        until = _end_of_token(answer.request.headers.get("authorization", ""))
+        until = expiry(claims(answer.request.headers.get("authorization", "")))
         facts = {"valid_until": until and until.isoformat()}
         error = e.error_of(answer, self._clock.now())
         if isinstance(error, e.Unauthorized):
@@ -348,7 +348,10 @@ class _Examination:
         said = f"by key takes {cost * 1000:.0f} ms among the Requests of {slowest.name}"
         if cost - least <= SLOW:
             return Finding("ok", f"{said}; key_lifetime is not called for", facts)
-        said += f", {least * 1000:.0f} among none: give the client key_lifetime=, so that only the newer ones are read"
+        said += (
+            f", {least * 1000:.0f} among none: give the client key_lifetime=timedelta(days=2) or so, that only newer "
+        )
+        said += "ones are read"
         return Finding("advice", said, facts)
 
     def _time_of(self, key: str, process_id: int, further: str = "") -> float:
@@ -440,16 +443,6 @@ def _way_out(error: e.TransportError, host: str) -> str:
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return "Nothing listens there: look at the address and its port"
     return "Look at the address, the network and its firewalls"
-
-
-def _end_of_token(authorization: str) -> datetime | None:
-    """When the token of this header expires, if it is a JWT that says so. Nothing is verified."""
-    try:
-        claims = authorization.split(".")[1]
-        expires = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["exp"]
-        return datetime.fromtimestamp(float(expires), UTC)
-    except (LookupError, ValueError, TypeError, OverflowError, OSError, RecursionError):
-        return None
 
 
 # The API's document
