@@ -287,15 +287,34 @@ def test_while_a_lost_start_may_still_show_up_a_look_that_fails_sends_nothing(sa
     assert sum(call.method == "POST" for call in sandbox.calls) == 1
 
 
-def test_the_table_forgets_what_has_settled(sandbox: Sandbox) -> None:
+def test_the_table_forgets_what_has_settled(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_table", turns._Table())  # other tests have left theirs
     with client(sandbox) as pm:
-        for number in range(5):
-            sandbox.fail_next("lost before", on=START)
-            with pytest.raises(StartOutcomeUnknown):
-                pm.start(4, event="node_1", idempotency_key=f"k{number}", look_again_for=0)
-            sandbox.clock.advance(turns.SETTLED_AFTER)
-    here = [place for place in (*turns._table.unsettled, *turns._table.turns) if place[0] == pm._io.server]
-    assert here == [(pm._io.server, 4, "k4")]
+        for number in range(1000):
+            pm.start(4, event="node_1", idempotency_key=f"k{number}", look_first=False)
+            sandbox.clock.advance(1)
+        kept = [key for _, _, key in turns._table.sent]
+    assert turns._table.turns == {}
+    assert kept[-60:] == [f"k{number}" for number in range(940, 1000)]
+    assert len(kept) <= 2 * 64
+
+
+def test_a_start_whose_request_is_not_listed_yet_is_known_to_the_next(sandbox: Sandbox, connect: Any) -> None:
+    sandbox.appears_after = 5
+    pm = connect(sandbox.url, token=sandbox.token(), transport=sandbox.transport(), clock=sandbox.clock)
+    first, second = start(pm), start(pm)
+    assert (first.id, second.id, second.created) == (1, 1, False)
+    with pytest.warns(KeyReusedWarning, match=r"data\.n differ"):
+        pm.start(4, {"n": 2}, event="node_1", idempotency_key="k")
+    assert len(sandbox.requests) == 1
+
+
+def test_so_is_one_that_was_started_again_on_purpose(sandbox: Sandbox, connect: Any) -> None:
+    pm = connect(sandbox.url, token=sandbox.token(), transport=sandbox.transport(), clock=sandbox.clock)
+    sandbox.cancel(pm.start(2, event="node_1", idempotency_key="k").id)
+    sandbox.appears_after = 5
+    again = [pm.start(2, event="node_1", idempotency_key="k", again=True) for _ in range(3)]
+    assert [request.id for request in again] == [2, 2, 2]
 
 
 def test_who_waited_with_other_data_is_told(sandbox: Sandbox) -> None:

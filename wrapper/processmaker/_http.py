@@ -12,6 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import httpx
 from httpx import AsyncBaseTransport, AsyncClient, Auth, BaseTransport, Client, Timeout
@@ -86,7 +87,12 @@ def server_behind(transport: object) -> Hashable:
     if transport is None or isinstance(transport, httpx.HTTPTransport | httpx.AsyncHTTPTransport):
         return None
     answers = getattr(transport, "handler", transport)
-    return answers if isinstance(answers, Hashable) else id(answers)
+    try:
+        reference = ref(answers)  # what remembers it does not keep it
+        hash(reference)  # now, while it lives
+    except TypeError:
+        return id(answers)
+    return reference
 
 
 def no_longer_than(seconds: float, timeout: Timeout) -> Timeout:

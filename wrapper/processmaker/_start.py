@@ -29,7 +29,7 @@ from ._processes import AnyEvent, AnyProcess, Catalog
 from ._retry import log, retrying
 from ._reuse import report_other_data
 from ._reuse import warn as warn_of_other_data
-from ._turns import LONGEST_TURN, SETTLED_AFTER, end, settles_in, take, unsettled_for
+from ._turns import LONGEST_TURN, SETTLED_AFTER, Sent, end, recently_sent, settles_in, take
 
 if TYPE_CHECKING:
     from ._claim import Claim
@@ -53,7 +53,7 @@ class Start:
     """One start as it goes on the wire.
 
     `ended` is the id of the newest Request with its key that had failed before: what this start makes is newer.
-    `sent_at` is when it was sent, by the clock, for as long as it is not known what became of it.
+    `sent_at` is when it was sent, by the clock; None where it was not, or certainly did nothing.
     """
 
     process_id: int
@@ -192,10 +192,19 @@ async def _in_turn(io: IO, this: Start, key: str, look_first: bool) -> Request:
             from ._claim import Claim  # not a part of a start without a journal
 
             this.claim = Claim(io, this.process_id, key)
-        request = await _known(io, this, look_first=look_first or unsettled_for(place) > 0)
+        before = recently_sent(place)
+        lost = before is not None and before.request_id is None
+        request = await _known(io, this, look_first=look_first or lost)
         return request
     finally:
-        end(turn, request, clock=io.clock, sent_at=this.sent_at)
+        end(turn, request, _sent_in(io, this, request))
+
+
+def _sent_in(io: IO, this: Start, request: Request | None) -> Sent | None:
+    """The start that was sent, for the next one with its key; None where none was, or it certainly did nothing."""
+    if this.sent_at is None or (request and request.created is False):
+        return None
+    return Sent(io.clock, this.sent_at, request.id if request else None)
 
 
 async def _beside(io: IO, this: Start, key: str) -> Request:
@@ -234,7 +243,6 @@ async def _known(io: IO, this: Start, *, look_first: bool) -> Request:
                 with_key,
             )
         raise
-    this.sent_at = None
     if this.claim:
         await this.claim.started(request.id)
     return request
@@ -307,17 +315,29 @@ async def _look_before(io: IO, this: Start, key: str) -> Request | None:
         found = await find(io, this.process_id, key, once=True)
         if found and this.again and found.status in NOT_STARTED:
             this.ended, found = found.id, None
-        if found is None and (seconds := unsettled_for((io.server, this.process_id, key))):
-            log.info('The start with key "%s" may still show up: it is looked for up to %.0f s.', key, seconds)
-            found, failed = await _look_again(io, this, key, seconds)
-            if failed:
-                raise failed
+        if found is None and (sent := recently_sent((io.server, this.process_id, key))):
+            found = await _not_listed_yet(io, this, key, sent)
     except ProcessMakerError as error:
         error.args = (
             f"{sentence(error.args[0])} That was the look for the key before the start: nothing was started.",
         )
         raise
     return found
+
+
+async def _not_listed_yet(io: IO, this: Start, key: str, sent: Sent) -> Request | None:
+    """The Request of a start sent a moment ago from this process, which a look does not show, or not yet."""
+    if sent.request_id is None:
+        log.info('The start with key "%s" may still show up: it is looked for up to %.0f s.', key, sent.settles_in)
+        found, failed = await _look_again(io, this, key, sent.settles_in)
+        if failed:
+            raise failed
+        return found
+    with suppress(NotFound, Forbidden, ValueError):
+        found = await fetch(io, sent.request_id, ("summary",))
+        if found.id > this.ended and _key_of(found) == key:
+            return evolve(found, created=False)
+    return None
 
 
 async def _send(io: IO, this: Start) -> Request:

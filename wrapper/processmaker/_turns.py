@@ -3,8 +3,9 @@
 The server has no lock, and a look cannot see a Request that is still being made. Whoever begins a start with a key
 takes a turn; a `concurrent.futures.Future` stands for it, because threads can wait for one as well as asyncio tasks
 can, and the only lock guards the bookkeeping and is never held while anything is sent or awaited. A turn ends however
-its start ended, also by being cancelled. What became of a start may not be known then: until the server must have
-shown it, that is remembered, and the next start with the key looks for so long. Between processes a journal does this.
+its start ended, also by being cancelled. What was sent in it is remembered until a look must show it: the next start
+reads that Request by its id or, where what became of it is not known, looks for so long. Between processes a journal
+does this.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import threading
 from collections.abc import Hashable
 from concurrent.futures import Future
 from typing import Any
+
+from attrs import evolve, frozen
 
 from ._clock import Clock
 from ._models import Request
@@ -46,12 +49,31 @@ class Turn(Future[Request | None]):
         self.set_running_or_notify_cancel()
 
 
+@frozen
+class Sent:
+    """A start that was sent from this process.
+
+    Args:
+        clock, at: when, by which clock.
+        request_id: what it made; None where that is not known.
+    """
+
+    clock: Clock
+    at: float
+    request_id: int | None
+
+    @property
+    def settles_in(self) -> float:
+        """The seconds after which its Request shows in a look, if there is one; 0 once that must be so."""
+        return settles_in(self.clock, self.at)
+
+
 class _Table:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.turns: dict[Place, Turn] = {}
-        # When, by which clock, the starts were sent of which it is not known what became of them.
-        self.unsettled: dict[Place, tuple[Clock, float]] = {}
+        self.sent: dict[Place, Sent] = {}
+        self.sweep_at = 64
 
 
 _table = _Table()
@@ -66,31 +88,32 @@ def take(place: Place, body: dict[str, Any]) -> tuple[Turn, bool]:
         return turn, True
 
 
-def end(turn: Turn, request: Request | None, *, clock: Clock, sent_at: float | None) -> None:
+def end(turn: Turn, request: Request | None, sent: Sent | None) -> None:
     """Ends a turn.
 
     Args:
         turn: the caller's.
         request: what there is now, for those who wait; None where they have to look for themselves.
-        clock, sent_at: when a start was sent of which it is not known what became of it; None where none was.
+        sent: the start that was sent in it, if one was; not where it certainly did nothing.
     """
     with _table.lock:
         if _table.turns.get(turn.place) is turn:  # not so in a child that was forked meanwhile
             del _table.turns[turn.place]
-        if request or sent_at is not None:
-            _table.unsettled.pop(turn.place, None)
-        if not request and sent_at is not None:
-            for other in [place for place, sent in _table.unsettled.items() if not settles_in(*sent)]:
-                del _table.unsettled[other]
-            _table.unsettled[turn.place] = clock, sent_at
+        if sent:
+            _table.sent[turn.place] = sent
+        elif request and (before := _table.sent.get(turn.place)):
+            _table.sent[turn.place] = evolve(before, request_id=request.id)
+        if len(_table.sent) >= _table.sweep_at:
+            _table.sent = {place: sent for place, sent in _table.sent.items() if sent.settles_in}
+            _table.sweep_at = max(64, 2 * len(_table.sent))
     turn.set_result(request)
 
 
-def unsettled_for(place: Place) -> float:
-    """The seconds for which a start sent earlier from this process may still show up; 0 where none is unsettled."""
+def recently_sent(place: Place) -> Sent | None:
+    """The last start sent from this process, for as long as a look may not show what it made."""
     with _table.lock:
-        sent = _table.unsettled.get(place)
-    return settles_in(*sent) if sent else 0.0
+        sent = _table.sent.get(place)
+    return sent if sent and sent.settles_in else None
 
 
 def settles_in(clock: Clock, sent_at: float) -> float:
