@@ -244,6 +244,28 @@ def test_wait_prints_a_line_for_each_change_and_then_the_request(run: Run) -> No
     assert ended.out.startswith("id         1\nstatus     COMPLETED\n")
 
 
+def test_a_key_whose_request_was_canceled_is_no_started_order_unless_it_is_started_again(
+    run: Run, sandbox: Sandbox
+) -> None:
+    words = ("start", "Leave Request", "--idempotency-key", "k")
+    run(*words)
+    sandbox.cancel(1)
+    canceled = run(*words)
+    assert canceled.code == 1
+    assert 'Request 1 of "Leave Request" was canceled. ' in canceled.err
+    assert "--again starts a new one on purpose" in canceled.err
+    again = run(*words, "--again", "--json")
+    assert (again.code, again.json["id"], again.json["created"]) == (0, 2, True)
+    assert run(*words, "--json").json["id"] == 2
+
+
+def test_an_unknown_start_says_after_how_long_to_start_again(run: Run, sandbox: Sandbox) -> None:
+    sandbox.fail_next("lost before", on="POST")
+    unknown = run("start", 4, "--event", "node_1", "--idempotency-key", "k")
+    assert unknown.code == 6
+    assert re.search(r"start again after \d+ s with the same --idempotency-key: it looks first", unknown.err)
+
+
 def test_wait_until_a_task_waits_for_a_person(run: Run) -> None:
     run("start", 2)
     ended = run("wait", 1, "--until", "task", "--json")

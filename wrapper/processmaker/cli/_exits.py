@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from math import ceil
 
 from attrs import frozen
 
@@ -88,7 +89,8 @@ def _after_an_unknown_start(error: e.StartOutcomeUnknown) -> str:
     unknown = "Whether the Request was started is not known"
     if error.idempotency_key is not None:
         look = f"processmaker find {shlex.quote(error.idempotency_key)} --process {error.process_id}"
-        return f"{unknown}. Look with {look}, or start again later with the same --idempotency-key: it looks first."
+        later = f"after {ceil(error.retry_after)} s" if error.retry_after else "later"
+        return f"{unknown}. Look with {look}, or start again {later} with the same --idempotency-key: it looks first."
     return (
         f"{unknown}, and the start was not sent again. Look among the latest Requests of process {error.process_id} "
         f"before you do: processmaker requests --process {error.process_id} --since 1h; with --idempotency-key the "
