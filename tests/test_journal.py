@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -185,3 +187,22 @@ def test_the_contract_finds_a_journal_whose_steps_are_not_atomic() -> None:
         "test_one_of_those_who_claim_at_once_may_send",
         "test_one_of_those_who_claim_a_silent_start_at_once_takes_it_over",
     }
+
+
+MINE = """
+from processmaker import SQLiteJournal
+from processmaker.journal.contract import JournalContract
+
+class TestMyJournal(JournalContract):
+    def make_journal(self, lease):
+        return SQLiteJournal("starts.db", lease=lease)
+"""
+
+
+def test_users_run_the_contract_on_a_journal_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(MINE)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-W", "error", "-k", "claim", "test_mine.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    tests = [name for name in vars(JournalContract) if name.startswith("test_") and "claim" in name]
+    assert f"{len(tests)} passed" in done.stdout
