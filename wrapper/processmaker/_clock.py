@@ -1,4 +1,4 @@
-"""Time as the operations know it; tests put another one in its place."""
+"""Time as the operations know it; a sandbox has another one."""
 
 from __future__ import annotations
 
@@ -29,3 +29,9 @@ class Clock:
 
     async def async_sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def clock_of(transport: object) -> Clock | None:
+    """The time that a transport's clients live by; None for this machine's."""
+    clock = getattr(transport, "clock", None)
+    return clock if isinstance(clock, Clock) else None

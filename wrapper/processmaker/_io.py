@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._clock import Clock
+from ._clock import Clock, clock_of
 from ._endpoints import Endpoint
 from ._errors import ConfigurationError, UnreadableResponse, clean, describe, error_of
 from ._http import HTTPResponse, async_client, blocking_client, no_longer_than, server_behind, transport_errors
@@ -40,7 +40,7 @@ class IO(ABC):
         self.server = (settings.site, server_behind(settings.transport))
         self.retries = settings.retries
         self.journal: Any = settings.journal
-        self.clock = Clock()
+        self.clock = clock_of(settings.transport) or Clock()
         self._timeout = settings.timeout
         self._secrets = Secrets(settings.auth)
 
@@ -160,7 +160,13 @@ class AsyncIO(IO):
 
     def _check_loop(self) -> None:
         """Kept connections belong to the loop that opened them: in another one httpx fails, or waits for ever."""
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigurationError(
+                "AsyncProcessMaker needs a running asyncio loop, and there is none here; under trio, use ProcessMaker "
+                "in trio.to_thread.run_sync(…)"
+            ) from None
         self._loop = self._loop or loop
         if self._own_connections and self._loop is not loop:
             raise ConfigurationError(

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from ._auth import Bearer, PasswordGrant
-from ._clock import is_seconds
+from ._clock import clock_of, is_seconds
 from ._data import OnAlteredData, check_on_altered_data
 from ._errors import ConfigurationError
 from ._http import AsyncBaseTransport, Auth, BaseTransport, HTTPRequest, Timeout
 from ._retry import Retries
+from ._stand_in import stand_in_for
 
 if TYPE_CHECKING:
     from .journal import AsyncJournal, Journal
@@ -95,8 +96,10 @@ def settings(
         auth = Bearer(token, site)
     if not isinstance(auth, Auth):
         raise ConfigurationError(f"auth= takes an httpx.Auth, such as PasswordGrant(…), not {type(auth).__name__}")
+    transport = stand_in_for(site) if transport is None else transport
     if isinstance(auth, PasswordGrant):
         auth.bind(site)
+        auth.clock = clock_of(transport) or auth.clock
     if retries is not None and not isinstance(retries, Retries):
         raise ConfigurationError(f"retries= takes Retries(…) or None, not {retries!r}")
     return Settings(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,15 +13,35 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def processmaker_sandbox() -> Iterator[SandboxFixture]:
-    """A ProcessMaker in memory, new for each test, with clients `pm` and `async_pm`.
+    """A ProcessMaker in memory, new for each test, with clients `pm` and `async_pm`, and `client(user="admin")`.
 
-    `url` is a real socket when asked. `add_process("Order", tasks=["Approve"])` adds a process;
-    `fail_next("answer lost", on="POST /process_events")`, or `fail_next(503)`, lets calls fail;
-    `finish(id)`, `fail(id, message)` and `cancel(id)` end a Request; `started("Order")` and `requests` are what was
-    started, `calls` what was asked.
+    Clients that the code under test makes reach it, too: PROCESSMAKER_URL and PROCESSMAKER_TOKEN are set, for
+    `from_env()`; `url` is a real socket when asked. `add_process("Order", tasks=["Approve"])` adds a process;
+    `fail_next("answer lost", on="POST /process_events")`, or `fail_next(503)`, lets calls fail, and fails the test
+    where no such call is made; `start_takes = 0.15` lets starts take time. `finish(id)`, `complete(id, data)`,
+    `fail(id, message)` and `cancel(id)` let a Request go on, `after=30` seconds of its time; `started("Order")` and
+    `requests` are what was started, `calls` what was asked.
     """
     from .sandbox import SandboxFixture
 
     sandbox = SandboxFixture()
-    yield sandbox
+    with pytest.MonkeyPatch.context() as environ:
+        environ.delenv("PROCESSMAKER_PROFILE", raising=False)
+        for name, value in sandbox.environment.items():
+            environ.setenv(name, value)
+        yield sandbox
     sandbox.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """A test that asked for a fault which befell no call has tested something else than it meant to."""
+    result = yield
+    sandbox: Any = pyfuncitem.funcargs.get("processmaker_sandbox")
+    if sandbox and sandbox.check_faults and (unused := sandbox.unused_faults()):
+        pytest.fail(
+            f"no call met the fault that was asked for with fail_next({'), fail_next('.join(unused)}); "
+            "processmaker_sandbox.check_faults = False allows it",
+            pytrace=False,
+        )
+    return result

@@ -31,7 +31,7 @@ characters of a URL are counted exactly.
 from ._faults import KINDS, Kind
 from ._fixture import SandboxFixture
 from ._server import URL, Call, Sandbox
-from ._state import CREDENTIALS_CLIENT, PASSWORD_CLIENT, Clock, Process, Request, StartEvent, Task, User
+from ._state import CREDENTIALS_CLIENT, PASSWORD_CLIENT, Clock, Process, Request, Started, StartEvent, Task, User
 from ._transport import SandboxTransport
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "SandboxFixture",
     "SandboxTransport",
     "StartEvent",
+    "Started",
     "Task",
     "User",
 ]

@@ -169,6 +169,10 @@ class Rule:
     template: Fault
     used: bool = False
 
+    def __str__(self) -> str:
+        on = f", on={self.on!r}" if self.on else ""
+        return f"{', '.join(repr(kind) for kind in self.kinds)}{on}"
+
     def pick(self, call: str) -> Fault | None:
         """The fault for this call, such as `POST /process_events/2`."""
         if self.times == 0 or not _matches(self.on, call):
@@ -189,15 +193,29 @@ def known(kind: Kind) -> Kind:
     return kind
 
 
-def place(on: str | None) -> str | None:
-    """`on` as calls are compared with it; ValueError if no call can begin so."""
+def place(on: str | None, places: Sequence[tuple[str, str]]) -> str | None:
+    """`on` as calls are compared with it; ValueError if no call to these places (method, path) can begin so."""
     if on is None:
         return None
     found = re.fullmatch(r"([A-Z]+)? ?(/.*)?", on)
-    if not found or found[1] not in (None, "GET", "POST", "PUT"):
+    if not found or found[1] not in (None, *(method for method, _ in places)):
         raise ValueError(f'on={on!r} is neither a method, a path nor both, such as "POST /process_events"')
     path = (found[2] or "").removeprefix("/api/1.0")
+    if not any(found[1] in (None, method) and _leads_to(path, there) for method, there in places):
+        known = ", ".join(f"{method} {there}" for method, there in places)
+        raise ValueError(f"on={on!r} is the beginning of no call; there are: {known}")
     return f"{found[1]} {path}".rstrip() if found[1] else path
+
+
+def _leads_to(path: str, there: str) -> bool:
+    """Whether a path is the beginning of one such as /requests/{id}."""
+    *whole, last = path.split("/")
+    parts = there.split("/")
+    return (
+        len(whole) < len(parts)
+        and all(part.isdecimal() if one == "{id}" else part == one for part, one in zip(whole, parts, strict=False))
+        and ((last or "0").isdecimal() if parts[len(whole)] == "{id}" else parts[len(whole)].startswith(last))
+    )
 
 
 def _matches(on: str | None, call: str) -> bool:

@@ -4,47 +4,68 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import cached_property
-from typing import TypeVar
+from typing import Any
 
 from .. import AsyncProcessMaker, ProcessMaker
-from ._server import Sandbox
-
-Client = TypeVar("Client", ProcessMaker, AsyncProcessMaker)
+from .._stand_in import standing_in
+from ._server import URL, Sandbox
 
 
 class SandboxFixture(Sandbox):
     """A sandbox with clients, signed in as integration.bot, who may start whatever `add_process` adds.
 
-    The clients need no network, and their time jumps: a retry, a wait or a look for a lost start takes no time.
+    Clients need no network, and their time jumps: a retry, a wait or a look for a lost start takes no time. That goes
+    for any client that is made for its address meanwhile, also by the code under test.
+
+    Attributes:
+        check_faults: whether a fault that `fail_next` asked for, and that befell no call, fails the test.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self.check_faults = True
         self._open = ExitStack()
+        self._open.enter_context(standing_in(URL, self.transport()))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What `from_env()` and the command line read; the fixture sets it for its test."""
+        return {"PROCESSMAKER_URL": URL, "PROCESSMAKER_TOKEN": self.token()}
 
     @cached_property
     def pm(self) -> ProcessMaker:
         """A client for blocking code."""
-        return self._open.enter_context(self._client(ProcessMaker))
+        return self.client()
 
     @cached_property
     def async_pm(self) -> AsyncProcessMaker:
         """A client for asyncio."""
-        return self._client(AsyncProcessMaker)
+        return self.async_client()
+
+    def client(self, user: str = "integration.bot", **options: Any) -> ProcessMaker:
+        """Another client for blocking code.
+
+        Args:
+            user: whose: integration.bot, admin or mail.user.
+            options: further arguments of `ProcessMaker`.
+        """
+        return self._open.enter_context(ProcessMaker(URL, **{"token": self.token(user), **options}))
+
+    def async_client(self, user: str = "integration.bot", **options: Any) -> AsyncProcessMaker:
+        """The same for asyncio."""
+        return AsyncProcessMaker(URL, **{"token": self.token(user), **options})
 
     @cached_property
     def url(self) -> str:
-        """The address of a real socket on 127.0.0.1, for code that makes its own client; it opens when first asked.
+        """The address of a real socket on 127.0.0.1, for what is not this package; it opens when first asked.
 
-        Sign in with `token()`.
+        Sign in with `token()`. A client of this package that is made for it needs no socket, and lives in the
+        sandbox's time; for others the time really passes.
         """
-        return self._open.enter_context(self.serve())
+        url = self._open.enter_context(self.serve())
+        self._open.enter_context(standing_in(url, self.transport()))
+        return url
 
     def close(self) -> None:
         """Closes what was opened."""
         self._open.close()
-
-    def _client(self, kind: type[Client]) -> Client:
-        client = kind("https://pm.example.com", token=self.token(), transport=self.transport())
-        client._io.clock = self.clock
-        return client

@@ -16,11 +16,12 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import attrs
 import httpx
 
+from .._clock import is_seconds
 from .._io import run
 from . import _data, _faults, _pmql, _shapes
 from ._oauth import TokenEndpoint
 from ._shapes import Json, Refused, answer, message, not_found
-from ._state import PROCESSES, USERS, Clock, Process, Request, StartEvent, Task, User
+from ._state import PROCESSES, USERS, Clock, Process, Request, Started, StartEvent, Task, User
 from ._transport import Blocking, Line, SandboxTransport
 
 URL = "https://pm.example.com"
@@ -256,37 +257,87 @@ class Sandbox:
             self.processes[process.id] = process
             return process
 
-    def started(self, process_name: str) -> list[Request]:
-        """The Requests of that process, oldest first; LookupError if there is no such process."""
+    def started(self, process_name: str) -> list[Started]:
+        """What was started of that process, as its callers sent it, oldest first.
+
+        Raises:
+            LookupError: there is no such process.
+        """
         names = {process.name for process in self.processes.values()}
-        found = [request for request in self.requests if request.process.name == process_name]
+        found = [Started.of(request) for request in self.requests if request.process.name == process_name]
         if not found and process_name not in names:
             raise LookupError(f"no process {process_name!r}; there are: {', '.join(sorted(names))}")
         return found
 
     def request(self, request_id: int) -> Request:
         """One Request; LookupError if there is none."""
-        if not 1 <= request_id <= len(self.requests):
+        self._catch_up()
+        if not 1 <= request_id <= len(self._requests):
             raise LookupError(f"no Request {request_id}")
-        return self.requests[request_id - 1]
+        return self._requests[request_id - 1]
 
-    def finish(self, request_id: int) -> None:
-        """Let a Request complete, whatever tasks are left."""
-        self._end(self.request(request_id), "COMPLETED")
+    def finish(self, request_id: int, *, after: float = 0) -> None:
+        """Let a Request complete, whatever tasks are left; at once, or so many seconds later if it is ACTIVE then."""
+        request = self.request(request_id)
+        self._later(request, after, lambda: self._end(request, "COMPLETED"))
 
-    def cancel(self, request_id: int) -> None:
-        """Cancel a Request."""
-        self._end(self.request(request_id), "CANCELED")
+    def cancel(self, request_id: int, *, after: float = 0) -> None:
+        """Cancel a Request; at once, or so many seconds later if it is ACTIVE then."""
+        request = self.request(request_id)
+        self._later(request, after, lambda: self._end(request, "CANCELED"))
 
-    def fail(self, request_id: int, message: str = "The engine failed") -> None:
-        """Let the engine fail: the Request gets status ERROR and an error with that message."""
-        with self._lock:
-            request = self.request(request_id)
+    def fail(self, request_id: int, message: str = "The engine failed", *, after: float = 0) -> None:
+        """Let the engine fail: the Request gets status ERROR and an error with that message.
+
+        At once, or so many seconds later if it is ACTIVE then.
+        """
+        request = self.request(request_id)
+
+        def fail() -> None:
             node = next(
                 ((task.element_id, task.name) for task in request.tasks if task.status == "ACTIVE"),
                 ("node_1", "Start"),
             )
             self._fail(request, message, *node)
+
+        self._later(request, after, fail)
+
+    def complete(self, request_id: int, data: dict[str, Any] | None = None, *, after: float = 0) -> None:
+        """Complete the open task of a Request, as the person would for whom it waits.
+
+        At once, or so many seconds later if it is ACTIVE then.
+
+        Args:
+            request_id: the Request's id.
+            data: what is added to its data.
+            after: seconds.
+
+        Raises:
+            LookupError: no such Request, or (at once) it has no open task.
+        """
+        request = self.request(request_id)
+        if not after and not any(task.status == "ACTIVE" for task in request.tasks):
+            raise LookupError(f"Request {request_id} has no open task: it is {request.status}")
+
+        def complete() -> None:
+            for task in [task for task in request.tasks if task.status == "ACTIVE"]:
+                self._complete(task, data or {})
+
+        self._later(request, after, complete)
+
+    def _later(self, request: Request, after: float, action: Callable[[], None]) -> None:
+        if not is_seconds(after):
+            raise ValueError(f"after={after!r} is not a number of seconds")
+
+        def act() -> None:
+            if request.status == "ACTIVE":
+                action()
+
+        with self._lock:
+            if after:
+                self._at(self.clock.now() + timedelta(seconds=after), act)
+            else:
+                action()
 
     # For tests: faults
 
@@ -305,13 +356,13 @@ class Sandbox:
         Args:
             kind: one of `KINDS`.
             times: how many calls.
-            on: only calls that begin so, such as `POST /process_events`, `GET` or `/oauth/token`.
+            on: only calls that begin so, such as `POST /process_events`, `GET` or `/oauth/token`; any, unless given.
             seconds: for `slow`, how long the answer takes (60); for `drip`, from one byte to the next (1).
             retry_after: for 429 and 503, the header Retry-After; None leaves it out.
             at: for `truncated`, how much arrives: bytes, or a share if below 1.
         """
         fault = _faults.Fault(_faults.known(kind), seconds, retry_after, at)
-        self._add_rule(_faults.Rule([fault.kind], _faults.place(on), times, 1, random.Random(0), fault))
+        self._add_rule(_faults.Rule([fault.kind], _faults.place(on, _PLACES), times, 1, random.Random(0), fault))
 
     def misbehave(
         self,
@@ -326,7 +377,12 @@ class Sandbox:
         """From now on let a share `rate` of the calls fail in ways drawn from `kinds`; alike for one seed."""
         known = [_faults.known(kind) for kind in kinds]
         fault = _faults.Fault(known[0], seconds, retry_after)
-        self._add_rule(_faults.Rule(known, _faults.place(on), None, rate, random.Random(seed), fault))
+        self._add_rule(_faults.Rule(known, _faults.place(on, _PLACES), None, rate, random.Random(seed), fault))
+
+    def unused_faults(self) -> list[str]:
+        """What `fail_next` was asked for and has not befallen any call."""
+        with self._lock:
+            return [str(rule) for rule in self._rules if rule.times is not None and not rule.used]
 
     def behave(self) -> None:
         """No more faults, no more maintenance."""
@@ -374,7 +430,7 @@ class Sandbox:
         route = next(
             (
                 (handler, match)
-                for method, pattern, handler in _ROUTES
+                for method, _, pattern, handler in _ROUTES
                 if method == request.method and (match := pattern.fullmatch(path))
             ),
             None,
@@ -467,7 +523,7 @@ class Sandbox:
     def _make(self, process: Process, event: StartEvent, asked: _Asked, appears_at: datetime) -> Request:
         now = self._now()
         data = _data.stored(asked.body)
-        request = Request(len(self._requests) + 1, process, asked.user, data, now, now, appears_at)
+        request = Request(len(self._requests) + 1, process, asked.user, data, now, now, appears_at, event, asked.body)
         self._requests.append(request)
         self._next_token()  # the start event's
         if process.fails_with:
@@ -618,9 +674,7 @@ class Sandbox:
         data = asked.field("data") or {}
         if not isinstance(data, dict):
             return message(500, "Server Error")
-        task.request.data.update(_data.stored_by_completion(data))
-        self._close(task)
-        self._go_on(task.request)
+        self._complete(task, data)
         return answer(self._shapes.shown_task(task, self.clock.now()))
 
     # The engine
@@ -668,6 +722,11 @@ class Sandbox:
             request.status = status
             request.completed_at = request.updated_at = self._now()
 
+    def _complete(self, task: Task, data: dict[str, Any]) -> None:
+        task.request.data.update(_data.stored_by_completion(data))
+        self._close(task)
+        self._go_on(task.request)
+
     def _close(self, task: Task) -> None:
         task.status = "CLOSED"
         task.completed_at = self._now()
@@ -709,8 +768,8 @@ def _ordered(items: list[T], row: Callable[[T], Json], asked: _Asked, default: s
 _Handler = Callable[[Sandbox, _Asked], httpx.Response | _UnderWay]
 
 
-def _route(method: str, path: str, handler: _Handler) -> tuple[str, re.Pattern[str], _Handler]:
-    return method, re.compile(API + path.replace("{id}", r"(\d+)")), handler
+def _route(method: str, path: str, handler: _Handler) -> tuple[str, str, re.Pattern[str], _Handler]:
+    return method, path, re.compile(API + path.replace("{id}", r"(\d+)")), handler
 
 
 _ROUTES = (
@@ -725,4 +784,10 @@ _ROUTES = (
     _route("GET", "/tasks", Sandbox._list_tasks),
     _route("GET", "/tasks/{id}", Sandbox._show_task),
     _route("PUT", "/tasks/{id}", Sandbox._update_task),
+)
+_PLACES = (
+    *((method, path) for method, path, *_ in _ROUTES),
+    ("POST", "/oauth/token"),
+    ("GET", "/docs"),
+    ("GET", "/login"),
 )

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from .._clock import Clock as RealClock
+from .._data import IDEMPOTENCY_KEY
 
 
 class Clock(RealClock):
@@ -131,6 +132,9 @@ class Request:
     updated_at: datetime = attrs.field(repr=False)
     appears_at: datetime = attrs.field(repr=False)
     """From when on GET /requests lists it."""
+    event: StartEvent = attrs.field(repr=False)
+    sent: Any = attrs.field(repr=False)
+    """The body of its start, as the caller sent it."""
     status: str = "ACTIVE"
     completed_at: datetime | None = attrs.field(default=None, repr=False)
     errors: list[dict[str, Any]] | None = None
@@ -147,6 +151,43 @@ class Request:
     def visible_to(self, user: User) -> bool:
         """Ordinary users see what they started or take part in."""
         return user.is_administrator or user in (self.user, *(task.user for task in self.tasks))
+
+
+@attrs.frozen
+class Started:
+    """A Request as its caller started it."""
+
+    request: Request = attrs.field(repr=False)
+    """The Request as it is now; its `data` is as the server stores it."""
+    id: int
+    process: str
+    """The name of its process."""
+    event: str
+    """The node id of its start event."""
+    data: Any
+    """As the caller sent it, without the idempotency key."""
+    idempotency_key: str | None
+    user: str
+    """The name of the user who started it."""
+
+    @classmethod
+    def of(cls, request: Request) -> Started:
+        data, key = request.sent, None
+        if isinstance(data, dict):
+            data = dict(data)
+            key = data.pop(IDEMPOTENCY_KEY, None)
+        names = request.process.name, request.event.id
+        return cls(request, request.id, *names, {} if data is None else data, key, request.user.username)
+
+    @property
+    def status(self) -> str:
+        """The Request's, now."""
+        return self.request.status
+
+    @property
+    def tasks(self) -> list[Task]:
+        """The Request's, so far."""
+        return self.request.tasks
 
 
 def uuid_of(kind: str, number: int) -> str:

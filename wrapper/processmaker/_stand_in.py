@@ -1,0 +1,31 @@
+"""What stands in for the server of an address, in tests: whatever client is made for that address reaches it.
+
+So code under test that makes its own client, such as with `from_env()`, reaches the sandbox, and lives in its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_stand_ins: dict[str, Any] = {}
+
+
+@contextmanager
+def standing_in(site: str, transport: Any) -> Iterator[None]:
+    """While the block runs, clients for this address (without `/api/1.0`) use this transport."""
+    before = _stand_ins.get(site)
+    _stand_ins[site] = transport
+    try:
+        yield
+    finally:
+        if before is None:
+            del _stand_ins[site]
+        else:
+            _stand_ins[site] = before
+
+
+def stand_in_for(site: str) -> Any:
+    """The transport to it, or None."""
+    return _stand_ins.get(site)
