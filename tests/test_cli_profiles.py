@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import stat
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
+import keyring
 import pytest
-from command_line import TOKEN, Run, Terminal, saved
+from command_line import COMMAND, TOKEN, Run, Terminal, saved
+from conftest import Connect
+from keyring.backend import KeyringBackend
+from keyring.errors import KeyringLocked, PasswordDeleteError
+from processmaker import AsyncProcessMaker, ConfigurationError, ProcessMaker
 from processmaker._follow import WAIT_TIMEOUT
+from processmaker._profiles import from_profile
 from processmaker._settings import DEFAULT_TIMEOUT
-from processmaker.cli import _parser
+from processmaker.cli import _parser, _session
 from processmaker.sandbox import Sandbox
 
 # Settings
@@ -224,3 +234,332 @@ def test_a_file_of_profiles_that_is_broken_says_so(run: Run, tmp_path: Path, con
     ended = run("processes")
     assert ended.code == 2
     assert "is not what processmaker login writes" in ended.err
+
+
+# Several profiles
+
+
+def token_with(**said: object) -> str:
+    """A token that says this about itself, as those of ProcessMaker do: a JWT."""
+    parts = [json.dumps(part).encode() for part in ({"alg": "RS256"}, said, "signature")]
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+
+
+@pytest.fixture
+def two(signed_out: None, tmp_path: Path, sandbox: Sandbox) -> Path:  # noqa: ARG001
+    """The file of two profiles, of which the one that is not called default is the sandbox's."""
+    expiring = token_with(sub="3", exp=1_800_000_000)
+    return saved(
+        tmp_path, default={"url": A, "token": expiring}, bot={"url": sandbox.url, "token": TOKEN, "allow_http": True}
+    )
+
+
+@pytest.mark.usefixtures("two")
+def test_profiles_are_listed_without_their_tokens(run: Run) -> None:
+    assert run("profiles").out.splitlines() == [
+        "   NAME     SERVER                  TOKEN IN  EXPIRES",
+        "*  default  https://a.example.com   file      2027-01-15 08:00:00+00:00",
+        "   bot      https://pm.example.com  file",
+    ]
+    assert run("profiles", "--json").json[0] == {
+        "name": "default",
+        "url": A,
+        "current": True,
+        "token_in": "file",
+        "expires_at": "2027-01-15T08:00:00+00:00",
+        "allow_http": False,
+    }
+    assert run("profiles", "--quiet").out == "default\nbot\n"
+
+
+@pytest.mark.usefixtures("two")
+def test_use_chooses_the_profile_that_is_used_where_none_is_named(run: Run, connections: list[dict[str, Any]]) -> None:
+    assert run("use", "bot").out == "profile  bot\nurl      https://pm.example.com\n"
+    assert run("processes").code == 0
+    assert [made["token"] for made in connections] == [TOKEN]
+    assert [profile["name"] for profile in run("profiles", "--json").json if profile["current"]] == ["bot"]
+    ended = run("use", "nobody")
+    assert ended.code == 3
+    assert "there is no profile 'nobody'; there are: default, bot; make it with processmaker login" in ended.err
+
+
+@pytest.mark.usefixtures("two")
+def test_the_environment_names_a_profile(
+    run: Run, environ: pytest.MonkeyPatch, connections: list[dict[str, Any]]
+) -> None:
+    environ.setenv("PROCESSMAKER_PROFILE", "bot")
+    assert run("processes").code == 0
+    run("processes", "--profile", "default")
+    environ.setenv("PROCESSMAKER_URL", B)
+    environ.setenv("PROCESSMAKER_TOKEN", "of-b-and-no-other")
+    run("processes")
+    assert [made["base_url"] for made in connections] == ["https://pm.example.com", A, B]
+    environ.delenv("PROCESSMAKER_URL")
+    environ.delenv("PROCESSMAKER_TOKEN")
+    environ.setenv("PROCESSMAKER_PROFILE", "nobody")
+    assert run("processes").code == 3
+
+
+def test_logout_forgets_a_profile(run: Run, two: Path) -> None:
+    assert run("logout", "--profile", "bot").code == 0
+    assert list(json.loads(two.read_text())) == ["default"]
+    assert run("logout").code == 0
+    assert json.loads(two.read_text()) == {}
+    assert run("logout").code == 3
+
+
+def test_a_file_of_tokens_that_others_can_read_is_refused_until_that_is_mended(run: Run, two: Path) -> None:
+    two.chmod(0o640)
+    ended = run("processes", "--profile", "bot")
+    assert ended.code == 2
+    assert f"others than you can read it: run chmod 600 {two}" in ended.err
+    with pytest.raises(ConfigurationError, match="chmod 600"):
+        ProcessMaker.from_profile("bot")
+    two.chmod(0o600)
+    assert run("processes", "--profile", "bot").code == 0
+
+
+def test_a_token_of_the_environment_for_another_address_says_so(run: Run, environ: pytest.MonkeyPatch) -> None:
+    environ.setenv("PROCESSMAKER_URL", B)
+    ended = run("processes", "--url", A)
+    assert ended.code == 3
+    assert "not signed in to a.example.com; PROCESSMAKER_TOKEN is for https://b.example.com" in ended.err
+
+
+@pytest.mark.usefixtures("served", "signed_out")
+def test_twenty_logins_at_once_keep_twenty_profiles(served: Sandbox, tmp_path: Path) -> None:
+    with served.serve() as url:
+        logins = [
+            subprocess.Popen(
+                [*COMMAND, "login", "--url", url, "--profile", f"p{number}"], stdin=subprocess.PIPE, text=True
+            )
+            for number in range(20)
+        ]
+        for login in logins:
+            login.communicate(TOKEN)
+    assert [login.returncode for login in logins] == [0] * 20
+    file = tmp_path / "config" / "processmaker" / "profiles.json"
+    assert sorted(json.loads(file.read_text())) == sorted(f"p{number}" for number in range(20))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("signed_out")
+def test_login_with_a_password_keeps_only_the_token(
+    run: Run, sandbox: Sandbox, typed: Callable[[str], None], tmp_path: Path
+) -> None:
+    typed("client-secret\nbot-password\n")
+    ended = run("login", "--url", sandbox.url, "--client-id", "3", "--username", "integration.bot", "--json")
+    assert (ended.code, ended.json["processes"]) == (0, 6)
+    written = (tmp_path / "config" / "processmaker" / "profiles.json").read_text()
+    assert json.loads(written)["default"]["token"].startswith("sandbox-access-token")
+    assert "password" not in written
+    assert "secret" not in written
+    assert run("processes").code == 0
+
+
+@pytest.mark.usefixtures("signed_out")
+@pytest.mark.parametrize(
+    ("words", "lines", "code", "said"),
+    [
+        (["--client-id", "3"], "", 2, "to sign in with a password, give --username too"),
+        (["--username", "integration.bot"], "", 2, "to sign in with a password, give --client-id too"),
+        (["--client-id", "3", "--username", "integration.bot"], "", 2, "no secret came in"),
+        (["--client-id", "3", "--username", "integration.bot"], "client-secret\nwrong-password\n", 3, "400"),
+    ],
+)
+def test_a_login_with_a_password_that_cannot_work_saves_nothing(
+    run: Run,
+    sandbox: Sandbox,
+    typed: Callable[[str], None],
+    tmp_path: Path,
+    words: list[str],
+    lines: str,
+    code: int,
+    said: str,
+) -> None:
+    typed(lines)
+    ended = run("login", "--url", sandbox.url, *words)
+    assert ended.code == code
+    assert said in ended.err
+    assert "wrong-password" not in ended.err
+    assert not (tmp_path / "config").exists()
+
+
+# The system's keyring
+
+
+class Ring(KeyringBackend):
+    """A keyring in memory, in place of the system's."""
+
+    priority = 1
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.kept: dict[tuple[str, str], str] = {}
+        self.locked = False
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self._check()
+        self.kept[service, username] = password
+
+    def get_password(self, service: str, username: str) -> str | None:
+        self._check()
+        return self.kept.get((service, username))
+
+    def delete_password(self, service: str, username: str) -> None:
+        self._check()
+        if (service, username) not in self.kept:
+            raise PasswordDeleteError("no such password")
+        del self.kept[service, username]
+
+    def _check(self) -> None:
+        if self.locked:
+            raise KeyringLocked("the keyring is locked")
+
+
+@pytest.fixture
+def ring() -> Iterator[Ring]:
+    before = keyring.get_keyring()
+    ring = Ring()
+    keyring.set_keyring(ring)
+    yield ring
+    keyring.set_keyring(before)
+
+
+@pytest.fixture
+def logged_in(signed_out: None, run: Run, sandbox: Sandbox, typed: Callable[[str], None], tmp_path: Path) -> Path:  # noqa: ARG001
+    typed(TOKEN)
+    ended = run("login", "--url", sandbox.url)
+    assert ended.code == 0
+    return tmp_path / "config" / "processmaker" / "profiles.json"
+
+
+def test_where_there_is_a_keyring_the_token_lies_in_it_and_not_in_the_file(
+    ring: Ring, run: Run, logged_in: Path
+) -> None:
+    assert ring.kept == {("processmaker-client", "default"): TOKEN}
+    assert json.loads(logged_in.read_text()) == {"default": {"url": "https://pm.example.com", "keyring": True}}
+    logged_in.chmod(0o644)  # there is no secret in it
+    assert run("processes").code == 0
+    assert run("profiles", "--json").json[0]["token_in"] == "keyring"
+    assert run("logout").code == 0
+    assert ring.kept == {}
+
+
+def test_a_keyring_that_is_locked_or_lacks_the_token_says_what_to_do(ring: Ring, run: Run, logged_in: Path) -> None:
+    ring.locked = True
+    ended = run("processes")
+    assert ended.code == 2
+    assert "the system's keyring cannot be read: the keyring is locked" in ended.err
+    assert run("logout").code == 2
+    ring.locked = False
+    ring.kept.clear()
+    assert "log in again: processmaker login --profile default" in run("processes").err
+    assert run("logout").code == 0
+    assert json.loads(logged_in.read_text()) == {}
+
+
+@pytest.mark.usefixtures("signed_out")
+def test_the_file_takes_the_token_where_the_keyring_does_not(
+    ring: Ring, run: Run, sandbox: Sandbox, typed: Callable[[str], None], tmp_path: Path
+) -> None:
+    file = tmp_path / "config" / "processmaker" / "profiles.json"
+    for locked, words in ((True, []), (False, ["--no-keyring"])):
+        ring.locked = locked
+        typed(TOKEN)
+        assert run("login", "--url", sandbox.url, *words).code == 0
+        assert json.loads(file.read_text())["default"]["token"] == TOKEN
+        assert ring.kept == {}
+
+
+def test_a_profile_of_the_keyring_says_which_extra_it_needs(
+    ring: Ring, run: Run, logged_in: Path, environ: pytest.MonkeyPatch
+) -> None:
+    assert ring.kept
+    assert logged_in.exists()
+    environ.setitem(sys.modules, "keyring", None)
+    assert "pip install 'processmaker-client[keyring]'" in run("processes").err
+
+
+# In Python, and who it is
+
+
+@pytest.mark.usefixtures("two")
+def test_a_client_is_made_from_a_profile(connect: Connect, environ: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
+    arguments = from_profile("bot", os.environ, {"timeout": 5})
+    assert arguments == {"base_url": sandbox.url, "token": TOKEN, "allow_http": True, "timeout": 5}
+    for client in (ProcessMaker, AsyncProcessMaker):
+        assert repr(client.from_profile("bot")) == f"{client.__name__}('https://pm.example.com')"
+        assert repr(client.from_profile()) == f"{client.__name__}('{A}')"
+        environ.setenv("PROCESSMAKER_PROFILE", "bot")
+        assert repr(client.from_profile(token="another-token")) == f"{client.__name__}('https://pm.example.com')"
+        environ.delenv("PROCESSMAKER_PROFILE")
+    pm = connect(**from_profile("bot", os.environ, {"transport": sandbox.transport()}))
+    assert pm.processes()
+
+
+@pytest.mark.usefixtures("two")
+def test_a_profile_that_is_not_there_or_contradicted_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="no profile 'nobody'; there are: default, bot"):
+        ProcessMaker.from_profile("nobody")
+    with pytest.raises(ConfigurationError, match="leave out base_url"):
+        ProcessMaker.from_profile("bot", base_url=B)
+
+
+def test_whoami_asks_the_api_for_the_user_that_the_token_names(
+    run: Run, environ: pytest.MonkeyPatch, connections: list[dict[str, Any]]
+) -> None:
+    token = token_with(sub="3", exp=1_800_000_000)
+    environ.setenv("PROCESSMAKER_TOKEN", token)
+    known = {"id": 3, "username": "integration.bot", "fullname": "Integration Bot", "email": "bot@example.com"}
+    answers = iter([httpx.Response(200, json=known), httpx.Response(403, json={"message": "Not authorized."})])
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return next(answers)
+
+    connect = _session.Session.connect
+    environ.setattr(
+        _session.Session,
+        "connect",
+        lambda self, **arguments: connect(self, transport=httpx.MockTransport(answer), **arguments),
+    )
+    assert run("whoami", "--json").json == {
+        "server": "https://pm.example.com",
+        "user_id": 3,
+        "user_name": "integration.bot",
+        "name": "Integration Bot",
+        "email": "bot@example.com",
+        "expires": "2027-01-15T08:00:00+00:00",
+    }
+    told = run("whoami").out  # the API tells nothing
+    assert told == "server   https://pm.example.com\nuser id  3\nexpires  2027-01-15 08:00:00+00:00\n"
+    assert asked == ["/api/1.0/users/3"] * 2
+    assert len(connections) == 2
+
+
+@pytest.mark.parametrize("token", [TOKEN, "a.b.c", "e30.W10.x"])
+def test_whoami_with_a_token_that_says_nothing_tells_whether_the_server_takes_it(
+    run: Run, environ: pytest.MonkeyPatch, token: str
+) -> None:
+    environ.setenv("PROCESSMAKER_TOKEN", token)
+    ended = run("whoami")
+    assert ended.code == (0 if token == TOKEN else 3)
+    if token == TOKEN:
+        assert ended.out == "server  https://pm.example.com\n"
+
+
+def test_whoami_signs_in_with_a_password(run: Run, environ: pytest.MonkeyPatch) -> None:
+    environ.delenv("PROCESSMAKER_TOKEN")
+    for name, value in PASSWORD.items():
+        environ.setenv(f"PROCESSMAKER_{name}", value)
+    assert run("whoami").code == 0
+
+
+PASSWORD = {
+    "CLIENT_ID": "3",
+    "CLIENT_SECRET": "client-secret",
+    "USERNAME": "integration.bot",
+    "PASSWORD": "bot-password",
+}

@@ -154,7 +154,7 @@ def _print_curl(session: _session.Session, command: _parser.Command) -> None:
     try:
         command.run(session)
     except Unsent as unsent:
-        if command.changes and unsent.request.method == "GET":
+        if command.name == "start" and unsent.request.method == "GET":
             raise _exits.UsageError(
                 "--curl sends nothing, so it looks nothing up: give the process's id, and --event with the node id "
                 "of its start event (processmaker processes lists both)"
