@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from processmaker import (
+    AlreadyFinished,
     AmbiguousStartEvent,
     CancelNotAllowed,
     ConfigurationError,
@@ -139,6 +140,12 @@ def waiting_for_a_canceled_request(make: Make, sandbox: Sandbox) -> None:
     request = pm.start("Leave Request")
     sandbox.cancel(request.id)
     pm.wait(request)
+
+
+@provokes(AlreadyFinished)
+def canceling_what_is_over(make: Make, _: Sandbox) -> None:
+    pm = make()
+    pm.cancel(pm.start("Auto Approve"))
 
 
 @provokes(WaitTimeout)

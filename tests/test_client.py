@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import inspect
+import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -316,3 +318,11 @@ class Interrupted(BaseException):
 def test_blocking_operations_never_suspend() -> None:
     with pytest.raises(RuntimeError, match="blocking IO must not suspend"):
         run(asyncio.sleep(0))
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_client_is_neither_pickled_nor_copied_and_says_what_to_do(pm: Any, copied: Any) -> None:
+    client = getattr(pm, "_client", pm)
+    kind = type(client).__name__
+    with pytest.raises(TypeError, match=f"a {kind} is neither pickled nor copied: .* Make a {kind} where it is needed"):
+        copied(client)

@@ -129,11 +129,12 @@ def test_each_status_has_its_error(
     assert type(error) is kind
     assert (error.processed, error.transient) == (processed, transient)
     assert (error.asked, error.status_code, error.retry_after) == ("PUT /api/1.0/tasks/5", status, 7)
-    assert str(error).startswith(f"PUT /api/1.0/tasks/5: {status} {answer.reason_phrase}")
+    asked = f"PUT /api/1.0/tasks/5: {status} {answer.reason_phrase}"
+    assert str(error).startswith(f"there is no task 5 that this token may see ({asked}" if status == 404 else asked)
     assert error.response.json() == {"message": "So it is"}
     if kind is not Redirected:
         assert error.server_message == "So it is"
-        assert str(error).endswith(": So it is")
+        assert str(error).removesuffix(")").endswith(": So it is")
 
 
 @pytest.mark.parametrize(("status", "kind"), [(status, kind) for status, kind, *_ in STATUSES])
@@ -245,6 +246,28 @@ def test_a_422_has_the_messages_of_each_field(connect: Connect, body: Any, field
     error: Any = raised(connect, httpx.Response(422, json=body), "complete", 5)
     assert type(error) is ValidationFailed
     assert error.fields == fields
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments", "thing"),
+    [("get", [9999], "Request 9999"), ("cancel", [9999], "Request 9999"), ("complete", [88, {}], "task 88")],
+)
+def test_what_is_not_there_is_named(pm: Any, operation: str, arguments: list[Any], thing: str) -> None:
+    with pytest.raises(NotFound, match=rf"^there is no {thing} that this token may see \(.* /api.*404 Not Found.*\)$"):
+        getattr(pm, operation)(*arguments)
+
+
+def test_a_page_of_another_server_does_not_say_that_something_is_not_there(connect: Connect) -> None:
+    error = raised(connect, httpx.Response(404, html="<title>404 nginx</title>"), "get", 9999)
+    assert str(error) == "GET /api/1.0/requests/9999?include=data: 404 Not Found: 404 nginx"
+
+
+def test_the_engines_words_and_names_move_no_terminal(pm: Any, sandbox: Sandbox) -> None:
+    sandbox.add_process("Fails", fails_with="\x1b[31m" + "x" * 5000)
+    with pytest.raises(RequestFailed) as error:
+        pm.start("Fails")
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 500
 
 
 def test_narrower_errors_keep_the_facts_of_the_wider_one(make: Any, sandbox: Sandbox) -> None:

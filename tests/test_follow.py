@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from processmaker import (
+    AlreadyFinished,
     CancelNotAllowed,
     Forbidden,
     InvalidData,
@@ -69,6 +70,52 @@ def test_one_include_may_be_given_as_it_is(pm: Any) -> None:
     request = pm.start("Leave Request", {"days": 3})
     assert pm.get(request, include="data").data == {"days": 3}
     assert next(iter(pm.requests(include="data"))).data == {"days": 3}
+
+
+def test_an_include_that_does_not_exist_is_refused_with_those_that_do(pm: Any, sandbox: Sandbox) -> None:
+    for include in ("dat", ["data", "dat"], "data,dat"):
+        for ask in (lambda include=include: pm.get(1, include=include), lambda i=include: list(pm.requests(include=i))):
+            with pytest.raises(InvalidData, match="there is no 'dat' to include; there are: data, summary, process"):
+                ask()
+    assert sandbox.calls == []
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *({"per_page": value} for value in (0, -1, 1.5, "10", True, 2**70)),
+        *({"order_direction": value} for value in ("down", "", "ASC", 1)),
+    ],
+)
+def test_a_list_that_cannot_be_meant_is_refused(pm: Any, sandbox: Sandbox, odd: dict[str, Any]) -> None:
+    with pytest.raises(InvalidData, match="|".join(odd)):
+        list(pm.requests(**odd))
+    assert sandbox.calls == []
+
+
+@pytest.mark.parametrize("by", ["id", "value"])
+def test_canceling_what_is_over_says_so(pm: Any, sandbox: Sandbox, by: str) -> None:
+    request = pm.start("Auto Approve")
+    words = f'Request {request.id} of "Auto Approve" is over: it is COMPLETED'
+    with pytest.raises(AlreadyFinished, match=words) as error:
+        pm.cancel(request if by == "value" else request.id)
+    assert error.value.processed is False
+    assert error.value.request.id == request.id
+    assert sandbox.request(request.id).status == "COMPLETED"
+
+
+def test_canceling_again_is_no_error(admin: Any) -> None:
+    canceled = admin.cancel(admin.start(2, event="node_1"))
+    assert admin.cancel(canceled) == canceled
+    assert admin.cancel(canceled.id).status == "CANCELED"
+
+
+def test_the_key_is_known_where_the_summary_was_read(pm: Any) -> None:
+    keyed, other = pm.start("Leave Request", idempotency_key="leave-17"), pm.start("Leave Request")
+    assert pm.get(keyed, include=["summary"]).idempotency_key == "leave-17"
+    assert pm.get(other, include=["summary"]).idempotency_key is None
+    assert [row.idempotency_key for row in pm.requests(include="summary")] == ["leave-17", None]
+    assert pm.get(keyed).idempotency_key is None
 
 
 def test_an_include_that_is_no_name_is_refused(pm: Any, sandbox: Sandbox) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.metadata
 import inspect
 import os
 import re
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+import typing
 import venv
 import zipfile
 from email.message import Message
@@ -25,7 +27,7 @@ import httpx
 import processmaker
 import pytest
 import yaml
-from processmaker import ProcessMakerError, _errors
+from processmaker import ProcessMakerError, _errors, journal, types
 from processmaker.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
@@ -305,6 +307,34 @@ def test_public_names_are_known_to_type_checkers() -> None:
     assert sorted(name for name, _ in names) == processmaker.__all__
     for name, module in names:
         assert getattr(importlib.import_module(f"processmaker.{module}"), name) is getattr(processmaker, name)
+
+
+def test_the_names_in_public_signatures_can_be_imported() -> None:
+    """A union in an annotation is one of `processmaker.types`, or made of what is public elsewhere."""
+    private = set()
+    for client in (processmaker.ProcessMaker, processmaker.AsyncProcessMaker):
+        for name, method in inspect.getmembers(client, inspect.isfunction):
+            if not name.startswith("_") or name == "__init__":
+                for annotation in inspect.get_annotations(method).values():
+                    private |= set(re.findall(r"[A-Z]\w+", annotation))
+    public = {
+        *processmaker.__all__,
+        *types.__all__,
+        *journal.__all__,
+        *typing.__all__,
+        "Iterable",
+        "Iterator",
+        "AsyncIterator",
+        "None",
+    }
+    of_httpx = {"Auth", "BaseTransport", "AsyncBaseTransport", "Timeout"}
+    assert private - public - of_httpx == set()
+    for name in types.__all__:
+        assert getattr(types, name)
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert processmaker.__version__ == importlib.metadata.version(NAME)
 
 
 def tree_of_errors() -> dict[str, str | None]:

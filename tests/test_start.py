@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -112,6 +113,51 @@ def test_what_cannot_name_an_event_is_refused_before_sending(pm: Any, sandbox: S
     with pytest.raises(InvalidData, match="a start event is named by"):
         pm.start(2, event=event)
     assert sandbox.calls == []
+
+
+def test_a_typo_among_many_processes_is_a_message_of_one_line(pm: Any, sandbox: Sandbox) -> None:
+    for number in range(300):
+        sandbox.add_process(f"Order of kind {number}")
+    for named, said in {
+        "Leave Reqest": r'nearest: 2 "Leave Request".* \(of \d+\)',
+        "zzz": r"there are: .* and \d+ more",
+    }.items():
+        with pytest.raises(ProcessNotFound, match=said) as refusal:
+            pm.start(named)
+        assert len(str(refusal.value)) < 500
+        assert len(refusal.value.processes) > 300
+
+
+@pytest.mark.parametrize("process", [44, "44"])
+def test_digits_are_not_near_the_ids_of_other_processes(pm: Any, process: int | str) -> None:
+    with pytest.raises(ProcessNotFound) as refusal:
+        pm.start(process)
+    assert "nearest" not in str(refusal.value)
+
+
+def test_what_was_started_found_and_looked_up_is_logged_and_no_data(pm: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", logger="processmaker")
+    for _ in range(2):
+        pm.start("Leave Request", {"name": "private-words"}, idempotency_key="leave-17")
+    list(pm.requests('data.name = "private-words"'))
+    said = {
+        level: [record.getMessage() for record in caplog.records if record.levelname == level]
+        for level in ("INFO", "DEBUG")
+    }
+    assert re.fullmatch("Looked up what this token may start: [0-9]+ processes.", said["INFO"][0])
+    assert said["INFO"][1:] == [
+        "Request 1 of process 2 was started.",
+        'Request 1 of process 2 was found by its key "leave-17".',
+    ]
+    calls = [
+        "GET /start_processes: 200",
+        "GET /requests: 200",
+        "POST /process_events/2: 201",
+        *["GET /requests: 200"] * 2,
+    ]
+    assert [line.partition(" after ")[0] for line in said["DEBUG"]] == calls
+    assert all(re.search(r" after [0-9]+\.[0-9]{3} s$", line) for line in said["DEBUG"])
+    assert "private-words" not in caplog.text
 
 
 def test_an_unknown_name_lists_the_nearest(pm: Any, sandbox: Sandbox) -> None:

@@ -11,12 +11,15 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+__version__: str
+
 if TYPE_CHECKING:
     from ._async_client import AsyncProcessMaker
     from ._auth import PasswordGrant
     from ._client import ProcessMaker
     from ._data import DataAlteredWarning
     from ._errors import (
+        AlreadyFinished,
         AmbiguousStartEvent,
         CancelNotAllowed,
         CannotStart,
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
     from .journal import Journal, RedisJournal, SQLiteJournal
 
 __all__ = [
+    "AlreadyFinished",
     "AmbiguousStartEvent",
     "AsyncProcessMaker",
     "CancelNotAllowed",
@@ -128,6 +132,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Imports a name when it is first used: the pytest plugin and the command line's help then cost nothing."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("processmaker-client")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f".{_HOMES.get(name, '_errors')}", __name__), name)

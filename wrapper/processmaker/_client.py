@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from . import _follow, _raw_call, _start
 from ._data import OnAlteredData
@@ -19,7 +19,7 @@ from ._processes import AnyEvent, AnyProcess, Catalog
 from ._profiles import from_profile
 from ._raw_call import Params
 from ._retry import Retries
-from ._settings import DEFAULT_TIMEOUT, Token, Verify, from_environment, settings
+from ._settings import DEFAULT_TIMEOUT, Token, Verify, from_environment, not_copied, settings
 from ._start import LOOK_AGAIN_FOR
 
 if TYPE_CHECKING:
@@ -204,8 +204,8 @@ class ProcessMaker:
 
         Args:
             request: a `Request` or its id.
-            include: what comes along, one name or several: `data` fills `Request.data`; others, such as `summary`, are
-                found in `raw`.
+            include: what comes along, one name or several, of data, summary, process, user, participants, errors and
+                activeTasks. `data` fills `Request.data`, `summary` fills `Request.idempotency_key`; all are in `raw`.
 
         Raises:
             NotFound: no such Request.
@@ -237,11 +237,11 @@ class ProcessMaker:
             since: only those created since this aware datetime, or within this timedelta.
             include: what comes along, such as `data`.
             per_page: how many one HTTP request fetches.
-            order_by, order_direction: the order; by id, a Request started meanwhile shifts nothing.
+            order_by, order_direction: the order, "asc" or "desc"; by id, a Request started meanwhile shifts nothing.
                 None leaves any of these to the server.
 
         Raises:
-            InvalidData: a condition cannot be one.
+            InvalidData: an argument cannot be meant; nothing was sent.
             ProcessNotFound: no process of that name.
             ResponseError: such as for PMQL that the server cannot read (400).
             ProcessMakerError: a page could not be had.
@@ -320,7 +320,11 @@ class ProcessMaker:
     def cancel(self, request: AnyRequest) -> Request:
         """Cancels a Request, and returns its state.
 
+        A `Request` that was canceled is returned as it is. Given an id, it is the server's to say whether one that is
+        COMPLETED can be canceled.
+
         Raises:
+            AlreadyFinished: it is over; it stays as it is.
             CancelNotAllowed: this user may not.
             ProcessMakerError: anything else; `processed` tells whether it may be canceled.
         """
@@ -400,6 +404,9 @@ class ProcessMaker:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise not_copied(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._settings.site!r})"

@@ -12,6 +12,7 @@
     ├── StartOutcomeUnknown         a start was sent, and it cannot be known whether the Request exists
     ├── RequestFailed               the Request exists and its status is ERROR
     ├── RequestCanceled             the Request exists and was canceled
+    ├── AlreadyFinished             the Request was over before it could be canceled
     ├── WaitTimeout                 the Request did not get there in time
     ├── SignInError                 the server gave no token
     ├── TransportError              no whole answer arrived
@@ -172,6 +173,12 @@ class RequestCanceled(ProcessMakerError):
     """The Request exists and was canceled."""
 
     processed = True
+    request: Request
+
+
+class AlreadyFinished(ProcessMakerError):
+    """The Request was over before it could be canceled; it stays as it is."""
+
     request: Request
 
 

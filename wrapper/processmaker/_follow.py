@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, TypeVar
 
 from attrs import frozen
@@ -11,9 +12,11 @@ from ._clock import LONGEST, is_seconds
 from ._data import COMPLETING, OnAlteredData, check_data, check_text, report_alterations
 from ._endpoints import CHANGE_REQUEST, COMPLETE_TASK, REQUEST, REQUESTS, TASKS, Body, Endpoint
 from ._errors import (
+    AlreadyFinished,
     CancelNotAllowed,
     Forbidden,
     InvalidData,
+    NotFound,
     ProcessMakerError,
     RequestCanceled,
     RequestFailed,
@@ -21,6 +24,7 @@ from ._errors import (
     TaskAlreadyClosed,
     ValidationFailed,
     WaitTimeout,
+    clean,
     in_words,
     sentence,
 )
@@ -42,9 +46,17 @@ FIRST_POLL = 0.5
 LONGEST_POLL = 10.0
 """Seconds between two polls at most, unless the first pause is longer."""
 
+INCLUDES = ("data", "summary", "process", "user", "participants", "errors", "activeTasks")
+"""What can come along with a Request; the last one from newer servers. Unknown names are ignored by the server."""
+
 AnyRequest = int | Request
+"""A Request, or its id."""
+
 AnyTask = int | Task
+"""A task, or its id."""
+
 Until = Literal["finished", "task"] | Callable[[Request], bool]
+"""What to wait for."""
 
 
 @frozen(kw_only=True)
@@ -70,13 +82,14 @@ async def fetch(io: IO, request: AnyRequest, include: Iterable[str], *, within: 
             raise ValueError(f"the answer is Request {found.id}")
         return found
 
-    return await io.call(
-        REQUEST,
-        read,
-        within=within,
-        process_request_id=number,
-        include=related or None,
-    )
+    with _named(f"Request {number}"):
+        return await io.call(
+            REQUEST,
+            read,
+            within=within,
+            process_request_id=number,
+            include=related or None,
+        )
 
 
 def requests(
@@ -91,6 +104,11 @@ def requests(
     **query: str | int | None,
 ) -> AsyncGenerator[Request, None]:
     query["include"] = _joined(include) or None
+    per_page, direction = query.get("per_page"), query.get("order_direction")
+    if per_page is not None and not is_id(per_page):
+        raise InvalidData(f"per_page={in_words(per_page)} is not a number of Requests, from 1")
+    if direction not in (None, "asc", "desc"):
+        raise InvalidData(f'order_direction={in_words(direction)} is neither "asc" nor "desc"')
     for name, value in {**query, "pmql": pmql}.items():
         if isinstance(value, str):
             check_text(name, value)
@@ -155,8 +173,10 @@ async def complete(io: IO, task: AnyTask, data: object, *, on_altered_data: OnAl
     checked = check_data(data, completing=True)
     report_alterations(checked, on_altered_data, COMPLETING)
     body = Body({"status": "COMPLETED", "data": checked})
+    number = _id_of(task, Task)
     try:
-        return await io.call(COMPLETE_TASK, task_from, task_id=_id_of(task, Task), body=body)
+        with _named(f"task {number}"):
+            return await io.call(COMPLETE_TASK, task_from, task_id=number, body=body)
     except ValidationFailed as error:
         if "already closed" not in error.server_message.lower():
             raise
@@ -165,16 +185,30 @@ async def complete(io: IO, task: AnyTask, data: object, *, on_altered_data: OnAl
 
 async def cancel(io: IO, request: AnyRequest) -> Request:
     """PUT /requests/{id}, and its state afterwards."""
-    body = Body({"status": "CANCELED"})
+    number = _id_of(request, Request)
+    if isinstance(request, Request) and request.status == "CANCELED":
+        return request
+    if isinstance(request, Request) and request.status == "COMPLETED":
+        raise _already(request)
     try:
-        await io.command(CHANGE_REQUEST, process_request_id=_id_of(request, Request), body=body)
+        with _named(f"Request {number}"):
+            await io.command(CHANGE_REQUEST, process_request_id=number, body=Body({"status": "CANCELED"}))
     except Forbidden as error:
+        # The answer is the same whether it is over or this user may not.
+        now = None
+        with suppress(ProcessMakerError):
+            now = await fetch(io, number, ())
+        if now and now.finished:
+            raise _already(now) from error
         raise _narrowed(CancelNotAllowed, error) from None
     try:
-        return await fetch(io, request, ())
+        now = await fetch(io, number, ())
     except ProcessMakerError as error:
         error.processed = True  # it is canceled; what failed is reading its state
         raise
+    if now.finished and now.status != "CANCELED":
+        raise _already(now)
+    return now
 
 
 async def wait(io: IO, request: AnyRequest, *, until: Until, timeout: float, poll: float) -> Request:
@@ -212,14 +246,19 @@ async def watch(io: IO, request: AnyRequest, *, timeout: float, poll: float) -> 
 def request_failed(request: Request) -> RequestFailed:
     """The error for a Request whose status is ERROR, with the engine's words."""
     error = RequestFailed("", request=request)
-    said = "; ".join(error.messages) or "the engine gives no reason"
-    error.args = (f'Request {request.id} of "{request.name}" exists, and failed: {said}',)
+    said = clean("; ".join(error.messages)) or "the engine gives no reason"
+    error.args = (f'Request {request.id} of "{clean(request.name)}" exists, and failed: {said}',)
     return error
 
 
 def request_canceled(request: Request) -> RequestCanceled:
     """The error for a Request whose status is CANCELED."""
-    return RequestCanceled(f'Request {request.id} of "{request.name}" was canceled.', request=request)
+    return RequestCanceled(f'Request {request.id} of "{clean(request.name)}" was canceled.', request=request)
+
+
+def _already(request: Request) -> AlreadyFinished:
+    message = f'Request {request.id} of "{clean(request.name)}" is over: it is {clean(request.status, 60)}.'
+    return AlreadyFinished(f"{message} There is nothing to cancel.", request=request)
 
 
 def check_seconds(name: str, value: object) -> None:
@@ -262,7 +301,7 @@ class _Polls:
         """
         left = self._left()
         if left <= 0:
-            state = f"is still {self._last.status}" if self._last else "could not be read"
+            state = f"is still {clean(self._last.status, 60)}" if self._last else "could not be read"
             message = f"Request {self._id} {state} after {self._timeout:g} s. It goes on: wait again."
             raise WaitTimeout(message, request=self._last, request_id=self._id) from self._error
         await self._io.sleep(min(self._pause, left))
@@ -329,9 +368,28 @@ async def _pages(
 
 def _joined(include: Iterable[str]) -> str:
     try:
-        return include if isinstance(include, str) else ",".join(include)
+        names = list(filter(None, include.split(","))) if isinstance(include, str) else list(include)
     except TypeError:
-        raise InvalidData(f"include={include!r} is neither a name, such as data, nor several") from None
+        raise InvalidData(f"include={in_words(include)} is neither a name, such as data, nor several") from None
+    for name in names:
+        if name not in INCLUDES:
+            known = ", ".join(INCLUDES)
+            raise InvalidData(
+                f"include={in_words(include)}: there is no {in_words(name)} to include; there are: {known}"
+            )
+    return ",".join(names)
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Errors of the block that say that something is not there name it, such as `Request 17`."""
+    try:
+        yield
+    except NotFound as error:
+        # Another server's page says nothing about what is there.
+        if "json" in error.response.headers.get("content-type", ""):
+            error.args = (f"there is no {what} that this token may see ({error.args[0]})",)
+        raise
 
 
 def _id_of(thing: AnyRequest | AnyTask, kind: type[Request] | type[Task]) -> int:

@@ -11,6 +11,8 @@ from typing import Any, TypeGuard
 
 from attrs import field, frozen
 
+from ._data import IDEMPOTENCY_KEY
+
 FINISHED = frozenset({"COMPLETED", "ERROR", "CANCELED"})
 
 Raw = dict[str, Any]
@@ -69,7 +71,9 @@ class Request:
         errors: what the engine said, one JSON object for each error (`message`, `element_id`, …).
         created_at, completed_at: aware datetimes.
         url: its page for a browser.
-        idempotency_key: the key it was started with or found by, where one was used.
+        idempotency_key: the key it was started with, where that is known: after a start or a look with the key, and
+            where the summary was read, `get(…, include=["summary"])`. Elsewhere None says nothing; with the summary,
+            it says that there was none.
         created: True when a start made it, False when it was there before, None when that is not known or it was
             only read.
         raw: the JSON object as the server sent it.
@@ -137,6 +141,7 @@ def request_from(answer: object, site: str) -> Request:
         errors=_errors(raw.get("errors")),
         created_at=moment(raw.get("created_at")),
         completed_at=moment(raw.get("completed_at")),
+        idempotency_key=_key(raw.get("summary")),
         url=f"{site}/requests/{request_id}",
         raw=raw,
     )
@@ -227,6 +232,13 @@ def _needed_id(raw: Raw) -> int:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _key(summary: object) -> str | None:
+    for item in summary if isinstance(summary, list) else ():
+        if isinstance(item, dict) and item.get("key") == IDEMPOTENCY_KEY and isinstance(item.get("value"), str):
+            return str(item["value"])
+    return None
 
 
 def moment(value: object) -> datetime | None:

@@ -15,10 +15,12 @@ from ._errors import (
     NoStartEvent,
     ProcessNotFound,
     StartEventNotFound,
+    clean,
     in_words,
 )
 from ._io import IO
 from ._models import Process, StartEvent, integer, is_id, items, process_from
+from ._retry import log
 
 T = TypeVar("T")
 
@@ -26,7 +28,10 @@ REMEMBERED_FOR = 60.0
 """Seconds for which a listing is used again."""
 
 AnyProcess = int | str | Process
+"""A process: its id, its exact name, or itself."""
+
 AnyEvent = str | StartEvent | None
+"""A start event: its node id, its exact name, or itself; None for the only manual one."""
 
 
 class Catalog:
@@ -42,6 +47,7 @@ class Catalog:
         if fresh or not self._remembered():
             self._processes = await self._io.call(PROCESSES, _read)
             self._looked_at = self._io.clock.monotonic()
+            log.info("Looked up what this token may start: %d processes.", len(self._processes))
         return self._processes
 
     async def listing(self) -> list[Process]:
@@ -142,7 +148,7 @@ def find_process(process: int | str, among: Sequence[Process]) -> Process:
             return candidate
     what = f"process {process} is not" if isinstance(process, int) else f'no process named "{process}"'
     message = (
-        f"{what} among those this token may start; {nearest(str(process), among)}. "
+        f"{what} among those this token may start; {nearest(process, among)}. "
         "One that is inactive or has only timers is not listed: it is started by its id and the node id of its event"
     )
     if isinstance(process, str) and (number := integer(process)):
@@ -159,7 +165,7 @@ def find_both(process: int | str, event: str | None, among: Sequence[Process]) -
 def find_event(process: Process, event: str | None) -> StartEvent:
     """The start event with that id, or with exactly that name; with None, the only manual one."""
     events = process.start_events
-    where = f'process {process.id} "{process.name}"'
+    where = f"process {shown([process])}"
     if event is None:
         manual = [candidate for candidate in events if candidate.manual]
         if len(manual) == 1:
@@ -189,15 +195,23 @@ def find_event(process: Process, event: str | None) -> StartEvent:
     raise StartEventNotFound(message, start_events=events)
 
 
+SHOWN = 5
+"""How many a message lists at most: it is to stay one line."""
+
+
 def shown(items: Iterable[Process | StartEvent]) -> str:
-    """`2 "Leave Request", 5 "Two Doors"`: ids and names, as errors list them."""
-    return ", ".join(f'{item.id} "{item.name}"' for item in items)
+    """`2 "Leave Request", 5 "Two Doors" and 3 more`: ids and names, as errors list them."""
+    found = [f'{clean(item.id, 60)} "{clean(item.name, 80)}"' for item in items]
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return ", ".join(found[:SHOWN]) + more
 
 
-def nearest(name: str, among: Sequence[Process]) -> str:
-    """What may have been meant; everything there is, where nothing is near."""
-    by_word = {word.casefold(): item for item in among for word in (str(item.id), item.name)}
-    close = dict.fromkeys(by_word[word].id for word in get_close_matches(name.casefold(), by_word, n=3, cutoff=0.5))
-    if close:
-        return f"nearest: {shown(item for item in among if item.id in close)}"
-    return f"there are: {shown(among)}" if among else "there are none"
+def nearest(process: int | str, among: Sequence[Process]) -> str:
+    """What may have been meant by a name, and how many more there are; for an id, only those: no id is near another."""
+    by_name = {item.name.casefold(): item for item in among}
+    named = process.casefold() if isinstance(process, str) else ""
+    close = [by_name[name] for name in get_close_matches(named, by_name, n=3, cutoff=0.5)]
+    if not close:
+        return f"there are: {shown(among)}" if among else "there are none"
+    more = f" (of {len(among)})" if len(among) > len(close) else ""
+    return f"nearest: {shown(close)}{more}"

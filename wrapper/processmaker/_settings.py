@@ -30,7 +30,10 @@ DEFAULT_TIMEOUT = 30.0
 """Seconds for each of: connecting, sending, waiting for the answer."""
 
 Token = str | Callable[[], str]
+"""A personal access token, or a function that returns one."""
+
 Verify = bool | str | os.PathLike[str] | ssl.SSLContext
+"""Whether, or against which certificates, the server's is checked."""
 
 
 @frozen(kw_only=True)
@@ -160,6 +163,15 @@ def site_of(base_url: str, *, allow_http: bool) -> str:
         )
     path = url.raw_path.decode().partition("?")[0].rstrip("/").removesuffix(API_PATH).rstrip("/")
     return f"{url.scheme}://{url.netloc.decode()}{path}"
+
+
+def not_copied(client: object) -> TypeError:
+    """Why a client is neither pickled nor copied, and what to do instead."""
+    kind = type(client).__name__
+    return TypeError(
+        f"a {kind} is neither pickled nor copied: its connections belong to this process, and its token must not "
+        f"travel. Make a {kind} where it is needed, such as {kind}.from_env() in each worker, and send it what to do"
+    )
 
 
 def from_environment(environ: Mapping[str, str], options: Mapping[str, Any] | None = None) -> dict[str, Any]:

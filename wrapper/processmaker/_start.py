@@ -164,6 +164,10 @@ async def _start_once(io: IO, this: Start, look_first: bool) -> Request:
         request = await _known(io, this, look_first=False)
     else:
         request = await _in_turn(io, this, this.key, look_first)
+    if request.created:
+        log.info("Request %d of process %d was started.", request.id, this.process_id)
+    else:
+        log.info('Request %d of process %d was found by its key "%s".', request.id, this.process_id, this.key)
     return _unless_failed(evolve(request, idempotency_key=this.key))
 
 
