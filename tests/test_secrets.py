@@ -325,3 +325,14 @@ def test_the_callers_own_words_are_no_secrets(connect: Connect) -> None:
     with pytest.raises(ProcessMakerError) as error:
         pm.get(17)
     assert str(error.value) == "GET /api/1.0/requests/17?include=data: 400 Bad Request: [removed]"
+
+
+def test_the_parameters_of_any_other_call_are_no_secrets(connect: Connect) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(400, text=f"no: {request.url.query.decode()} {request.content.decode()}")
+
+    pm = connect(URL, token="sandbox-token", transport=httpx.MockTransport(answer), retries=None)
+    with pytest.raises(ProcessMakerError) as error:
+        pm.request("POST", "/users/a b", params={"filter": "integration"}, json={"name": "somebody-else"})
+    assert "filter=integration" in str(error.value)
+    assert "somebody-else" in str(error.value)

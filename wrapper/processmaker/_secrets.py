@@ -165,7 +165,8 @@ def _has_request(response: HTTPResponse) -> bool:
 
 def _is_foreign(request: HTTPRequest, asked: dict[str, Any]) -> bool:
     """Whether it is not the call itself but a sign-in of the auth's own."""
-    return not request.url.path.endswith(str(asked.get("url", "")))
+    path = str(asked.get("url", ""))
+    return not (request.url.path.endswith(path) or request.url.raw_path.decode().partition("?")[0].endswith(path))
 
 
 def _in_request(request: HTTPRequest, asked: dict[str, Any]) -> Iterator[str]:
@@ -174,7 +175,7 @@ def _in_request(request: HTTPRequest, asked: dict[str, Any]) -> Iterator[str]:
         if name not in _HARMLESS:
             # The whole of it, and what stands behind `Bearer` or in `key="…"`.
             yield from (part for part in (value, *re.split(r'[\s,;="]+', value)) if _may_be_secret(part))
-    ours = asked.get("params") or {}
+    ours = dict(asked.get("params") or {})  # which may be pairs
     for name, value in request.url.params.multi_items():
         if name not in ours and _may_be_secret(value):
             yield value

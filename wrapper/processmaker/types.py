@@ -2,7 +2,21 @@
 
 from ._data import OnAlteredData
 from ._follow import AnyRequest, AnyTask, Until
+from ._pmql import AnyStatus, Since
 from ._processes import AnyEvent, AnyProcess
+from ._raw_call import Params
 from ._settings import Token, Verify
 
-__all__ = ["AnyEvent", "AnyProcess", "AnyRequest", "AnyTask", "OnAlteredData", "Token", "Until", "Verify"]
+__all__ = [
+    "AnyEvent",
+    "AnyProcess",
+    "AnyRequest",
+    "AnyStatus",
+    "AnyTask",
+    "OnAlteredData",
+    "Params",
+    "Since",
+    "Token",
+    "Until",
+    "Verify",
+]
