@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import signal
@@ -135,10 +136,13 @@ def test_ctrl_c_in_a_wait_leaves_the_request(run: Run, sandbox: Sandbox, environ
     assert run("watch", 1, "--json").json["request"]["status"] == "ACTIVE"
 
 
-@pytest.mark.parametrize(
-    ("command", "said"),
-    [("start", "interrupted; whether the server did it is not known"), ("processes", "interrupted")],
+INTERRUPTED_START = (
+    "interrupted; whether the server did it is not known; look with processmaker requests --process 'Leave Request' "
+    "--since 1h"
 )
+
+
+@pytest.mark.parametrize(("command", "said"), [("start", INTERRUPTED_START), ("processes", "interrupted")])
 def test_ctrl_c_in_a_change_says_that_its_outcome_is_unknown(
     run: Run, environ: pytest.MonkeyPatch, command: str, said: str
 ) -> None:
@@ -301,7 +305,7 @@ def test_an_unforeseen_exception_leaves_open_whether_a_change_was_done(
     environ.setattr(ProcessMaker, words[0], broken)
     ended = run(*words)
     assert ended.code == code
-    assert ("Whether it was done is not known" in ended.err) == (code == 6)
+    assert ("whether it was done is not known" in ended.err) == (code == 6)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
@@ -328,8 +332,12 @@ def test_a_start_that_is_ended_by_sigterm_says_that_its_outcome_is_unknown(
 
     environ.setattr(ProcessMaker, "start", terminated)
     before = signal.getsignal(signal.SIGTERM)
-    ended = run("start", "Leave Request")
-    assert (ended.code, ended.err) == (143, "processmaker: interrupted; whether the server did it is not known\n")
+    ended = run("start", "Leave Request", "--idempotency-key", "k 1")
+    assert ended.code == 143
+    assert ended.err == (
+        "processmaker: interrupted; whether the server did it is not known; look with "
+        "processmaker find 'k 1' --process 'Leave Request'\n"
+    )
     assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -372,3 +380,21 @@ def test_debug_shows_what_the_library_logs_and_no_secret(run: Run, environ: pyte
     assert ended.code == 2
     assert "a-line-break" not in ended.err
     assert "a-token-with" not in ended.err
+
+
+def test_on_a_terminal_it_tells_what_it_waits_for_and_no_more(run: Run, environ: pytest.MonkeyPatch) -> None:
+    def waiting(_: object) -> list[object]:
+        log = logging.getLogger("processmaker")
+        log.info("Started.")
+        log.info("Looking for up to 15 s.", extra={"waits": True})
+        log.warning("A start was broken off.")
+        return []
+
+    environ.setattr(ProcessMaker, "processes", waiting)
+    terminal = Terminal()
+    environ.setattr(sys, "stderr", terminal)
+    run("processes")
+    assert terminal.getvalue().splitlines() == [
+        "processmaker: Looking for up to 15 s. (Ctrl-C stops it)",
+        "processmaker: A start was broken off.",
+    ]

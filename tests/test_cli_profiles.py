@@ -470,6 +470,12 @@ def test_the_file_takes_the_token_where_the_keyring_does_not(
         assert run("login", "--url", sandbox.url, *words).code == 0
         assert json.loads(file.read_text())["default"]["token"] == TOKEN
         assert ring.kept == {}
+    typed(TOKEN)
+    run("login", "--url", sandbox.url)
+    assert ring.kept
+    typed(TOKEN)
+    run("login", "--url", sandbox.url, "--no-keyring")
+    assert ring.kept == {}  # nothing old is left behind
 
 
 def test_a_profile_of_the_keyring_says_which_extra_it_needs(

@@ -152,8 +152,12 @@ def save_profile(name: str, profile: Profile, environ: Mapping[str, str], *, in_
     """
     assert profile.token is not None
     kept = in_keyring and _put_into_keyring(name, profile.token)
+    old = read_profiles(environ, private=False).get(name)
     if kept:
         profile = evolve(profile, token=None)
+    elif old and old.token is None:
+        with suppress(ConfigurationError):  # an old token that is left over does no harm
+            _take_from_keyring(name)
 
     def with_it(profiles: dict[str, Profile]) -> dict[str, Profile]:
         current = name in profiles and profiles[name].current

@@ -332,7 +332,8 @@ async def _look_before(io: IO, this: Start, key: str) -> Request | None:
 async def _not_listed_yet(io: IO, this: Start, key: str, sent: Sent) -> Request | None:
     """The Request of a start sent a moment ago from this process, which a look does not show, or not yet."""
     if sent.request_id is None:
-        log.info('The start with key "%s" may still show up: it is looked for up to %.0f s.', key, sent.settles_in)
+        words = 'The start with key "%s" may still show up: it is looked for up to %.0f s.'
+        log.info(words, key, sent.settles_in, extra={"waits": True})  # which the command line tells
         found, failed = await _look_again(io, this, key, sent.settles_in)
         if failed:
             raise failed

@@ -121,7 +121,7 @@ def _tell(ended: BaseException, session: _session.Session) -> None:
     elif isinstance(ended, ProcessMakerError):
         _output.say(_exits.explained(ended, changes=session.changes))
     elif isinstance(ended, Exception):
-        unknown = " Whether it was done is not known: look before doing it again" if session.changes else ""
+        unknown = f"; whether it was done is not known{_look(session)}" if session.changes else ""
         where = "" if session.options.debug else " (--debug shows where)"
         _output.say(f"internal error: {type(ended).__name__}: {ended}{where}{unknown}")
 
@@ -131,7 +131,15 @@ def _interrupted(session: _session.Session) -> str:
         return f"Request {session.waits_for} goes on; to wait again: processmaker wait {session.waits_for}"
     if session.request:
         return f"interrupted; Request {session.request.id} exists: processmaker show {session.request.id}"
-    return "interrupted" + ("; whether the server did it is not known" if session.changes else "")
+    return "interrupted" + (f"; whether the server did it is not known{_look(session)}" if session.changes else "")
+
+
+def _look(session: _session.Session) -> str:
+    """How to look for what may have been started."""
+    options = session.options
+    if options.command != "start":
+        return ""
+    return f"; look with {_exits.where_to_look(options.process, options.idempotency_key)}"
 
 
 def _tell_what_could_not_be_written(session: _session.Session) -> None:
@@ -180,10 +188,11 @@ def _messages(options: Namespace) -> Iterator[None]:
             _output.say(f"warning: {_exits.in_options(str(message))}")
 
     handler: logging.Handler = logging.NullHandler()
+    level = logging.WARNING
     if options.debug:
-        handler = _Log(_in_debug)
+        handler, level = _Log(_in_debug), logging.DEBUG
     elif _output.is_terminal(sys.stderr) and not options.quiet:
-        handler = _Log(_on_a_terminal)
+        handler, level = _Log(_on_a_terminal), logging.INFO
     loggers = [logging.getLogger(name) for name in ("processmaker", "httpx")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -191,8 +200,7 @@ def _messages(options: Namespace) -> Iterator[None]:
         warnings.showwarning = show
         for logger in loggers:
             logger.addHandler(handler)
-            if options.debug:
-                logger.setLevel(logging.DEBUG)
+            logger.setLevel(level)
         try:
             yield
         finally:
@@ -218,6 +226,7 @@ def _in_debug(record: logging.LogRecord) -> str:
 
 
 def _on_a_terminal(record: logging.LogRecord) -> str:
-    if record.levelno < logging.WARNING:
+    if record.levelno < logging.WARNING and not getattr(record, "waits", False):
         return ""
-    return f"{_exits.in_options(record.getMessage())} (Ctrl-C stops it)"
+    words = _exits.in_options(record.getMessage())
+    return words if "was broken off" in words else f"{words} (Ctrl-C stops it)"

@@ -87,15 +87,22 @@ def _after_an_unknown_start(error: e.StartOutcomeUnknown) -> str:
     if error.request_id is not None:
         return f"The Request was started: processmaker show {error.request_id}"
     unknown = "Whether the Request was started is not known"
+    look = where_to_look(error.process_id, error.idempotency_key)
     if error.idempotency_key is not None:
-        look = f"processmaker find {shlex.quote(error.idempotency_key)} --process {error.process_id}"
         later = f"after {ceil(error.retry_after)} s" if error.retry_after else "later"
         return f"{unknown}. Look with {look}, or start again {later} with the same --idempotency-key: it looks first."
     return (
         f"{unknown}, and the start was not sent again. Look among the latest Requests of process {error.process_id} "
-        f"before you do: processmaker requests --process {error.process_id} --since 1h; with --idempotency-key the "
-        "next start is looked for."
+        f"before you do: {look}; with --idempotency-key the next start is looked for."
     )
+
+
+def where_to_look(process: int | str, key: str | None) -> str:
+    """The command that looks for a start whose outcome is not known."""
+    named = shlex.quote(str(process))
+    if key is None:
+        return f"processmaker requests --process {named} --since 1h"
+    return f"processmaker find {shlex.quote(key)} --process {named}"
 
 
 # Not within a URL, nor where an option stands already.

@@ -204,10 +204,13 @@ _live_line: _LiveLine | None = None
 
 _secrets: set[str] = set()
 
+SHORTEST_SECRET = 8
+"""What is shorter may be part of any word."""
+
 
 def hide(secret: object) -> None:
     """From now on this is not shown on standard error, wherever it stands."""
-    if isinstance(secret, str) and len(secret) > 3:
+    if isinstance(secret, str) and len(secret) >= SHORTEST_SECRET:
         _secrets.add(secret)
 
 
