@@ -222,7 +222,7 @@ def test_a_call_leaves_its_connection_for_the_next_one() -> None:
 
 
 def open_connections(pm: Any) -> int:
-    return len(pm._io.http._transport._pool.connections)
+    return len(pm._io.connections)
 
 
 def test_nothing_stays_open_after_a_client_is_closed() -> None:

@@ -205,11 +205,11 @@ def test_certificates_are_a_file_or_a_context_or_unchecked(client: type[Any], tm
     certificates = ssl.create_default_context().get_ca_certs(binary_form=True) or [httpx_certificate()]
     file.write_text(ssl.DER_cert_to_PEM_cert(certificates[0]))
     for verify, checked in [(file, True), (str(file), True), (True, True), (False, False)]:
-        context = client("https://pm.example.com", token=TOKEN, verify=verify)._io.http._transport._pool._ssl_context
+        context = client("https://pm.example.com", token=TOKEN, verify=verify)._io.connections._arguments["verify"]
         assert (context.verify_mode is ssl.CERT_REQUIRED) is checked
         assert context.check_hostname is checked
     own = ssl.create_default_context()
-    assert client("https://pm.example.com", token=TOKEN, verify=own)._io.http._transport._pool._ssl_context is own
+    assert client("https://pm.example.com", token=TOKEN, verify=own)._io.connections._arguments["verify"] is own
 
 
 def httpx_certificate() -> bytes:

@@ -44,6 +44,8 @@ class Wire:
     def __init__(self, sandbox: Sandbox, tls: ssl.SSLContext | None = None) -> None:
         self.sandbox = sandbox
         self.misdeeds: list[Misdeed] = []
+        self.manner: Misdeed = lambda connection, answer: connection.sendall(answer)
+        """How answers are sent otherwise."""
         self.processes = True
         """Whether a start with a misdeed is carried out."""
         self.targets: list[str] = []
@@ -84,7 +86,8 @@ class Wire:
     def _serve(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):
             if self._tls:
-                connection = self._tls.wrap_socket(connection, server_side=True)
+                place = self.connections.index(connection)
+                connection = self.connections[place] = self._tls.wrap_socket(connection, server_side=True)
             with connection, connection.makefile("rb") as stream:
                 while request := self._read(stream):
                     misdeed = self.misdeeds.pop(0) if self.misdeeds and request.method == "POST" else None
@@ -92,7 +95,7 @@ class Wire:
                     if misdeed:
                         misdeed(connection, answer)
                         return
-                    connection.sendall(answer)
+                    self.manner(connection, answer)
 
     def _read(self, stream: Any) -> httpx.Request | None:
         request_line = re.fullmatch(rb"([A-Z]+) (\S+) HTTP/1\.1\r\n", stream.readline())

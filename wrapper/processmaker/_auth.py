@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
@@ -23,14 +24,16 @@ from attrs import frozen
 
 from ._clock import Clock
 from ._errors import ConfigurationError, SignInError, clean, retry_after, server_message
+from ._fork import begins_anew
 from ._http import TOKEN_PATH, Auth, HTTPRequest, HTTPResponse
 from ._secrets import Secrets
+from ._watch import DEADLINE
 
 MARGIN = 60.0
 """Seconds before its end that a token is renewed; a tenth of its life, where that is less."""
 
 LONGEST_WAIT = 120.0
-"""Seconds to wait for somebody else's renewal, such as one that a fork of the process left behind."""
+"""Seconds to wait for somebody else's renewal: each of its two exchanges has a bound of its own."""
 
 
 class Bearer(Auth):
@@ -139,6 +142,11 @@ class PasswordGrant(Auth):
         self._renewal: _Renewal | None = None
         self._grant: _Grant | None = None
         self._failure: SignInError | None = None
+        begins_anew(self)
+
+    def in_child(self) -> None:
+        """The token holds here, too; a renewal under way is of a thread that is not here, and so may the lock be."""
+        self._lock, self._renewal = threading.Lock(), None
 
     def bind(self, site: str) -> None:
         """Says where to sign in: a client does it when it is given this object.
@@ -173,7 +181,7 @@ class PasswordGrant(Auth):
                 if isinstance(step, _Renewal):
                     # A task of this very thread's loop cannot go on while we block: do not wait for that one.
                     alone = step.thread == threading.get_ident()
-                    answer: Any = not alone and bool(wait_for_futures([step], LONGEST_WAIT).done)
+                    answer: Any = not alone and bool(wait_for_futures([step], _patience(request)).done)
                 else:
                     answer = yield step
                     # Read at once: an answer that is not read keeps its connection, which the sign-in may need.
@@ -192,7 +200,7 @@ class PasswordGrant(Auth):
         while True:
             try:
                 if isinstance(step, _Renewal):
-                    answer: Any = await _over(step)
+                    answer: Any = await _over(step, _patience(request))
                 else:
                     answer = yield step
                     await answer.aread()
@@ -277,7 +285,7 @@ class PasswordGrant(Auth):
     def _token_request(self, form: dict[str, str], call: HTTPRequest) -> HTTPRequest:
         headers = {"Accept": "application/json", "User-Agent": call.headers.get("user-agent", "")}
         # Without the call's time-outs it would have none.
-        timeouts = {name: value for name, value in call.extensions.items() if name == "timeout"}
+        timeouts = {name: value for name, value in call.extensions.items() if name in ("timeout", DEADLINE)}
         return HTTPRequest("POST", str(self._token_url), data=form, headers=headers, extensions=timeouts)
 
     def _granted(self, answer: HTTPResponse, began: float) -> _Grant:
@@ -342,9 +350,15 @@ def _seconds(life: object) -> float:
     return seconds if seconds > 0 else float("inf")
 
 
-async def _over(renewal: _Renewal) -> bool:
+def _patience(call: HTTPRequest) -> float:
+    """Seconds that a call waits for somebody else's renewal."""
+    deadline: float = call.extensions.get(DEADLINE, float("inf"))
+    return min(LONGEST_WAIT, max(0.0, deadline - time.monotonic()))
+
+
+async def _over(renewal: _Renewal, patience: float) -> bool:
     try:
-        async with asyncio.timeout(LONGEST_WAIT):
+        async with asyncio.timeout(patience):
             await asyncio.wrap_future(renewal)
     except TimeoutError:
         return False

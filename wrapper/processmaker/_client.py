@@ -35,7 +35,8 @@ class ProcessMaker:
         base_url: the server's address, with or without a trailing slash, `/api/1.0`, or a path prefix.
         token: a personal access token, or a function that returns one, which is asked at each call.
         auth: instead of a token, `PasswordGrant(…)` or any other `httpx.Auth`, whose own exceptions pass through.
-        timeout: seconds for connecting, for sending and for each wait for an answer; or an `httpx.Timeout`.
+        timeout: seconds for one exchange, from connecting to the last byte of the answer; a sign-in before it is one
+            of its own. Or an `httpx.Timeout`, whose times for connecting, sending and reading bound it together.
         verify: False to leave the server's certificate unchecked, a file of certificates, or an `ssl.SSLContext`.
         allow_http: send the token over plain http, also to another machine than this one.
         retries: how often a call is sent again where that is safe; None for never.
@@ -395,7 +396,7 @@ class ProcessMaker:
 
     def close(self) -> None:
         """Closes the connections. A `with` block does it at its end."""
-        self._io.http.close()
+        self._io.connections.close()
 
     def __enter__(self) -> Self:
         return self

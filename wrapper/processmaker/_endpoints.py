@@ -12,6 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from ._errors import ConfigurationError
+from ._fork import importing
 
 WAY_OUT = "generate the client from a document that has it: `make regenerate SPEC=...`"
 
@@ -51,7 +52,8 @@ class Endpoint:
             ConfigurationError: the generated client lacks the operation or a parameter; nothing was sent.
         """
         try:
-            build = import_module(f"processmaker_api.api.{self.module}")._get_kwargs
+            with importing:
+                build = import_module(f"processmaker_api.api.{self.module}")._get_kwargs
         except (ImportError, AttributeError):
             raise self._lacking("this operation") from None
         code = build.__code__

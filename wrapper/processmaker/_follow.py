@@ -22,6 +22,7 @@ from ._errors import (
     RequestFailed,
     ResponseError,
     TaskAlreadyClosed,
+    TimedOut,
     ValidationFailed,
     WaitTimeout,
     clean,
@@ -348,12 +349,13 @@ async def _pages(
     within: float | None,
     once: bool = False,
 ) -> AsyncGenerator[T, None]:
-    """All rows of a paged list, each as the value that `read` makes of it."""
+    """All rows of a paged list, each as the value that `read` makes of it; `within` bounds all pages together."""
 
     def read_page(answer: object) -> tuple[list[T], int]:
         return [read(row) for row in items(answer)], last_page(answer)
 
     page, before = 1, None
+    deadline = None if within is None else io.clock.monotonic() + within
     while True:
         rows, last = await io.call(endpoint, read_page, within=within, once=once, **query)
         if not rows or rows == before:  # the same page again would come for ever
@@ -363,6 +365,8 @@ async def _pages(
         page, before = page + 1, rows
         if page > last:
             return
+        if deadline is not None and (within := deadline - io.clock.monotonic()) <= 0:
+            raise TimedOut(f"the list is longer than the time for it: {page - 1} of {last} pages came", processed=False)
         query = {**query, "page": page}
 
 

@@ -1,6 +1,6 @@
-"""HTTP: the one module of the wrapper's core that imports httpx.
+"""HTTP: with `_connections.py` and `_watch.py`, which are about connections, what imports httpx in the wrapper's core.
 
-Its names under ours, its clients as this package wants them, and its exceptions as our errors.
+Its names under ours, its answers read to a bound, and its exceptions as our errors.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ import errno
 import os
 import socket
 import ssl
+import zlib
 from collections.abc import AsyncIterator, Hashable, Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import Any
 from weakref import ref
 
 import httpx
-from httpx import AsyncBaseTransport, AsyncClient, Auth, BaseTransport, Client, Timeout
+from httpx import AsyncBaseTransport, Auth, BaseTransport, Timeout
 from httpx import Request as HTTPRequest
 from httpx import Response as HTTPResponse
 
@@ -33,36 +34,28 @@ from ._errors import (
 )
 from ._salvage import salvaged_id
 
-if TYPE_CHECKING:
-    from ._settings import Settings
-
 __all__ = ["AsyncBaseTransport", "Auth", "BaseTransport", "HTTPRequest", "HTTPResponse", "Timeout"]
 
 TOKEN_PATH = "/oauth/token"
 START_PATH = "/process_events/"
 
 ANSWER = "processmaker.answer"
-"""Where a start carries its answer: among the extensions of the httpx request."""
+"""Where a call carries its answer: among the extensions of the httpx request."""
+
+LOCATION = "processmaker.location"
+"""Where an answer carries a Location that httpx cannot read: among its extensions."""
+
+CUT = "processmaker.cut"
+"""What says that an answer was cut off: among its extensions."""
+
+LONGEST_ANSWER, LONGEST_ERROR = 64 * 1024 * 1024, 64 * 1024
+"""Bytes that are read of an answer, unpacked, and of one that is no success."""
+
+SALVAGED = 1024 * 1024
+"""Bytes of an answer that is not whole in which an id is looked for."""
 
 
-def blocking_client(settings: Settings) -> Client:
-    """An httpx client that threads may share."""
-    _check_transport(settings.transport, "handle_request", "an httpx.BaseTransport")
-    # As many connections as threads, and none closed for being idle: where httpcore has a bound to keep, it now and
-    # then closes a connection that another thread has just begun to use (encode/httpcore#1110).
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    return Client(**settings.for_httpx(), limits=limits, event_hooks={"response": [_keep_answer]})
-
-
-def async_client(settings: Settings) -> AsyncClient:
-    """An httpx client for the tasks of one event loop."""
-    _check_transport(settings.transport, "handle_async_request", "an httpx.AsyncBaseTransport")
-    # There may be many tasks, so there is a bound; but all its connections are kept.
-    limits = httpx.Limits(max_connections=100, max_keepalive_connections=None)
-    return AsyncClient(**settings.for_httpx(), limits=limits, event_hooks={"response": [_keep_answer_async]})
-
-
-def _check_transport(transport: object, method: str, wanted: str) -> None:
+def check_transport(transport: object, method: str, wanted: str) -> None:
     if transport is not None and not hasattr(transport, method):
         raise ConfigurationError(f"transport= takes {wanted} here, not {type(transport).__name__}")
 
@@ -95,9 +88,13 @@ def server_behind(transport: object) -> Hashable:
     return reference
 
 
+LEAST = 1.0
+"""Seconds that an exchange is given, however little is left: a look at the very end of a wait is a look."""
+
+
 def no_longer_than(seconds: float, timeout: Timeout) -> Timeout:
     """The same time-outs, but none above `seconds`, and none below one second."""
-    least = max(seconds, 1.0)
+    least = max(seconds, LEAST)
     return Timeout(
         **{phase: least if limit is None else min(limit, least) for phase, limit in timeout.as_dict().items()}
     )
@@ -171,7 +168,7 @@ def _transport_error(kind: type[TransportError], problem: Exception, words: str)
     if request.url.path.endswith(TOKEN_PATH):
         # What broke is the sign-in before the call; the call itself never left.
         error.processed = False
-    if answer := request.extensions.get(ANSWER):
+    if isinstance(answer := request.extensions.get(ANSWER), _Answer):
         error.request_id = answer.request_id()
     return only_reads(error, request.method)
 
@@ -190,23 +187,47 @@ def _causes(problem: BaseException | None) -> Iterator[BaseException]:
 
 
 class _Answer(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """The body of the answer to a start, of which everything is kept that arrives: the id may be in it."""
+    """The body of an answer, unpacked, and cut off where it is too long.
+
+    Of the answer to a start everything is kept that arrives, as the id may be in it: httpx itself drops what arrived
+    of a body that breaks off, and unpacks without a bound.
+    """
 
     def __init__(self, response: HTTPResponse) -> None:
         self._stream: Any = response.stream
-        self._headers = response.headers
         self._path = response.request.url.path
+        self._left = LONGEST_ANSWER if response.is_success else LONGEST_ERROR
         self._arrived = bytearray()
+        self._extensions = response.extensions
+        # Unpacked here: to httpx it must not look packed any more.
+        packed = response.headers.pop("content-encoding", "identity").strip().lower()
+        self._unpack = zlib.decompressobj(zlib.MAX_WBITS | 16) if packed in ("gzip", "x-gzip") else None
 
     def __iter__(self) -> Iterator[bytes]:
         for part in self._stream:
-            self._arrived += part
-            yield part
+            yield self._taken(part)
+            if CUT in self._extensions:
+                return
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for part in self._stream:
+            yield self._taken(part)
+            if CUT in self._extensions:
+                return
+
+    def _taken(self, part: bytes) -> bytes:
+        if self._unpack:
+            try:
+                part = self._unpack.decompress(part, self._left + 1)
+            except zlib.error as problem:
+                raise httpx.DecodingError(f"it cannot be unpacked: {problem}") from problem
+        if len(part) > self._left:
+            self._extensions[CUT] = "longer than what is read"
+            part = part[: self._left]
+        self._left -= len(part)
+        if START_PATH in self._path:
             self._arrived += part
-            yield part
+        return part
 
     def close(self) -> None:
         self._stream.close()
@@ -215,17 +236,33 @@ class _Answer(httpx.SyncByteStream, httpx.AsyncByteStream):
         await self._stream.aclose()
 
     def request_id(self) -> int | None:
-        body = bytes(self._arrived)
-        with suppress(httpx.DecodingError):
-            body = HTTPResponse(200, headers=self._headers, content=body).content
-        return salvaged_id(body, self._path)
+        return salvaged_id(bytes(self._arrived[:SALVAGED]), self._path)
 
 
-def _keep_answer(response: HTTPResponse) -> None:
-    """httpx itself drops what arrived of a body that breaks off."""
-    if response.is_success and START_PATH in response.request.url.path:
+def keep_answer(response: HTTPResponse) -> None:
+    """What is done with each answer whose head has arrived."""
+    if not response.is_closed:  # that of a transport that has none to read
         response.stream = response.request.extensions[ANSWER] = _Answer(response)
+    if "location" in response.headers and not _is_readable(response):
+        # httpx looks into it, and fails, even where it does not follow it.
+        response.extensions[LOCATION] = response.headers.pop("location")
 
 
-async def _keep_answer_async(response: HTTPResponse) -> None:
-    _keep_answer(response)
+def _is_readable(response: HTTPResponse) -> bool:
+    try:
+        HTTPRequest("GET", response.url.join(response.headers["location"])).url.netloc.decode("ascii")
+    except Exception:  # InvalidURL, which is no ValueError; IDNA's errors
+        return False
+    return True
+
+
+def whole(response: HTTPResponse) -> HTTPResponse:
+    """The answer that an exchange ended with, as the server sent it."""
+    if LOCATION in response.extensions:
+        response.headers["location"] = response.extensions.pop(LOCATION)
+    return response
+
+
+def is_cut(response: HTTPResponse) -> bool:
+    """Whether the answer was longer than what is read of one."""
+    return CUT in response.extensions

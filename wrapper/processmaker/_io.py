@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import json
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import wait as wait_for_futures
@@ -18,13 +19,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._clock import Clock, clock_of
+from ._connections import AsyncConnections, Connections
 from ._endpoints import Endpoint
 from ._errors import ConfigurationError, UnreadableResponse, clean, describe, error_of
-from ._http import HTTPResponse, async_client, blocking_client, no_longer_than, server_behind, transport_errors
+from ._http import LEAST, SALVAGED, HTTPResponse, is_cut, no_longer_than, server_behind, transport_errors, whole
 from ._retry import log, retrying
 from ._salvage import salvaged_id
 from ._secrets import Secrets
 from ._turns import Turn
+from ._watch import DEADLINE
 
 if TYPE_CHECKING:
     from ._settings import Settings
@@ -85,10 +88,11 @@ class IO(ABC):
         request = endpoint.request(**arguments)
         if within is not None:
             request["timeout"] = no_longer_than(within, self._timeout)
+            request["extensions"] = {DEADLINE: time.monotonic() + max(within, LEAST)}
         began, outcome = self.clock.monotonic(), "no whole answer"
         try:
             with transport_errors(), self._secrets.kept_out(request):
-                response = await self.request(request)
+                response = whole(await self.request(request))
             outcome = str(response.status_code)
         finally:  # without the query: a condition in it may hold data
             seconds = self.clock.monotonic() - began
@@ -123,11 +127,10 @@ class BlockingIO(IO):
         super().__init__(settings)
         if inspect.iscoroutinefunction(getattr(self.journal, "claim", None)):
             raise ConfigurationError(f"{self.journal!r} is a journal for asyncio: give it to AsyncProcessMaker")
-        self.http = blocking_client(settings)
+        self.connections = Connections(settings)
 
     async def request(self, arguments: dict[str, Any]) -> HTTPResponse:
-        _check_open(self.http.is_closed)
-        return self.http.request(**arguments)
+        return self.connections.request(arguments)
 
     async def sleep(self, seconds: float) -> None:
         self.clock.sleep(seconds)
@@ -145,34 +148,10 @@ class AsyncIO(IO):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.http = async_client(settings)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._own_connections = settings.transport is None
+        self.connections = AsyncConnections(settings)
 
     async def request(self, arguments: dict[str, Any]) -> HTTPResponse:
-        _check_open(self.http.is_closed)
-        self._check_loop()
-        return await self.http.request(**arguments)
-
-    async def close(self) -> None:
-        self._check_loop()
-        await self.http.aclose()
-
-    def _check_loop(self) -> None:
-        """Kept connections belong to the loop that opened them: in another one httpx fails, or waits for ever."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise ConfigurationError(
-                "AsyncProcessMaker needs a running asyncio loop, and there is none here; under trio, use ProcessMaker "
-                "in trio.to_thread.run_sync(…)"
-            ) from None
-        self._loop = self._loop or loop
-        if self._own_connections and self._loop is not loop:
-            raise ConfigurationError(
-                "this client was used in another event loop before, such as that of an earlier asyncio.run; make one "
-                "client for each loop, or use ProcessMaker, which threads may share"
-            )
+        return await self.connections.request(arguments)
 
     async def sleep(self, seconds: float) -> None:
         await self.clock.async_sleep(seconds)
@@ -220,16 +199,11 @@ def iterate(operation: AsyncGenerator[T, None]) -> Iterator[T]:
         run(operation.aclose())
 
 
-def _check_open(closed: bool) -> None:
-    if closed:
-        raise ConfigurationError("this client is closed; use it inside its `with` block, or make a new one")
-
-
 def unreadable(response: HTTPResponse) -> UnreadableResponse:
     """The error for a success that is not what was promised, with the Request's id if that much arrived."""
     kind = clean(response.headers.get("content-type", "no content type"), 60)
     words = f"not the JSON that was promised ({kind}, "
-    words += f"{len(response.content)} bytes)"
+    words += f"{len(response.content)} bytes{', of which no more were read' if is_cut(response) else ''})"
     request = response.request
-    request_id = salvaged_id(response.content, request.url.path) if request.method == "POST" else None
+    request_id = salvaged_id(response.content[:SALVAGED], request.url.path) if request.method == "POST" else None
     return describe(UnreadableResponse, response, words, request_id=request_id)

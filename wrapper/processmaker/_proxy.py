@@ -28,14 +28,16 @@ class Proxy:
     variable: str
 
 
-def proxy_for(url: str) -> Proxy | None:
+def proxy_for(url: str, *, allow_http: bool) -> Proxy | None:
     """The proxy that calls to `url` go through; None where they go straight to the server.
+
+    Over plain http a client goes through one only with `allow_http`.
 
     Raises:
         ConfigurationError: httpx can make nothing of what the environment says; no client would work.
     """
     try:
-        with httpx.Client(verify=False) as client:
+        with httpx.Client(verify=False, trust_env=allow_http or url.startswith("https:")) as client:
             target = httpx.URL(url)
             # httpx says it in no other way.
             if client._transport_for_url(target) is client._transport:

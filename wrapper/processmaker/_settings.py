@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 API_PATH = "/api/1.0"
 
 DEFAULT_TIMEOUT = 30.0
-"""Seconds for each of: connecting, sending, waiting for the answer."""
+"""Seconds for one exchange: connecting, sending, and the whole answer."""
+
+LONGEST_TIMEOUT = 1_000_000
+"""Seconds; the system's calls take no more than about twice as many."""
 
 Token = str | Callable[[], str]
 """A personal access token, or a function that returns one."""
@@ -38,12 +41,17 @@ Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 
 @frozen(kw_only=True)
 class Settings:
-    """What one connection is made of. `site` is the server's address without `/api/1.0`."""
+    """What one connection is made of.
+
+    `site` is the server's address without `/api/1.0`; `total` bounds an exchange, in seconds.
+    """
 
     site: str
     auth: Auth
     timeout: Timeout
+    total: float | None
     verify: bool | ssl.SSLContext
+    allow_http: bool
     transport: Any
     retries: Retries | None
     on_altered_data: OnAlteredData
@@ -63,11 +71,14 @@ class Settings:
             "verify": self.verify,
             "transport": self.transport,
             "follow_redirects": False,
+            # A proxy sees what passes over plain http: there it gets none with a token unless that is allowed.
+            "trust_env": self.allow_http or self.site.startswith("https:"),
             # None is kept: a session of the server's would be a second identity beside the token's.
             "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),
             "headers": {
                 # Without it the server takes a call for a browser's and answers with its login page.
                 "Accept": "application/json",
+                "Accept-Encoding": "gzip",
                 "User-Agent": f"processmaker-client/{version('processmaker-client')}",
             },
         }
@@ -105,11 +116,14 @@ def settings(
         auth.clock = clock_of(transport) or auth.clock
     if retries is not None and not isinstance(retries, Retries):
         raise ConfigurationError(f"retries= takes Retries(…) or None, not {retries!r}")
+    phases = _timeout(timeout)
     return Settings(
         site=site,
         auth=auth,
-        timeout=_timeout(timeout),
+        timeout=phases,
+        total=_total(phases) if isinstance(timeout, Timeout) else timeout,
         verify=_verify(verify),
+        allow_http=allow_http,
         transport=transport,
         retries=retries,
         on_altered_data=check_on_altered_data(on_altered_data),
@@ -221,10 +235,22 @@ def _is_loopback(host: str) -> bool:
 
 def _timeout(timeout: float | Timeout) -> Timeout:
     if isinstance(timeout, Timeout):
-        return timeout
-    if is_seconds(timeout) and timeout > 0:
-        return Timeout(timeout)
-    raise ConfigurationError(f"timeout={timeout!r} is not a number of seconds above 0")
+        phases = timeout
+    elif is_seconds(timeout) and timeout > 0:
+        phases = Timeout(timeout)
+    else:
+        raise ConfigurationError(
+            f"timeout={timeout!r} is not a number of seconds above 0, of {LONGEST_TIMEOUT:,} at most"
+        )
+    if any((limit or 0) > LONGEST_TIMEOUT for limit in phases.as_dict().values()):
+        raise ConfigurationError(f"timeout={timeout!r} is too long: give {LONGEST_TIMEOUT:,} seconds at most")
+    return phases
+
+
+def _total(timeout: Timeout) -> float | None:
+    """What bounds a whole exchange: connecting, sending and one wait for an answer."""
+    phases = (timeout.connect, timeout.write, timeout.read)
+    return None if None in phases else sum(limit or 0 for limit in phases)
 
 
 def _verify(verify: Verify) -> bool | ssl.SSLContext:

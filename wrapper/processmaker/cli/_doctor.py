@@ -160,7 +160,7 @@ class _Examination:
     # The way to the server
 
     def _look_at_proxy(self) -> Finding:
-        self._proxy = proxy = proxy_for(self.site)
+        self._proxy = proxy = proxy_for(self.site, allow_http=self._arguments.get("allow_http", False))
         if proxy is None:
             left_out = names_proxy(self.site)
             return Finding("ok", "the environment's leaves this address out" if left_out else "none", {"proxy": None})

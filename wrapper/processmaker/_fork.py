@@ -1,0 +1,40 @@
+"""What a process that forks must not share with its children: each begins anew with what was held for the parent."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Protocol
+from weakref import WeakSet
+
+
+class BeginsAnew(Protocol):
+    """Something that holds connections, locks, or waits for threads."""
+
+    def in_child(self) -> None:
+        """Lets go of what belongs to the parent. Called in the child, of whose threads only the forking one is left."""
+
+
+_living: WeakSet[BeginsAnew] = WeakSet()
+
+
+def begins_anew(thing: BeginsAnew) -> None:
+    """Has `thing.in_child()` called in every child that this process forks, for as long as the thing lives."""
+    _living.add(thing)
+
+
+importing = threading.RLock()
+"""Held while a module is imported in the middle of a call: the process forks before or after it. Else the module's own
+
+lock, held by a thread that is not there in the child, would never be released.
+"""
+
+
+def _in_child() -> None:
+    importing.release()
+    for thing in list(_living):
+        thing.in_child()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(before=importing.acquire, after_in_parent=importing.release, after_in_child=_in_child)
