@@ -283,6 +283,24 @@ def test_use_chooses_the_profile_that_is_used_where_none_is_named(run: Run, conn
     assert "there is no profile 'nobody'; there are: default, bot; make it with processmaker login" in ended.err
 
 
+@pytest.mark.usefixtures("signed_out")
+def test_the_first_profile_is_in_use_whatever_its_name(
+    run: Run, sandbox: Sandbox, typed: Callable[[str], None]
+) -> None:
+    for name in ("bot", "box"):
+        typed(TOKEN)
+        run("login", "--url", sandbox.url, "--profile", name)
+    assert [(each["name"], each["current"]) for each in run("profiles", "--json").json] == [
+        ("bot", True),
+        ("box", False),
+    ]
+    assert run("processes").code == 0
+    run("logout")
+    ended = run("processes")
+    assert ended.code == 3
+    assert "no server is named: choose one of the profiles box with processmaker use, " in ended.err
+
+
 @pytest.mark.usefixtures("two")
 def test_the_environment_names_a_profile(
     run: Run, environ: pytest.MonkeyPatch, connections: list[dict[str, Any]]

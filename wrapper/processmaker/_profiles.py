@@ -160,7 +160,8 @@ def save_profile(name: str, profile: Profile, environ: Mapping[str, str], *, in_
             _take_from_keyring(name)
 
     def with_it(profiles: dict[str, Profile]) -> dict[str, Profile]:
-        current = name in profiles and profiles[name].current
+        # The first one is in use without more ado; a later one takes its place only where it is told to.
+        current = profiles[name].current if name in profiles else not profiles and name != DEFAULT_PROFILE
         return {**profiles, name: evolve(profile, current=current)}
 
     _change(environ, with_it)

@@ -44,7 +44,11 @@ def server(options: Namespace, environ: Mapping[str, str]) -> dict[str, Any]:
     for source in _sources(options, environ):
         if source.url:
             return {"base_url": source.url, **source.options, **connection(options)}
-    raise NotSignedIn("no server is named: run processmaker login, or set PROCESSMAKER_URL and PROCESSMAKER_TOKEN")
+    there = ", ".join(read_profiles(environ))
+    choose = f"choose one of the profiles {there} with processmaker use, " if there else ""
+    raise NotSignedIn(
+        f"no server is named: {choose}run processmaker login, or set PROCESSMAKER_URL and PROCESSMAKER_TOKEN"
+    )
 
 
 def connection(options: Namespace) -> dict[str, Any]:
