@@ -526,6 +526,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("old", metavar="OLD", help="the old document: a file or an http(s) URL")
     parser.add_argument("new", metavar="NEW", help="the new document: a file or an http(s) URL")
     options = parser.parse_args(arguments)
+    if not (options.old and options.new):
+        parser.error("two documents are needed: make api-diff OLD=<file or URL> NEW=<file or URL>")
     try:
         documents = [trim.read(options.old), trim.read(options.new)]
         rules = yaml.safe_load(trim.RULES.read_text(encoding="utf-8"))

@@ -566,6 +566,12 @@ def test_a_document_that_is_not_there_is_one_line_on_stderr(tmp_path: Path, caps
     assert capsys.readouterr().err == f"diff: {tmp_path / 'no.yaml'}: No such file or directory\n"
 
 
+def test_without_two_documents_it_says_what_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        diff.main(["", ""])
+    assert "two documents are needed: make api-diff OLD=<file or URL> NEW=<file or URL>" in capsys.readouterr().err
+
+
 def test_it_runs_as_a_command_from_any_folder(tmp_path: Path) -> None:
     one = str(DOCUMENTS / "4.15.5.yaml")
     done = subprocess.run(
