@@ -188,9 +188,13 @@ def test_the_unpacked_source_distribution_regenerates_and_passes_tests_of_its_ow
 def test_the_commands_for_a_machine_without_make_are_those_of_make() -> None:
     """Where a README gives commands of the Makefile, they are the same, to the letter."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    recipes = set(re.findall(r"^\t@?(.*)$", makefile.replace("$(PYTHON)", "python3").replace("$(BIN)", ".venv/bin"), re.M))
+    recipes = set(
+        re.findall(r"^\t@?(.*)$", makefile.replace("$(PYTHON)", "python3").replace("$(BIN)", ".venv/bin"), re.MULTILINE)
+    )
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *ROOT.glob("[a-z]*/README.md"))]
-    commands = [line for text in texts for line in re.findall(r"^\$ (python3 -m venv.*|\.venv/.*)$", text, re.MULTILINE)]
+    commands = [
+        line for text in texts for line in re.findall(r"^\$ (python3 -m venv.*|\.venv/.*)$", text, re.MULTILINE)
+    ]
     assert len(commands) >= 4
     assert [command for command in commands if command not in recipes] == []
 
