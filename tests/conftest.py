@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from command_line import connections, environ, run, served, signed_out, typed  # noqa: F401 - fixtures
-from processmaker import AsyncProcessMaker, ProcessMaker
+from processmaker import AsyncProcessMaker, ProcessMaker, _turns
 from processmaker.sandbox import Clock, Sandbox
 from redis_server import RedisServer
 
@@ -110,3 +110,10 @@ def _only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def _starts_of_this_test_only() -> Iterator[None]:
+    """What a process remembers of its starts ends with a test: another may start the same key on the same server."""
+    yield
+    _turns._begin_anew()
