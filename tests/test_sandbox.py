@@ -853,3 +853,23 @@ def test_what_was_started_of_an_unknown_process_is_a_mistake(sandbox: Sandbox) -
 def test_a_process_that_contradicts_the_others_is_refused(sandbox: Sandbox, arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"already|one text|neither|no user"):
         sandbox.add_process(**{"name": "New", **arguments})
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"Content-Length: 20\r\n\r\n", b'Content-Length: 20\r\n\r\n{"days"', b"Transfer-Encoding: chunked\r\n\r\n14\r\n{"],
+)
+def test_a_client_that_is_gone_before_its_body_is_whole_starts_nothing(sandbox: Sandbox, sent: bytes) -> None:
+    with sandbox.serve() as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
+        connection.sendall(
+            b"POST /api/1.0/process_events/2?event=node_1 HTTP/1.1\r\nHost: "
+            + url.removeprefix("http://").encode()
+            + b"\r\nContent-Type: application/json\r\nAuthorization: Bearer "
+            + sandbox.token().encode()
+            + b"\r\n"
+            + sent
+        )
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100) == b""
+    assert sandbox.requests == []
+    assert sandbox.calls == []
