@@ -64,9 +64,7 @@ def connections(environ: pytest.MonkeyPatch, sandbox: Sandbox) -> list[dict[str,
 
     def to_the_sandbox(self: _session.Session, **arguments: Any) -> ProcessMaker:
         made.append(arguments)
-        pm = connect(self, **{"transport": sandbox.transport(), **arguments})
-        pm._io.clock = sandbox.clock
-        return pm
+        return connect(self, **{"transport": sandbox.transport(), **arguments})
 
     environ.setattr(_session.Session, "connect", to_the_sandbox)
     return made

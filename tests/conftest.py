@@ -59,7 +59,7 @@ def sandbox() -> Sandbox:
 
 @pytest.fixture(params=["blocking", "async"])
 def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
-    """Makes clients of either kind, and closes them; `clock` lets their time jump instead of pass."""
+    """Makes clients of either kind, and closes them; `clock` lets time jump where the transport is no sandbox's."""
     with ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner()) if request.param == "async" else None
 
@@ -80,13 +80,13 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
 @pytest.fixture
 def pm(connect: Connect, sandbox: Sandbox) -> Any:
     """A client of the sandbox, signed in as integration.bot: the blocking one, then the async one."""
-    return connect(sandbox.url, token=sandbox.token(), transport=sandbox.transport(), clock=sandbox.clock)
+    return connect(sandbox.url, token=sandbox.token(), transport=sandbox.transport())
 
 
 @pytest.fixture
 def admin(connect: Connect, sandbox: Sandbox) -> Any:
     """The same, signed in as the administrator."""
-    return connect(sandbox.url, token=sandbox.token("admin"), transport=sandbox.transport(), clock=sandbox.clock)
+    return connect(sandbox.url, token=sandbox.token("admin"), transport=sandbox.transport())
 
 
 @pytest.fixture(scope="session")

@@ -39,11 +39,9 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 def in_threads(sandbox: Sandbox, numbers: Sequence[int], start: Callable[[ProcessMaker, int], T]) -> list[T]:
     """`start(pm, number)` for each number, by several threads over one client."""
-    transport = httpx.MockTransport(sandbox)
-    with ProcessMaker(sandbox.url, auth=signing_in(sandbox), transport=transport) as pm:
-        pm._io.clock = sandbox.clock
-        with ThreadPoolExecutor(THREADS) as pool:
-            return list(pool.map(lambda number: start(pm, number), numbers))
+    client = ProcessMaker(sandbox.url, auth=signing_in(), transport=sandbox.transport())
+    with client as pm, ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(lambda number: start(pm, number), numbers))
 
 
 def in_tasks(
@@ -51,17 +49,8 @@ def in_tasks(
 ) -> list[T]:
     """The same by asyncio tasks."""
 
-    async def answer(request: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(0)  # as on a network, other tasks go on before the call arrives and before its answer does
-        try:
-            return sandbox(request)
-        finally:
-            await asyncio.sleep(0)
-
     async def main() -> list[T]:
-        transport = httpx.MockTransport(answer)
-        async with AsyncProcessMaker(sandbox.url, auth=signing_in(sandbox), transport=transport) as pm:
-            pm._io.clock = sandbox.clock
+        async with AsyncProcessMaker(sandbox.url, auth=signing_in(), transport=sandbox.transport()) as pm:
             turn = asyncio.Semaphore(TASKS)
 
             async def in_turn(number: int) -> T:
@@ -73,10 +62,8 @@ def in_tasks(
     return asyncio.run(main())
 
 
-def signing_in(sandbox: Sandbox) -> PasswordGrant:
-    grant = PasswordGrant(*PASSWORD_CLIENT, "integration.bot", "bot-password")
-    grant.clock = sandbox.clock
-    return grant
+def signing_in() -> PasswordGrant:
+    return PasswordGrant(*PASSWORD_CLIENT, "integration.bot", "bot-password")
 
 
 def pause_after(error: ProcessMakerError) -> float:

@@ -95,10 +95,29 @@ def status_with(sandbox: Sandbox, token: str) -> int:
         ({"flag": True, "half": 0.5}, {"flag": True, "half": 0.5}),
         ({"text": "a < b", "user": "{{_user.id}}"}, {"text": "a < b", "user": "_user.id"}),
         ({"_user": "me", "_request": "mine", "_other": 1, "seen": 2}, {"seen": 2}),
+        ({"17": 1}, [1]),
+        ({"a": {"17": 100, "01": 2, "-1": 3, "1.5": 4}}, {"a": [100, 2, 3, 4]}),
+        ({"a": {"17": 100, "x": 1}, "b": [{"c": {"1": {"2": 3}}}]}, {"a": {"17": 100, "x": 1}, "b": [{"c": [[3]]}]}),
+        ({"a": [1.0, -2.0, 1e15, 1e16, 0.5]}, {"a": [1, -2, 10**15, 10**16, 0.5]}),
+        ({"a": [1e17, 1e300]}, {"a": [1e17, 1e300]}),
     ],
 )
 def test_data_reads_back_as_the_server_stores_it(bot: httpx.Client, sent: object, stored: object) -> None:
-    assert data_of(bot, sent) == stored
+    found = data_of(bot, sent)
+    assert found == stored
+    assert json.dumps(found) == json.dumps(stored), "a whole number is no float"
+
+
+def nested(levels: int) -> dict[str, Any]:
+    inner: Any = 1
+    for _ in range(levels - 1):
+        inner = {"a": inner}
+    return {"a": inner}
+
+
+def test_json_nested_deeper_than_512_levels_becomes_empty_data(bot: httpx.Client) -> None:
+    assert data_of(bot, nested(512)) == nested(512)
+    assert data_of(bot, nested(513)) == []
 
 
 def test_a_start_without_a_body_has_no_data(bot: httpx.Client, sandbox: Sandbox) -> None:
@@ -122,7 +141,30 @@ def test_data_of_a_completed_task_is_merged_into_the_request(bot: httpx.Client, 
     assert sandbox.requests[0].status == "COMPLETED"
 
 
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [({"a": 1}, 200), ({}, 200), ([], 200), (None, 200), ([1], 500), ("x", 500), (5, 500), (True, 500)],
+)
+def test_a_task_is_completed_with_an_object(bot: httpx.Client, sandbox: Sandbox, data: object, status: int) -> None:
+    start(bot, {"days": 3}, process=2)
+    answer = bot.put("/tasks/2", json={"status": "COMPLETED", "data": data})
+
+    assert answer.status_code == status
+    assert sandbox.requests[0].status == ("COMPLETED" if status == 200 else "ACTIVE")
+
+
 # Starting
+
+
+@pytest.mark.parametrize(
+    ("username", "process", "status"),
+    [("integration.bot", 2, 404), ("integration.bot", 8, 403), ("mail.user", 2, 403), ("admin", 8, 404)],
+)
+def test_without_an_event_the_right_to_start_is_looked_at_first(
+    sandbox: Sandbox, username: str, process: int, status: int
+) -> None:
+    with client_of(sandbox, username) as client:
+        assert client.post(f"/process_events/{process}", json={}).status_code == status
 
 
 @pytest.mark.parametrize("process_id", ["-2", "2.0", "4f3c7a0e-1111-4222-8333-444455556666"])
@@ -245,9 +287,49 @@ def test_pmql_finds(bot: httpx.Client, pmql: str, ids: list[int]) -> None:
     assert found(bot, pmql) == ids
 
 
+def test_pmql_finds_by_age(bot: httpx.Client, sandbox: Sandbox) -> None:
+    start(bot)
+    sandbox.clock.advance(86_400)
+    start(bot)
+    sandbox.clock.advance(86_400 + 1)
+    start(bot)
+
+    assert found(bot, "created < NOW") == [1, 2]
+    assert found(bot, "created < NOW -2 day") == [1]
+    assert found(bot, "created < NOW -48 hour") == found(bot, "created < NOW -2880 minute") == [1]
+    assert found(bot, "created >= NOW -86401 second AND id > 1") == [2, 3]
+    assert found(bot, 'created > "2026-11-24 22:12:30"') == [3]
+    newest: dict[str, str | int] = {
+        "pmql": "created < NOW -1 day",
+        "order_by": "id",
+        "order_direction": "desc",
+        "per_page": 1,
+    }
+    assert [row["id"] for row in bot.get("/requests", params=newest).json()["data"]] == [2]
+
+
+def test_type_all_is_for_administrators(bot: httpx.Client, admin: httpx.Client) -> None:
+    statuses = [client.get("/requests", params={"type": "all"}).status_code for client in (bot, admin)]
+    assert statuses == [500, 200]
+
+
 @pytest.mark.parametrize(
     "pmql",
-    ["id", "id =", "id = 1 AND", "(id = 1", "id = 1)", "id = x", "id 1", 'data.k = "a', "no_such = 1", "(" * 2000],
+    [
+        "created < NOW -2",
+        "created < NOW -2 week",
+        "created < NOW -99999999999 day",
+        "id",
+        "id =",
+        "id = 1 AND",
+        "(id = 1",
+        "id = 1)",
+        "id = x",
+        "id 1",
+        'data.k = "a',
+        "no_such = 1",
+        "(" * 2000,
+    ],
 )
 def test_pmql_that_does_not_parse_is_400(bot: httpx.Client, pmql: str) -> None:
     answer = bot.get("/requests", params={"pmql": pmql})

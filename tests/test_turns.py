@@ -42,14 +42,11 @@ def sandbox() -> Sandbox:
 def client(sandbox: Sandbox, **options: Any) -> Iterator[ProcessMaker]:
     options = {"token": sandbox.token(), "transport": sandbox.transport(), **options}
     with ProcessMaker(sandbox.url, **options) as pm:
-        pm._io.clock = sandbox.clock
         yield pm
 
 
 def async_client(sandbox: Sandbox) -> AsyncProcessMaker:
-    pm = AsyncProcessMaker(sandbox.url, token=sandbox.token(), transport=sandbox.transport())
-    pm._io.clock = sandbox.clock
-    return pm
+    return AsyncProcessMaker(sandbox.url, token=sandbox.token(), transport=sandbox.transport())
 
 
 def start(pm: Any, **options: Any) -> Any:
@@ -114,7 +111,7 @@ class Stuck(httpx.BaseTransport):
     """A start with the key `k` in a thread of its own, which stays on its way until the block ends."""
 
     def __init__(self, sandbox: Sandbox, fault: Any = None) -> None:
-        self.handler = sandbox  # it is a way to that server
+        self.handler, self.clock = sandbox, sandbox.clock  # it is a way to that server, in its time
         self._fault = fault
         self._on_its_way, self._go_on = threading.Event(), threading.Event()
         self.outcome: Future[Request] = Future()
