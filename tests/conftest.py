@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from command_line import connections, environ, run, served, signed_out, typed  # noqa: F401 - fixtures
-from processmaker import AsyncProcessMaker, ProcessMaker, _turns
+from processmaker import AsyncOutcomes, AsyncProcessMaker, Outcome, ProcessMaker, _turns
 from processmaker.sandbox import Clock, Sandbox
 from redis_server import RedisServer
 
@@ -33,6 +33,8 @@ class Awaited:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             result = member(*args, **kwargs)
+            if isinstance(result, AsyncOutcomes):
+                return AwaitedOutcomes(self._runner, result)
             return self._iterate(result) if inspect.isasyncgen(result) else self._runner.run(result)
 
         return call
@@ -46,6 +48,36 @@ class Awaited:
                     return
         finally:
             self._runner.run(items.aclose())
+
+
+class AwaitedOutcomes:
+    """`AsyncOutcomes` that are used like `Outcomes`."""
+
+    def __init__(self, runner: asyncio.Runner, outcomes: AsyncOutcomes) -> None:
+        self._runner = runner
+        self._outcomes = outcomes
+
+    def __iter__(self) -> AwaitedOutcomes:
+        return self
+
+    def __next__(self) -> Outcome:
+        try:
+            return self._runner.run(anext(self._outcomes))
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def __enter__(self) -> AwaitedOutcomes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._runner.run(self._outcomes.aclose())
+
+    @property
+    def rest(self) -> list[Outcome]:
+        return self._outcomes.rest
 
 
 Connect = Callable[..., Any]

@@ -24,6 +24,7 @@ from processmaker import (
     ServiceUnavailable,
     SQLiteJournal,
     StartOutcomeUnknown,
+    UnreadableResponse,
 )
 from processmaker.journal import Entry, KeyedStart
 from processmaker.sandbox import Sandbox
@@ -248,6 +249,17 @@ def test_what_shows_only_when_the_lease_is_over_is_not_started_again(
     journal.happens = shows
     assert start(pm).created is False
     assert len(sandbox.requests) == 1
+
+
+def test_what_was_taken_over_is_not_taken_back_before_a_look_has_found_nothing(
+    pm: Any, sandbox: Sandbox, journal: Journal
+) -> None:
+    """Another caller may have started it: a failed look knows nothing of that."""
+    journal.claim(keyed(sandbox), OTHER)
+    sandbox.fail_next("html", on="GET", times=100)
+    with pytest.raises(UnreadableResponse):
+        start(pm)
+    assert journal.said == [("k", None)]
 
 
 def test_waiting_for_a_caller_who_goes_on_sending_ends_in_an_unknown_outcome(

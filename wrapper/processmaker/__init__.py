@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from ._follow import Progress
+    from ._many import AsyncOutcomes, Outcome, Outcomes
     from ._models import Process, Request, StartEvent, Task
     from ._retry import Retries
     from ._reuse import KeyReusedWarning
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AlreadyFinished",
     "AmbiguousStartEvent",
+    "AsyncOutcomes",
     "AsyncProcessMaker",
     "CancelNotAllowed",
     "CannotStart",
@@ -78,6 +80,8 @@ __all__ = [
     "MethodNotAllowed",
     "NoStartEvent",
     "NotFound",
+    "Outcome",
+    "Outcomes",
     "PasswordGrant",
     "PayloadTooLarge",
     "Process",
@@ -112,10 +116,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncOutcomes": "_many",
     "AsyncProcessMaker": "_async_client",
     "DataAlteredWarning": "_data",
     "Journal": "journal",
     "KeyReusedWarning": "_reuse",
+    "Outcome": "_many",
+    "Outcomes": "_many",
     "PasswordGrant": "_auth",
     "Process": "_models",
     "ProcessMaker": "_client",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -13,6 +13,7 @@ from ._data import OnAlteredData
 from ._follow import FIRST_POLL, WAIT_TIMEOUT, AnyRequest, AnyTask, Progress, Until
 from ._http import AsyncBaseTransport, Auth, Timeout
 from ._io import AsyncIO
+from ._many import CONCURRENCY, AsyncOutcomes, Key, Many, Outcome, awaiting
 from ._models import Process, Request, Task
 from ._pmql import AnyStatus, Since
 from ._processes import AnyEvent, AnyProcess, Catalog
@@ -183,7 +184,61 @@ class AsyncProcessMaker:
             on_altered_data=self._settings.on_altered_data if on_altered_data is None else on_altered_data,
         )
 
-    async def find(self, idempotency_key: str, *, process: AnyProcess) -> Request | None:
+    def start_many(
+        self,
+        process: AnyProcess,
+        rows: Iterable[Mapping[str, object]] | AsyncIterable[Mapping[str, object]],
+        *,
+        key: Key = None,
+        event: AnyEvent = None,
+        concurrency: int = CONCURRENCY,
+        look_first: bool = True,
+        look_again_for: float = LOOK_AGAIN_FOR,
+        on_altered_data: OnAlteredData | None = None,
+    ) -> AsyncOutcomes:
+        """Starts a Request for each row, several at a time, and yields what became of each as it ends.
+
+        One row's failure never stops the others; bad data is that row's error. Rows are read as they are needed, so
+        that a generator of a million rows stays a stream. Where the server refuses a start for a while (429,
+        maintenance), all wait. Keys are looked for in blocks of up to 100; those that a journal knows are not looked
+        for.
+
+        Args:
+            process: its id, its exact name, or a `Process`.
+            rows: the data of each Request, as `start` takes it.
+            key: what gives a row its idempotency key: the name of a column (a key of the row, whose value may also be
+                an int), or a function of the row. Without keys, a row whose answer gets lost stays unknown.
+            event: the start event's node id or exact name; may be left out where the process has one manual one.
+            concurrency: how many starts are under way at once.
+            look_first: whether to look for the keys before the starts.
+            look_again_for: seconds for which a key is looked for after an answer got lost.
+            on_altered_data: for these starts, in place of the client's setting.
+
+        Returns:
+            An iterator of `Outcome`. Leaving it early starts nothing more and finishes what is in flight; see there.
+
+        Raises:
+            InvalidData: an argument cannot work.
+            CannotStart: (when it is iterated) the process or the start event is not clear; nothing was sent.
+            ConfigurationError: (when it is iterated) the client is closed, or cannot send this at all.
+        """
+        rest: list[Outcome] = []
+        many = Many(
+            self._io,
+            self._catalog,
+            process,
+            event,
+            key,
+            look_first,
+            look_again_for,
+            self._settings.on_altered_data if on_altered_data is None else on_altered_data,
+            concurrency,
+        )
+        return AsyncOutcomes(awaiting(many, rows, rest), rest)
+
+    async def find(
+        self, idempotency_key: str, *, process: AnyProcess, key_lifetime: timedelta | None = None
+    ) -> Request | None:
         """The Request of that process started with that key, or None.
 
         Should there be several, the oldest that has neither failed nor been canceled; where all have, the newest.
@@ -191,12 +246,17 @@ class AsyncProcessMaker:
         Only Requests that this token may see are found. The look-up reads the data of all Requests of the process,
         which costs the server time.
 
+        Args:
+            idempotency_key: what it was started with.
+            process: its id, its exact name, or a `Process`.
+            key_lifetime: how old it may be, in place of the client's setting.
+
         Raises:
             InvalidData: the key cannot be one.
             ProcessNotFound: no process of that name.
             ProcessMakerError: the look-up failed.
         """
-        return await _start.find_by_key(self._io, self._catalog, process, idempotency_key)
+        return await _start.find_by_key(self._io, self._catalog, process, idempotency_key, key_lifetime)
 
     async def get(self, request: AnyRequest, *, include: Iterable[str] = ("data",)) -> Request:
         """The state of a Request now.

@@ -33,6 +33,8 @@ class Claim:
         self._start = KeyedStart(io.site, process_id, key)
         self._owner = new_owner()
         self._claimed_at: float | None = None
+        self._unsettled = False
+        """Whether another caller's sending stands behind this claim, of which nothing is known yet."""
 
     async def settled(
         self,
@@ -61,6 +63,7 @@ class Claim:
         while True:
             entry = await self._claimed()
             if entry.mine:
+                self._unsettled = entry.taken_over
                 return None, entry.taken_over
             if entry.request_id is not None:
                 request = await self._told(entry.request_id, read)
@@ -80,7 +83,8 @@ class Claim:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def holds(self) -> bool:
-        """Whether this start may still send its key: a look that took long may have cost it the lease."""
+        """Whether this start, which found nothing, may still send its key: a long look may have cost it the lease."""
+        self._unsettled = False
         age = self._io.clock.monotonic() - (self._claimed_at or 0.0)
         return age < FRESH * self._io.journal.lease or (await self._claimed()).mine
 
@@ -94,7 +98,7 @@ class Claim:
 
     async def release(self) -> None:
         """Takes the claim back: nothing was sent, or what was sent certainly was not processed."""
-        if self._claimed_at is None:
+        if self._claimed_at is None or self._unsettled:
             return
         try:
             await self._io.step("release", self._start, self._owner)

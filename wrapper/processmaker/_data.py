@@ -462,6 +462,19 @@ def check_key(key: str) -> str:
     return key
 
 
+def check_key_lifetime(age: timedelta | None) -> timedelta | None:
+    """How old a Request may be to be found by its key, itself.
+
+    Raises:
+        ConfigurationError: it is no length of time from an hour.
+    """
+    if age is not None and (not isinstance(age, timedelta) or age < timedelta(hours=1)):
+        raise ConfigurationError(
+            f"key_lifetime={age!r} is not a length of time from an hour, such as timedelta(days=30); None means any age"
+        )
+    return age
+
+
 def with_key(data: dict[str, Any], key: str) -> dict[str, Any]:
     """The data, which `check_data` returned and so holds none, with the idempotency key in it."""
     return {**data, IDEMPOTENCY_KEY: key}

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import wait as wait_for_futures
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,6 +44,9 @@ class IO(ABC):
         self.server = (settings.site, server_behind(settings.transport))
         self.retries = settings.retries
         self.journal: Any = settings.journal
+        self.key_lifetime = settings.key_lifetime
+        # For an age, up to which id Requests are older than that, and when that was asked; see `_keys.py`.
+        self.too_old: dict[timedelta, tuple[int, float]] = {}
         self.clock = clock_of(settings.transport) or Clock()
         self._timeout = settings.timeout
         self._secrets = Secrets(settings.auth)

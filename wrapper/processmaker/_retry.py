@@ -61,7 +61,12 @@ class Retries:
         return pause if attempt < self.attempts and within else None
 
 
-async def retrying(io: IO, retries: Retries | None, send: Callable[[], Awaitable[T]]) -> T:
+async def retrying(
+    io: IO,
+    retries: Retries | None,
+    send: Callable[[], Awaitable[T]],
+    pause: Callable[[float], Awaitable[None]] | None = None,
+) -> T:
     """What `send()` returns, sent again where that is safe. `retries=None` sends once."""
     began = io.clock.monotonic()
     attempt = 0
@@ -73,9 +78,9 @@ async def retrying(io: IO, retries: Retries | None, send: Callable[[], Awaitable
             if not retries or not error.transient or error.processed is not False:
                 raise
             wish = getattr(error, "retry_after", None)
-            pause = retries.delay(attempt, io.clock.monotonic() - began, wish)
-            if pause is None:
+            seconds = retries.delay(attempt, io.clock.monotonic() - began, wish)
+            if seconds is None:
                 raise
             words = "%s Sending again in %.2f s (attempt %d of %d)."
-            log.warning(words, sentence(error), pause, attempt + 1, retries.attempts)
-        await io.sleep(pause)
+            log.warning(words, sentence(error), seconds, attempt + 1, retries.attempts)
+        await (pause or io.sleep)(seconds)

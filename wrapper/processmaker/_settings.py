@@ -15,7 +15,7 @@ from attrs import frozen
 
 from ._auth import Bearer, PasswordGrant
 from ._clock import clock_of, is_seconds
-from ._data import OnAlteredData, check_on_altered_data
+from ._data import OnAlteredData, check_key_lifetime, check_on_altered_data
 from ._errors import ConfigurationError
 from ._http import AsyncBaseTransport, Auth, BaseTransport, HTTPRequest, Timeout
 from ._retry import Retries
@@ -128,7 +128,7 @@ def settings(
         retries=retries,
         on_altered_data=check_on_altered_data(on_altered_data),
         journal=_journal(journal),
-        key_lifetime=_key_lifetime(key_lifetime),
+        key_lifetime=check_key_lifetime(key_lifetime),
     )
 
 
@@ -140,14 +140,6 @@ def _journal(journal: Journal | AsyncJournal | None) -> Journal | AsyncJournal |
         what = f"has no {lacking[0]}" if lacking else "is a class"
         raise ConfigurationError(f'journal= takes a journal, such as SQLiteJournal("starts.db"): {journal!r} {what}')
     return journal
-
-
-def _key_lifetime(age: timedelta | None) -> timedelta | None:
-    if age is not None and (not isinstance(age, timedelta) or age < timedelta(hours=1)):
-        raise ConfigurationError(
-            f"key_lifetime={age!r} is not a length of time from an hour, such as timedelta(days=30); None means any age"
-        )
-    return age
 
 
 def site_of(base_url: str, *, allow_http: bool) -> str:

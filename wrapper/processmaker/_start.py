@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve
 
-from ._data import IDEMPOTENCY_KEY, OnAlteredData, check_data, check_key, report_alterations, with_key
+from ._data import OnAlteredData, check_data, check_key, check_key_lifetime, report_alterations, with_key
 from ._endpoints import START, Body
 from ._errors import (
     CannotStart,
@@ -22,8 +22,9 @@ from ._errors import (
     StartOutcomeUnknown,
     sentence,
 )
-from ._follow import check_seconds, fetch, listed, request_canceled, request_failed
+from ._follow import check_seconds, fetch, request_canceled, request_failed
 from ._io import IO
+from ._keys import NOT_STARTED, find, key_of
 from ._models import Request, request_from
 from ._processes import AnyEvent, AnyProcess, Catalog
 from ._retry import log, retrying
@@ -33,6 +34,7 @@ from ._turns import LONGEST_TURN, SETTLED_AFTER, Sent, end, recently_sent, settl
 
 if TYPE_CHECKING:
     from ._claim import Claim
+    from ._many import Gate
 
 LOOK_AGAIN_FOR = 15.0
 """Seconds for which a lost start is looked for by its idempotency key."""
@@ -44,14 +46,12 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 4.0
 CLOCKS_DIFFER_BY = timedelta(minutes=5)
 """How much older than its start a Request may seem: the server's clock is not this machine's."""
 
-NOT_STARTED = ("ERROR", "CANCELED")
-"""Status of a Request that is no answer to "did my order start?"."""
-
 
 @define(kw_only=True)
 class Start:
     """One start as it goes on the wire.
 
+    `found` is what a look for many keys at once has found just now. `gate` holds back the starts of a whole run.
     `ended` is the id of the newest Request with its key that had failed before: what this start makes is newer.
     `sent_at` is when it was sent, by the clock; None where it was not, or certainly did nothing.
     """
@@ -62,6 +62,8 @@ class Start:
     key: str | None
     look_again_for: float
     again: bool
+    found: Request | None = None
+    gate: Gate | None = None
     claim: Claim | None = None
     ended: int = 0
     sent_at: float | None = None
@@ -99,6 +101,13 @@ async def start(
         look_again_for=look_again_for,
         again=again,
     )
+    return await start_as(io, catalog, process, event, this, look_first=look_first)
+
+
+async def start_as(
+    io: IO, catalog: Catalog, process: AnyProcess, event: AnyEvent, this: Start, *, look_first: bool
+) -> Request:
+    """Starts what is ready to be sent; by other ids where the server refuses these and a fresh listing has others."""
     try:
         return await _start_once(io, this, look_first)
     except (Forbidden, NotFound) as error:
@@ -129,34 +138,11 @@ async def _corrected(
     return ids
 
 
-async def find_by_key(io: IO, catalog: Catalog, process: AnyProcess, key: str) -> Request | None:
-    return await find(io, await catalog.process_id(process), check_key(key))
-
-
-async def find(
-    io: IO, process_id: int, key: str, *, newer_than: int = 0, within: float | None = None, once: bool = False
+async def find_by_key(
+    io: IO, catalog: Catalog, process: AnyProcess, key: str, lifetime: timedelta | None
 ) -> Request | None:
-    """The Request of that process that counts for that key, among those this token may see.
-
-    That is the oldest one that has neither failed nor been canceled; where all have, the newest.
-    """
-
-    def check(row: Request) -> Request:
-        if row.process_id not in (None, process_id):
-            raise ValueError(f"a Request of process {row.process_id}")
-        # Without its key it cannot be told from the one that is looked for: it is not an absent one.
-        return evolve(row, idempotency_key=_key_of(row), created=False)
-
-    query = {"pmql": f'data.{IDEMPOTENCY_KEY} = "{key}" AND process_id = {process_id}', "include": "summary"}
-    found = [
-        request
-        async for request in listed(io, query, check=check, within=within, once=once)
-        # On MySQL the server's comparison may ignore case: only the same key is the same Request.
-        if request.idempotency_key == key and request.id > newer_than
-    ]
-    started = [request.id for request in found if request.status not in NOT_STARTED]
-    counts = min(started) if started else max((request.id for request in found), default=None)
-    return next((request for request in found if request.id == counts), None)
+    check_key_lifetime(lifetime)
+    return await find(io, await catalog.process_id(process), check_key(key), lifetime=lifetime)
 
 
 async def _start_once(io: IO, this: Start, look_first: bool) -> Request:
@@ -268,14 +254,14 @@ async def _sent(io: IO, this: Start, look_first: bool) -> Request:
                 if there:
                     return await _told(io, this, this.key, there)
                 look = look or taken_over
-            if look and (found := await _look_before(io, this, this.key)):
+            if look and (found := this.found or await _look_before(io, this, this.key)):
                 return await _told(io, this, this.key, found)
             if this.claim is None or await this.claim.holds():
                 break
         look = True
         return await _send(io, this)
 
-    return await retrying(io, io.retries, attempt)
+    return await retrying(io, io.retries, attempt, pause=this.gate.pause if this.gate else None)
 
 
 async def _told(io: IO, this: Start, key: str, found: Request) -> Request:
@@ -300,7 +286,7 @@ async def _claimed(io: IO, this: Start, claim: Claim, key: str) -> tuple[Request
     async def read(request_id: int) -> Request:
         request = await fetch(io, request_id, ("summary",))
         with suppress(ValueError):
-            if _key_of(request) != key:
+            if key_of(request) != key:
                 raise LookupError
         return evolve(request, created=False)
 
@@ -340,7 +326,7 @@ async def _not_listed_yet(io: IO, this: Start, key: str, sent: Sent) -> Request 
         return found
     with suppress(NotFound, Forbidden, ValueError):
         found = await fetch(io, sent.request_id, ("summary",))
-        if found.id > this.ended and _key_of(found) == key:
+        if found.id > this.ended and key_of(found) == key:
             return evolve(found, created=False)
     return None
 
@@ -354,6 +340,8 @@ async def _send(io: IO, this: Start) -> Request:
             raise ValueError(f"the answer to the start of another process, {request.process_id}")
         return evolve(request, created=True)
 
+    if this.gate:
+        await this.gate.passed()
     this.sent_at = io.clock.monotonic()  # from here on the Request may exist
     try:
         return await io.call(
@@ -367,6 +355,8 @@ async def _send(io: IO, this: Start) -> Request:
     except ProcessMakerError as error:
         if error.processed is False:
             this.sent_at = None
+        if this.gate and error.retry_after is not None:
+            this.gate.shut(error.retry_after)
         raise
 
 
@@ -431,7 +421,7 @@ def _is_of(request: Request, this: Start, began: datetime) -> bool:
         return False
     if this.key is not None:
         with suppress(ValueError):
-            return _key_of(request) == this.key
+            return key_of(request) == this.key
     return request.created_at is None or request.created_at > began - CLOCKS_DIFFER_BY
 
 
@@ -484,12 +474,3 @@ def _unless_failed(request: Request) -> Request:
         was_there = "It was there before, with this key; again=True starts a new one on purpose."
         error.args = (f"{sentence(error)} {was_there}",)
     raise error
-
-
-def _key_of(request: Request) -> str:
-    """The idempotency key in its summary. Raises ValueError where that does not come, or not with a key."""
-    summary = request.raw.get("summary")
-    for item in summary if isinstance(summary, list) else ():
-        if isinstance(item, dict) and item.get("key") == IDEMPOTENCY_KEY and item.get("value") is not None:
-            return str(item["value"])
-    raise ValueError(f"Request {request.id} without a summary that has its {IDEMPOTENCY_KEY}")

@@ -2,6 +2,7 @@
 
 from ._data import OnAlteredData
 from ._follow import AnyRequest, AnyTask, Until
+from ._many import Key
 from ._pmql import AnyStatus, Since
 from ._processes import AnyEvent, AnyProcess
 from ._raw_call import Params
@@ -13,6 +14,7 @@ __all__ = [
     "AnyRequest",
     "AnyStatus",
     "AnyTask",
+    "Key",
     "OnAlteredData",
     "Params",
     "Since",

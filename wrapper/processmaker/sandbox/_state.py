@@ -6,6 +6,7 @@ import asyncio
 import threading
 import uuid
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import Any
 
 import attrs
@@ -31,9 +32,9 @@ class Clock(RealClock):
         return (self._instant or datetime.now(UTC)).astimezone(UTC) + self._advanced
 
     def advance(self, seconds: float) -> None:
-        """Jump ahead."""
+        """Jump ahead, by a microsecond at least where it is at all: whoever waits for an instant gets there."""
         with self._lock:
-            self._advanced += timedelta(seconds=seconds)
+            self._advanced += timedelta(microseconds=ceil(seconds * 1e6))
 
     def reach(self, instant: datetime) -> None:
         """Jump ahead to that instant, unless it is over."""

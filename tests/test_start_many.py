@@ -1,0 +1,378 @@
+"""Starting many: rows in, outcomes out."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from conftest import Connect
+from memory_journal import MemoryJournal
+from processmaker import (
+    AsyncProcessMaker,
+    CannotStart,
+    DataAlteredWarning,
+    InvalidData,
+    Outcome,
+    ProcessMaker,
+    RequestFailed,
+    Retries,
+    StartOutcomeUnknown,
+)
+from processmaker.sandbox import Sandbox
+
+START = "POST /process_events"
+AUTO = {"process": 4, "event": "node_1"}
+
+
+def rows(count: int, first: int = 0) -> list[dict[str, Any]]:
+    return [{"order": f"order-{number}", "n": number} for number in range(first, first + count)]
+
+
+def all_of(pm: Any, given: Any, **options: Any) -> list[Any]:
+    """The outcomes in the order of the rows."""
+    return sorted(pm.start_many(**{**AUTO, "rows": given, **options}), key=lambda outcome: outcome.number)
+
+
+def posts(sandbox: Sandbox) -> int:
+    return sum(call.method == "POST" for call in sandbox.calls)
+
+
+def looks(sandbox: Sandbox) -> int:
+    return sum((call.method, call.path) == ("GET", "/requests") for call in sandbox.calls)
+
+
+# --- outcomes -------------------------------------------------------------------------------------------------------
+
+
+def test_each_row_becomes_a_request(pm: Any, sandbox: Sandbox) -> None:
+    outcomes = all_of(pm, rows(50))
+    assert [outcome.number for outcome in outcomes] == list(range(50))
+    assert all(outcome.started and outcome.request.created and outcome.error is None for outcome in outcomes)
+    assert [sandbox.request(outcome.request.id).data for outcome in outcomes] == rows(50)
+    assert [outcome.row for outcome in outcomes] == rows(50)
+
+
+def test_no_rows_no_outcomes(pm: Any, sandbox: Sandbox) -> None:
+    assert all_of(pm, []) == []
+    assert posts(sandbox) == 0
+
+
+@pytest.mark.parametrize("key", ["order", lambda row: row["order"]])
+def test_a_row_has_its_key_from_a_column_or_a_function(pm: Any, sandbox: Sandbox, key: Any) -> None:
+    outcomes = all_of(pm, rows(3), key=key)
+    assert [outcome.key for outcome in outcomes] == ["order-0", "order-1", "order-2"]
+    assert {request.data["_idempotency_key"] for request in sandbox.requests} == {"order-0", "order-1", "order-2"}
+
+
+def test_a_column_of_numbers_gives_keys(pm: Any, sandbox: Sandbox) -> None:
+    assert [outcome.key for outcome in all_of(pm, rows(3), key="n")] == ["0", "1", "2"]
+    assert sandbox.requests[0].data["_idempotency_key"] in ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("row", "key", "words"),
+    [
+        ({"order": {1}}, None, r"data\.order is \{1\}"),
+        (["a"], None, "must be a dict"),
+        ({"order": "x"}, "number", "the row has no 'number'"),
+        ({"order": None}, "order", "the row has no 'order'"),
+        ({"order": 1.5}, "order", "its 'order', 1.5, cannot be an idempotency key"),
+        ({"order": True}, "order", "its 'order', True, cannot be an idempotency key"),
+        ({"order": "a\nb"}, "order", "idempotency_key"),
+        ({"order": "x"}, lambda row: row["number"], "the function given as key= raised KeyError"),
+        ({"order": "x"}, lambda _: None, "what the function given as key= returned, None"),
+        (["a"], "order", "must be a dict"),
+    ],
+)
+def test_a_bad_row_is_that_rows_error_and_stops_no_other(
+    pm: Any, sandbox: Sandbox, row: Any, key: Any, words: str
+) -> None:
+    good = {"order": "good", "number": 1}
+    outcomes = all_of(pm, [good, row, good | {"order": "better", "number": 2}], key=key)
+    bad = outcomes[1]
+    assert isinstance(bad.error, InvalidData)
+    with pytest.raises(InvalidData, match=words):
+        raise bad.error
+    assert (bad.request, bad.started, bad.row) == (None, False, row)
+    if not (callable(key) and key(good) is None):
+        assert [outcomes[0].started, outcomes[2].started] == [True, True]
+        assert len(sandbox.requests) == 2
+
+
+def test_a_start_that_failed_has_its_request_and_its_error(pm: Any, sandbox: Sandbox) -> None:
+    sandbox.add_process("Fails", id=50, fails_with="no mail server")
+    (outcome,) = all_of(pm, rows(1), process=50, key="order")
+    assert isinstance(outcome.error, RequestFailed)
+    assert (outcome.request.id, outcome.started) == (1, True)
+
+
+def test_a_start_whose_answer_is_lost_is_found_by_its_key_or_said_to_be_unknown(pm: Any, sandbox: Sandbox) -> None:
+    sandbox.fail_next("answer lost", on=START)
+    (found,) = all_of(pm, rows(1), key="order")
+    assert found.request.id == 1
+    sandbox.fail_next("answer lost", on=START)
+    (unknown,) = all_of(pm, rows(1))
+    assert isinstance(unknown.error, StartOutcomeUnknown)
+    assert unknown.started is None
+
+
+def test_what_is_to_be_started_must_be_clear_before_anything_is_sent(pm: Any, sandbox: Sandbox) -> None:
+    with pytest.raises(CannotStart):
+        all_of(pm, rows(3), process="Leave Reqest", event=None)
+    assert posts(sandbox) == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"concurrency": 0}, {"concurrency": 2.5}, {"key": 17}, {"look_first": False}, {"look_again_for": -1}],
+)
+def test_what_cannot_be_meant_is_refused_at_once(pm: Any, options: Any) -> None:
+    with pytest.raises(InvalidData):
+        pm.start_many(4, rows(1), event="node_1", **options)
+
+
+def test_a_warning_of_altered_data_is_given_for_the_row(pm: Any) -> None:
+    with pytest.warns(DataAlteredWarning, match=r"data\.order"):
+        all_of(pm, [{"order": " x "}])
+    (outcome,) = all_of(pm, [{"order": " x "}], on_altered_data="error")
+    assert isinstance(outcome.error, InvalidData)
+
+
+# --- once -----------------------------------------------------------------------------------------------------------
+
+
+def test_rows_given_again_are_found_and_not_started_again(pm: Any, sandbox: Sandbox) -> None:
+    first = all_of(pm, rows(120), key="order")
+    sandbox.calls.clear()
+    again = all_of(pm, rows(120), key="order")
+    assert [outcome.request.id for outcome in again] == [outcome.request.id for outcome in first]
+    assert not any(outcome.request.created for outcome in again)
+    assert posts(sandbox) == 0
+
+
+def test_keys_are_looked_for_in_blocks(pm: Any, sandbox: Sandbox) -> None:
+    all_of(pm, rows(500), key="order", concurrency=4)
+    assert 5 <= looks(sandbox) <= 20
+
+
+def test_the_looks_can_be_left_out(pm: Any, sandbox: Sandbox) -> None:
+    all_of(pm, rows(20), key="order", look_first=False)
+    assert looks(sandbox) == 0
+
+
+def test_long_keys_are_looked_for_in_urls_that_a_server_takes(pm: Any, sandbox: Sandbox) -> None:
+    long = [{"order": f"{number:03}" + "ö" * 190} for number in range(60)]
+    assert all(outcome.request.created for outcome in all_of(pm, long, key="order", concurrency=2))
+    assert 414 not in [call.status for call in sandbox.calls]
+    assert not any(outcome.request.created for outcome in all_of(pm, long, key="order", concurrency=2))
+
+
+def test_rows_with_one_key_become_one_request(pm: Any, sandbox: Sandbox) -> None:
+    outcomes = all_of(pm, [{"order": "same"}] * 30 + rows(300) + [{"order": "same"}] * 30, key="order", concurrency=8)
+    same = [outcome for outcome in outcomes if outcome.key == "same"]
+    assert len({outcome.request.id for outcome in same}) == 1
+    assert sum(bool(outcome.request.created) for outcome in same) == 1
+    assert len(sandbox.requests) == 301
+
+
+def test_a_row_after_one_with_the_same_key_that_failed_is_tried_for_itself(connect: Connect, sandbox: Sandbox) -> None:
+    pm = connect(sandbox.url, token=sandbox.token(), transport=sandbox.transport(), clock=sandbox.clock, retries=None)
+    sandbox.fail_next(503, on=START)
+    outcomes = all_of(pm, [{"order": "same"}] * 3, key="order")
+    assert [outcome.started for outcome in outcomes] == [False, True, True]
+    assert len(sandbox.requests) == 1
+
+
+def test_a_look_for_many_that_fails_leaves_each_row_to_itself(pm: Any, sandbox: Sandbox) -> None:
+    all_of(pm, rows(1), key="order")
+    sandbox.fail_next("html", on="GET /requests")
+    assert [outcome.request.created for outcome in all_of(pm, rows(2), key="order")] == [False, True]
+
+
+def test_what_the_journal_knows_is_not_looked_for(connect: Connect, sandbox: Sandbox) -> None:
+    journal = MemoryJournal(90.0, now=sandbox.clock.now)
+    pm = connect(
+        sandbox.url, token=sandbox.token(), transport=sandbox.transport(), clock=sandbox.clock, journal=journal
+    )
+    first = all_of(pm, rows(30), key="order")
+    sandbox.calls.clear()
+    again = all_of(pm, rows(30), key="order")
+    assert [outcome.request.id for outcome in again] == [outcome.request.id for outcome in first]
+    assert (looks(sandbox), posts(sandbox)) == (0, 0)
+
+
+def test_many_under_every_fault_are_each_started_once(connect: Connect, sandbox: Sandbox) -> None:
+    retries = Retries(attempts=10)
+    pm = connect(
+        sandbox.url, token=sandbox.token(), transport=sandbox.transport(), clock=sandbox.clock, retries=retries
+    )
+    sandbox.misbehave(rate=0.3)
+    left = rows(300)
+    for _ in range(5):
+        outcomes = all_of(pm, left, key="order")
+        left = [outcome.row for outcome in outcomes if not outcome.started]
+    assert left == []
+    assert sorted(request.data["n"] for request in sandbox.requests) == list(range(300))
+
+
+# --- a stream -------------------------------------------------------------------------------------------------------
+
+
+class Endless:
+    """Rows without end, which counts those that were read."""
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        while True:
+            self.read += 1
+            yield {"order": f"order-{self.read}"}
+
+
+@pytest.mark.parametrize("key", [None, "order"])
+def test_rows_are_read_as_they_are_needed(pm: Any, sandbox: Sandbox, key: Any) -> None:
+    endless = Endless()
+    with pm.start_many(4, endless, event="node_1", key=key) as outcomes:
+        for _ in range(10):
+            next(outcomes)
+    assert endless.read < 400
+    assert len(sandbox.requests) == 10 + sum(outcome.started for outcome in outcomes.rest)
+
+
+def test_leaving_early_finishes_what_is_in_flight_and_starts_nothing_more(pm: Any, sandbox: Sandbox) -> None:
+    outcomes = pm.start_many(4, rows(300), event="node_1", key="order")
+    told = [next(outcomes) for _ in range(20)]
+    outcomes.close()
+    in_flight = outcomes.rest
+    assert len(in_flight) < 30
+    assert {outcome.started for outcome in in_flight} <= {True, False}
+    started = {outcome.request.id for outcome in told + in_flight if outcome.request}
+    assert started == {request.id for request in sandbox.requests}
+    assert list(outcomes) == []
+
+
+def test_an_exception_of_the_caller_leaves_too(pm: Any, sandbox: Sandbox) -> None:
+    def consume(outcomes: Any) -> None:
+        with outcomes:
+            for _ in outcomes:
+                raise RuntimeError("mine")
+
+    outcomes = pm.start_many(4, rows(300), event="node_1")
+    with pytest.raises(RuntimeError, match="mine"):
+        consume(outcomes)
+    assert len(sandbox.requests) == 1 + sum(outcome.started for outcome in outcomes.rest)
+
+
+def test_an_exception_of_the_rows_is_the_callers_once_the_rest_has_ended(pm: Any, sandbox: Sandbox) -> None:
+    def breaking() -> Iterator[dict[str, Any]]:
+        yield from rows(5)
+        raise RuntimeError("the file is broken")
+
+    outcomes = pm.start_many(4, breaking(), event="node_1", concurrency=2)
+    told: list[Outcome] = []
+    with pytest.raises(RuntimeError, match="the file is broken"):
+        told.extend(outcomes)
+    started = {outcome.request.id for outcome in told + outcomes.rest if outcome.request}
+    assert started == {request.id for request in sandbox.requests}
+
+
+def test_as_many_are_under_way_as_was_said_and_no_more(sandbox: Sandbox) -> None:
+    under_way = most = 0
+    lock = threading.Lock()
+
+    def counting(request: httpx.Request) -> httpx.Response:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.005)
+        try:
+            return sandbox(request)
+        finally:
+            with lock:
+                under_way -= 1
+
+    with ProcessMaker(sandbox.url, token=sandbox.token(), transport=httpx.MockTransport(counting)) as pm:
+        assert len(all_of(pm, rows(40), concurrency=4)) == 40
+    assert most == 4
+
+
+def test_a_refusal_holds_all_starts_back(sandbox: Sandbox) -> None:
+    """Also those of other rows: none is sent before the time that the server asked for."""
+    sent: list[float] = []
+
+    def watched(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            sent.append(sandbox.clock.monotonic())
+        return sandbox(request)
+
+    sandbox.fail_next(429, on=START, retry_after=20)
+    with ProcessMaker(sandbox.url, token=sandbox.token(), transport=httpx.MockTransport(watched)) as pm:
+        pm._io.clock = sandbox.clock
+        assert all(outcome.started for outcome in all_of(pm, rows(30), concurrency=1))
+    assert sent[1] - sent[0] >= 20
+
+
+# --- asyncio --------------------------------------------------------------------------------------------------------
+
+
+def test_rows_may_come_from_an_async_generator(sandbox: Sandbox) -> None:
+    async def coming() -> AsyncIterator[dict[str, Any]]:
+        for row in rows(40):
+            await asyncio.sleep(0)
+            yield row
+
+    async def main() -> list[Outcome]:
+        async with AsyncProcessMaker(sandbox.url, token=sandbox.token(), transport=sandbox.transport()) as pm:
+            return [outcome async for outcome in pm.start_many(4, coming(), event="node_1", key="order")]
+
+    assert len(asyncio.run(main())) == len(sandbox.requests) == 40
+
+
+def test_outcomes_come_while_the_next_row_is_awaited(sandbox: Sandbox) -> None:
+    told = asyncio.Event()
+
+    async def coming() -> AsyncIterator[dict[str, Any]]:
+        yield {"n": 1}
+        await told.wait()
+        yield {"n": 2}
+
+    async def main() -> int:
+        count = 0
+        async with AsyncProcessMaker(sandbox.url, token=sandbox.token(), transport=sandbox.transport()) as pm:
+            async for _ in pm.start_many(4, coming(), event="node_1"):
+                count += 1
+                told.set()
+        return count
+
+    assert asyncio.run(asyncio.wait_for(main(), 30)) == 2
+
+
+def test_a_cancelled_task_finishes_what_is_in_flight(sandbox: Sandbox) -> None:
+    async def main() -> tuple[int, int]:
+        async with AsyncProcessMaker(sandbox.url, token=sandbox.token(), transport=sandbox.transport()) as pm:
+            outcomes = pm.start_many(4, Endless(), event="node_1", key="order")
+            told = 0
+
+            async def consume() -> None:
+                nonlocal told
+                async for _ in outcomes:
+                    told += 1
+                    if told == 20:
+                        asyncio.current_task().cancel()  # type: ignore[union-attr]
+
+            task = asyncio.create_task(consume())
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            return told, sum(outcome.request is not None for outcome in outcomes.rest)
+
+    told, rest = asyncio.run(main())
+    assert told < 40
+    assert len(sandbox.requests) == told + rest

@@ -1,0 +1,524 @@
+"""Many starts: rows in, outcomes out, several at a time.
+
+`Many` says how one row is checked, looked for and started. `Rows` knows what is to be done next, and does nothing
+itself; `blocking` lets threads do it and `awaiting` tasks. Rows with a key go in blocks, as one call finds which of
+their keys are there already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+)
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any, Self
+
+from attrs import define, evolve, field, frozen
+
+from ._data import OnAlteredData, check_data, check_key, check_on_altered_data, report_alterations, with_key
+from ._errors import ConfigurationError, InvalidData, ProcessMakerError
+from ._follow import check_seconds
+from ._io import IO, run
+from ._keys import IN_ONE_CALL, find_all
+from ._models import Request
+from ._processes import AnyEvent, AnyProcess, Catalog
+from ._start import Start, start_as
+
+CONCURRENCY = 8
+"""Starts at a time, unless told otherwise."""
+
+LONGEST_SHUT = 60.0
+"""Seconds that all starts are held back at most, because the server refused one."""
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What became of one row.
+
+    Args:
+        number: the row's number, from 0, in the order in which the rows were read.
+        row: the row as it was given.
+        key: its idempotency key; None where it has none.
+        request: the Request, made or found (`request.created` tells which); also one that failed, beside the error.
+        error: what went wrong; None where nothing did.
+    """
+
+    number: int
+    row: Any
+    key: str | None = None
+    request: Request | None = None
+    error: Exception | None = None
+
+    @property
+    def started(self) -> bool | None:
+        """True: the Request exists. False: certainly not. None: that is not known."""
+        if self.request is not None:
+            return True
+        return self.error.processed if isinstance(self.error, ProcessMakerError) else False
+
+
+@define(eq=False)
+class Row:
+    """One row on its way."""
+
+    number: int
+    row: Any
+    key: str | None = None
+    body: dict[str, Any] = field(factory=dict)
+    found: Request | None = None
+    looked_for: bool = False
+    """Whether its key was looked for a moment ago."""
+
+    def outcome(self, request: Request | None = None, error: Exception | None = None) -> Outcome:
+        if error is not None and request is None:
+            request = getattr(error, "request", None)
+        return Outcome(number=self.number, row=self.row, key=self.key, request=request, error=error)
+
+
+Key = str | Callable[[Any], str | int] | None
+"""A column's name, or a function of the row."""
+
+Job = Callable[[], Coroutine[Any, Any, Callable[[], None]]]
+"""Makes the coroutine that does something; what it returns is to be called when it is done."""
+
+
+class Gate:
+    """Holds back all starts of a run for as long as the server wants one of them to be held back."""
+
+    def __init__(self, io: IO) -> None:
+        self._io = io
+        self._opens_at = float("-inf")
+        self.left = False
+        """Whether the caller has left: nothing more is to be started."""
+
+    def shut(self, seconds: float) -> None:
+        """Lets no start pass for a while."""
+        self._opens_at = max(self._opens_at, self._io.clock.monotonic() + min(seconds, LONGEST_SHUT))
+
+    async def pause(self, seconds: float) -> None:
+        """Lets time pass for one start, and lets no other one pass meanwhile."""
+        self.shut(seconds)
+        await self._until(self._io.clock.monotonic() + seconds)
+
+    async def passed(self) -> None:
+        """Lets time pass until starts may go on.
+
+        Raises:
+            ProcessMakerError: the caller has left.
+        """
+        while self._opens_at > self._io.clock.monotonic():
+            await self._until(self._opens_at)
+        self._check()
+
+    async def _until(self, instant: float) -> None:
+        while (left := instant - self._io.clock.monotonic()) > 0:
+            self._check()
+            await self._io.sleep(min(left, 0.5))  # in parts, as the caller may leave
+
+    def _check(self) -> None:
+        if self.left:
+            raise ProcessMakerError("not started: the run was left before its turn came", transient=True)
+
+
+@define(eq=False)
+class Many:
+    """The starts of one run.
+
+    Args:
+        key: what gives a row its idempotency key: a column's name, a function of the row, or None for no keys.
+        the others: as `start` takes them.
+    """
+
+    io: IO
+    catalog: Catalog
+    process: AnyProcess
+    event: AnyEvent
+    key: Key
+    look_first: bool
+    look_again_for: float
+    on_altered_data: OnAlteredData
+    concurrency: int
+    gate: Gate = field(init=False)
+    ids: tuple[int, str] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        check_seconds("look_again_for", self.look_again_for)
+        check_on_altered_data(self.on_altered_data)
+        if not isinstance(self.concurrency, int) or isinstance(self.concurrency, bool) or self.concurrency < 1:
+            raise InvalidData(f"concurrency={self.concurrency!r} is not a number of starts at a time, from 1")
+        if self.key is not None and not isinstance(self.key, str) and not callable(self.key):
+            raise InvalidData(f"key={self.key!r} is neither a column's name nor a function of a row")
+        if self.key is None and not self.look_first:
+            raise InvalidData("look_first=False is about what was started with a key; give key= too")
+        self.gate = Gate(self.io)
+
+    async def rows(self) -> Rows:
+        """What is to be done, once it is clear what is to be started.
+
+        Raises:
+            CannotStart: it is not.
+        """
+        self.ids = await self.catalog.resolve(self.process, self.event)
+        looks = self.key is not None and self.look_first
+        return Rows(self.prepare, self.find if looks else None, self.start, self.concurrency, self.gate)
+
+    def prepare(self, row: Row) -> None:
+        body = check_data(row.row)
+        report_alterations(body, self.on_altered_data)
+        if self.key is not None:
+            row.key = check_key(self._key_of(row.row, self.key))
+            body = with_key(body, row.key)
+        row.body = body
+
+    def _key_of(self, row: Any, key: str | Callable[[Any], object]) -> str:
+        if isinstance(key, str):
+            value = row.get(key)
+            if value is None:
+                raise InvalidData(f"the row has no {key!r}, which is to be its idempotency key. Nothing was sent.")
+            where = f"its {key!r}"
+        else:
+            try:
+                value = key(row)
+            except Exception as problem:
+                raise InvalidData(f"the function given as key= raised {problem!r}. Nothing was sent.") from problem
+            where = "what the function given as key= returned"
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise InvalidData(f"{where}, {value!r}, cannot be an idempotency key: it must be a str or an int")
+        return str(value)
+
+    async def find(self, keys: list[str]) -> dict[str, Request]:
+        if self.io.journal is not None:
+            # What the journal knows is read by its id, and not looked for.
+            keys = [key for key in keys if not await self._is_known(key)]
+        return await find_all(self.io, self.ids[0], keys)
+
+    async def _is_known(self, key: str) -> bool:
+        from .journal import KeyedStart
+
+        return await self.io.step("read", KeyedStart(self.io.site, self.ids[0], key)) is not None
+
+    async def start(self, row: Row) -> Request:
+        process_id, event = self.ids
+        this = Start(
+            process_id=process_id,
+            event=event,
+            body=row.body,
+            key=row.key,
+            look_again_for=self.look_again_for,
+            again=False,
+            found=row.found,
+            gate=self.gate,
+        )
+        look_first = self.look_first and (row.found is not None or not row.looked_for)
+        return await start_as(self.io, self.catalog, self.process, self.event, this, look_first=look_first)
+
+
+class Rows:
+    """What is to be done next, and what came of it. Used by one thread, or by one event loop.
+
+    Args:
+        prepare: checks a row and fills in its `key` and `body`; what it raises is that row's outcome.
+        find: which of these keys are there already; None where nothing is to be looked for before a start.
+        start: starts one row.
+        concurrency: how many jobs there may be at once.
+        gate: what is told when the caller leaves.
+    """
+
+    def __init__(
+        self,
+        prepare: Callable[[Row], None],
+        find: Callable[[list[str]], Awaitable[dict[str, Request]]] | None,
+        start: Callable[[Row], Awaitable[Request]],
+        concurrency: int,
+        gate: Gate,
+    ) -> None:
+        self._prepare, self._find, self._start = prepare, find, start
+        self.concurrency = concurrency
+        self._gate = gate
+        self._number = 0
+        self._block: list[Row] = []
+        self._looks: deque[Job] = deque()
+        self._starts: deque[Job] = deque()
+        self._outcomes: deque[Outcome] = deque()
+        self._under_way = 0
+        # The keys under way, each with the rows that came with the same key since.
+        self._same_key: dict[str, list[Row]] = {}
+
+    @property
+    def hungry(self) -> bool:
+        """Whether another row is wanted: enough to keep all at work, and no more."""
+        return self._under_way < 2 * (IN_ONE_CALL + self.concurrency)
+
+    def add(self, given: object) -> None:
+        """Takes the next row."""
+        row = Row(number=self._number, row=given)
+        self._number += 1
+        try:
+            self._prepare(row)
+        except Exception as error:
+            self._outcomes.append(row.outcome(error=error))
+            return
+        self._under_way += 1
+        if row.key is not None:
+            if row.key in self._same_key:
+                self._same_key[row.key].append(row)
+                return
+            self._same_key[row.key] = []
+        self._enter(row)
+
+    def end(self) -> None:
+        """There are no more rows."""
+        self._close_block()
+
+    def stop(self) -> None:
+        """Nothing more is to be started."""
+        self._gate.left = True
+        self._looks.clear()
+        self._starts.clear()
+        self._block.clear()
+        self._same_key.clear()
+
+    def next_job(self) -> Job | None:
+        """Something to do, for a worker that is free. Its coroutine returns what is to be called when it is done."""
+        if self._looks:  # before the starts, so that there is always something to start
+            return self._looks.popleft()
+        if not self._starts:
+            self._close_block()  # as long as workers are busy, rows gather; none is kept waiting for others
+            return self._looks.popleft() if self._looks else None
+        return self._starts.popleft()
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """The outcomes since it was last asked."""
+        while self._outcomes:
+            yield self._outcomes.popleft()
+
+    def _enter(self, row: Row) -> None:
+        if row.key is None or self._find is None:
+            self._starts.append(partial(self._do_start, row))
+            return
+        self._block.append(row)
+        if len(self._block) == IN_ONE_CALL:
+            self._close_block()
+
+    def _close_block(self) -> None:
+        if self._block:
+            self._looks.append(partial(self._do_find, self._block))
+            self._block = []
+
+    async def _do_find(self, block: list[Row]) -> Callable[[], None]:
+        assert self._find is not None
+        try:
+            found = await self._find([str(row.key) for row in block])
+        except ProcessMakerError:
+            return partial(self._looked_for, block, None)  # each row then looks for itself, and tells its own error
+        return partial(self._looked_for, block, found)
+
+    def _looked_for(self, block: list[Row], found: dict[str, Request] | None) -> None:
+        for row in block:
+            row.looked_for = found is not None
+            row.found = (found or {}).get(str(row.key))
+            self._starts.append(partial(self._do_start, row))
+
+    async def _do_start(self, row: Row) -> Callable[[], None]:
+        try:
+            return partial(self._ended, row, row.outcome(await self._start(row)))
+        except ConfigurationError:
+            raise  # it is of no row: the client is closed, or cannot send this at all
+        except Exception as error:
+            return partial(self._ended, row, row.outcome(error=error))
+
+    def _ended(self, row: Row, outcome: Outcome) -> None:
+        self._under_way -= 1
+        self._outcomes.append(outcome)
+        same = self._same_key.pop(row.key, []) if row.key is not None else []
+        if outcome.request is not None:
+            for other in same:
+                self._under_way -= 1
+                known = evolve(outcome.request, created=False)
+                self._outcomes.append(other.outcome(known, outcome.error))
+        elif same:
+            # It did not start, or nobody knows: the next one looks for itself.
+            self._same_key[str(row.key)] = same[1:]
+            self._starts.append(partial(self._do_start, same[0]))
+
+
+def blocking(many: Many, given: Iterable[object], rest: list[Outcome]) -> Generator[Outcome, None, None]:
+    """The outcomes of all rows, by threads. What ends after the caller has left goes into `rest`."""
+    rows = run(many.rows())
+    finished: SimpleQueue[Callable[[], None]] = SimpleQueue()
+    running = 0
+
+    def work(job: Job) -> None:
+        try:
+            finished.put(run(job()))
+        except BaseException as problem:
+            finished.put(partial(_again, problem))
+
+    with ThreadPoolExecutor(rows.concurrency, "start_many") as pool:
+        unread: Iterator[object] | None = iter(given)
+        try:
+            while True:
+                while running < rows.concurrency and (job := rows.next_job()):
+                    pool.submit(work, job)
+                    running += 1
+                yield from rows.outcomes()
+                if unread and rows.hungry and finished.empty():
+                    for row in unread:
+                        rows.add(row)
+                        break
+                    else:
+                        unread = None
+                        rows.end()
+                elif running:
+                    finish = finished.get()
+                    running -= 1
+                    finish()
+                elif not unread:
+                    return
+        finally:
+            rows.stop()
+            while running:
+                finish = finished.get()
+                running -= 1
+                finish()
+            rest += rows.outcomes()
+
+
+async def awaiting(
+    many: Many, given: Iterable[object] | AsyncIterable[object], rest: list[Outcome]
+) -> AsyncGenerator[Outcome, None]:
+    """The same by tasks."""
+    rows = await many.rows()
+    finished: asyncio.Queue[Callable[[], None]] = asyncio.Queue()
+    tasks: set[asyncio.Task[None]] = set()
+    running = 0
+    unread: AsyncIterator[object] | Iterator[object] | None
+    unread = aiter(given) if isinstance(given, AsyncIterable) else iter(given)
+    reading = False
+
+    async def work(job: Job) -> None:
+        nonlocal running
+        try:
+            finished.put_nowait(await job())
+        except BaseException as problem:
+            finished.put_nowait(partial(_again, problem))
+        running -= 1
+
+    async def read(source: AsyncIterator[object] | Iterator[object]) -> None:
+        nonlocal unread, reading
+        try:
+            if isinstance(source, AsyncIterator):
+                finished.put_nowait(partial(rows.add, await anext(source)))
+            else:
+                number = -1
+                for number, row in enumerate(islice(source, IN_ONE_CALL)):  # noqa: B007 - counted
+                    finished.put_nowait(partial(rows.add, row))
+                if number < 0:
+                    raise StopAsyncIteration
+        except StopAsyncIteration:
+            unread = None
+            finished.put_nowait(rows.end)
+        except Exception as problem:
+            finished.put_nowait(partial(_again, problem))
+        reading = False
+
+    def begin(work: Coroutine[Any, Any, None]) -> None:
+        tasks.add(task := asyncio.create_task(work))
+        task.add_done_callback(tasks.discard)
+
+    try:
+        while True:
+            while running < rows.concurrency and (job := rows.next_job()):
+                running += 1
+                begin(work(job))
+            for outcome in rows.outcomes():
+                yield outcome
+            if unread and not reading and rows.hungry:
+                reading = True
+                begin(read(unread))
+            if not running and not reading and finished.empty():
+                return
+            (await finished.get())()
+            while not finished.empty():
+                finished.get_nowait()()
+    finally:
+        rows.stop()
+        try:
+            while running or not finished.empty():
+                (await finished.get())()
+        finally:
+            for task in tasks:
+                task.cancel()
+        rest += rows.outcomes()
+
+
+class Outcomes(Iterator[Outcome]):
+    """The outcomes of many starts, each as it comes.
+
+    Leaving early (`break`, an exception, Ctrl-C) finishes what is in flight and starts nothing more. In a `with` block
+    that is done at its end, else by `close()`; then `rest` has what became of the starts that were in flight.
+    """
+
+    def __init__(self, outcomes: Generator[Outcome, None, None], rest: list[Outcome]) -> None:
+        self._outcomes = outcomes
+        self.rest = rest
+
+    def __next__(self) -> Outcome:
+        return next(self._outcomes)
+
+    def close(self) -> None:
+        """Finishes what is in flight, and starts nothing more."""
+        self._outcomes.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncOutcomes(AsyncIterator[Outcome]):
+    """The outcomes of many starts, each as it comes.
+
+    Leaving early (`break`, an exception, a cancelled task) starts nothing more. In an `async with` block what is in
+    flight is finished at its end, else by `aclose()`; then `rest` has what became of the starts that were in flight.
+    """
+
+    def __init__(self, outcomes: AsyncGenerator[Outcome, None], rest: list[Outcome]) -> None:
+        self._outcomes = outcomes
+        self.rest = rest
+
+    async def __anext__(self) -> Outcome:
+        return await anext(self._outcomes)
+
+    async def aclose(self) -> None:
+        """Finishes what is in flight, and starts nothing more."""
+        await self._outcomes.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _again(problem: BaseException) -> None:
+    raise problem
