@@ -403,6 +403,29 @@ def test_a_start_cancelled_before_it_was_sent_is_taken_back(sandbox: Sandbox, jo
     assert sandbox.requests == []
 
 
+def test_a_start_that_is_closed_is_left_as_it_is(sandbox: Sandbox, journal: Journal) -> None:
+    """A coroutine that is closed can await nothing more: the journal keeps the claim until its lease is over."""
+
+    class Silent(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, _: httpx.Request) -> httpx.Response:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async def main() -> None:
+        journal_of_asyncio = AsyncMemoryJournal(journal)
+        async with AsyncProcessMaker(sandbox.url, token="t", transport=Silent(), journal=journal_of_asyncio) as pm:
+            starting = start(pm)
+            step = starting.send(None)
+            while not step.done():
+                await asyncio.wait([step], timeout=0.01)
+                if journal.said and not step.done():
+                    break
+            starting.close()
+
+    asyncio.run(main())
+    assert journal.said == [("k", None)]
+
+
 # --- what can be a journal ------------------------------------------------------------------------------------------
 
 

@@ -221,10 +221,11 @@ async def _known(io: IO, this: Start, *, look_first: bool) -> Request:
             log.warning("%s Whether the Request was started is not known yet.", sentence(error))
             request = await _what_became_of(io, this, error, began)
     except BaseException as error:
-        if this.claim and (request_id := _request_id_of(error)) is not None:
-            await this.claim.started(request_id)
-        elif this.claim and this.sent_at is None:
-            await this.claim.release()
+        claim = None if isinstance(error, GeneratorExit) else this.claim  # a coroutine that is closed awaits no more
+        if claim and (request_id := _request_id_of(error)) is not None:
+            await claim.started(request_id)
+        elif claim and this.sent_at is None:
+            await claim.release()
         if not isinstance(error, Exception) and this.sent_at is not None:  # a task that is cancelled, Ctrl-C
             with_key = "" if this.key is None else f' with key "{this.key}"'
             log.warning(
@@ -248,14 +249,16 @@ async def _sent(io: IO, this: Start, look_first: bool) -> Request:
 
     async def attempt() -> Request:
         nonlocal look
-        while this.key is not None:
-            if this.claim:
+        while True:
+            if this.claim and this.key is not None:
                 there, taken_over = await _claimed(io, this, this.claim, this.key)
                 if there:
                     return await _told(io, this, this.key, there)
                 look = look or taken_over
-            if look and (found := this.found or await _look_before(io, this, this.key)):
+            if look and this.key is not None and (found := this.found or await _look_before(io, this, this.key)):
                 return await _told(io, this, this.key, found)
+            if this.gate:
+                await this.gate.passed()
             if this.claim is None or await this.claim.holds():
                 break
         look = True
@@ -340,8 +343,6 @@ async def _send(io: IO, this: Start) -> Request:
             raise ValueError(f"the answer to the start of another process, {request.process_id}")
         return evolve(request, created=True)
 
-    if this.gate:
-        await this.gate.passed()
     this.sent_at = io.clock.monotonic()  # from here on the Request may exist
     try:
         return await io.call(
