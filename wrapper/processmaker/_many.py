@@ -36,13 +36,11 @@ from ._io import IO, run
 from ._keys import IN_ONE_CALL, find_all
 from ._models import Request
 from ._processes import AnyEvent, AnyProcess, Catalog
+from ._retry import Gate
 from ._start import Start, start_as
 
 CONCURRENCY = 8
 """Starts at a time, unless told otherwise."""
-
-LONGEST_SHUT = 60.0
-"""Seconds that all starts are held back at most, because the server refused one."""
 
 
 @frozen(kw_only=True)
@@ -94,44 +92,6 @@ Key = str | Callable[[Any], str | int] | None
 
 Job = Callable[[], Coroutine[Any, Any, Callable[[], None]]]
 """Makes the coroutine that does something; what it returns is to be called when it is done."""
-
-
-class Gate:
-    """Holds back all starts of a run for as long as the server wants one of them to be held back."""
-
-    def __init__(self, io: IO) -> None:
-        self._io = io
-        self._opens_at = float("-inf")
-        self.left = False
-        """Whether the caller has left: nothing more is to be started."""
-
-    def shut(self, seconds: float) -> None:
-        """Lets no start pass for a while."""
-        self._opens_at = max(self._opens_at, self._io.clock.monotonic() + min(seconds, LONGEST_SHUT))
-
-    async def pause(self, seconds: float) -> None:
-        """Lets time pass for one start, and lets no other one pass meanwhile."""
-        self.shut(seconds)
-        await self._until(self._io.clock.monotonic() + seconds)
-
-    async def passed(self) -> None:
-        """Lets time pass until starts may go on.
-
-        Raises:
-            ProcessMakerError: the caller has left.
-        """
-        while self._opens_at > self._io.clock.monotonic():
-            await self._until(self._opens_at)
-        self._check()
-
-    async def _until(self, instant: float) -> None:
-        while (left := instant - self._io.clock.monotonic()) > 0:
-            self._check()
-            await self._io.sleep(min(left, 0.5))  # in parts, as the caller may leave
-
-    def _check(self) -> None:
-        if self.left:
-            raise ProcessMakerError("not started: the run was left before its turn came", transient=True)
 
 
 @define(eq=False)

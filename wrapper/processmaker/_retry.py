@@ -1,4 +1,4 @@
-"""Sending again: only what certainly was not processed, with growing pauses, within bounds."""
+"""Sending again: only what certainly was not processed, with growing pauses, within bounds; one start alone, or many."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ log = logging.getLogger("processmaker")
 T = TypeVar("T")
 
 FIRST_DELAY = 0.25
+
+LONGEST_SHUT = 60.0
+"""Seconds that all starts of a run are held back at most, because the server refused one."""
 
 
 def _at_least(least: float, kind: type[float]) -> Callable[[object, Attribute[Any], Any], None]:
@@ -84,3 +87,41 @@ async def retrying(
             words = "%s Sending again in %.2f s (attempt %d of %d)."
             log.warning(words, sentence(error), seconds, attempt + 1, retries.attempts)
         await (pause or io.sleep)(seconds)
+
+
+class Gate:
+    """Holds back all starts of a run for as long as the server wants one of them to be held back."""
+
+    def __init__(self, io: IO) -> None:
+        self._io = io
+        self._opens_at = float("-inf")
+        self.left = False
+        """Whether the caller has left: nothing more is to be started."""
+
+    def shut(self, seconds: float) -> None:
+        """Lets no start pass for a while."""
+        self._opens_at = max(self._opens_at, self._io.clock.monotonic() + min(seconds, LONGEST_SHUT))
+
+    async def pause(self, seconds: float) -> None:
+        """Lets time pass for one start, and lets no other one pass meanwhile."""
+        self.shut(seconds)
+        await self._until(self._io.clock.monotonic() + seconds)
+
+    async def passed(self) -> None:
+        """Lets time pass until starts may go on.
+
+        Raises:
+            ProcessMakerError: the caller has left.
+        """
+        while self._opens_at > self._io.clock.monotonic():
+            await self._until(self._opens_at)
+        self._check()
+
+    async def _until(self, instant: float) -> None:
+        while (left := instant - self._io.clock.monotonic()) > 0:
+            self._check()
+            await self._io.sleep(min(left, 0.5))  # in parts, as the caller may leave
+
+    def _check(self) -> None:
+        if self.left:
+            raise ProcessMakerError("not started: the run was left before its turn came", transient=True)

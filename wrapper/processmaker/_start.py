@@ -27,14 +27,13 @@ from ._io import IO
 from ._keys import NOT_STARTED, find, key_of
 from ._models import Request, request_from
 from ._processes import AnyEvent, AnyProcess, Catalog
-from ._retry import log, retrying
+from ._retry import Gate, log, retrying
 from ._reuse import report_other_data
 from ._reuse import warn as warn_of_other_data
 from ._turns import LONGEST_TURN, SETTLED_AFTER, Sent, end, recently_sent, settles_in, take
 
 if TYPE_CHECKING:
     from ._claim import Claim
-    from ._many import Gate
 
 LOOK_AGAIN_FOR = 15.0
 """Seconds for which a lost start is looked for by its idempotency key."""
