@@ -1,4 +1,4 @@
-"""Sending again: only what certainly was not processed, with growing pauses, within bounds; one start alone, or many."""
+"""Sending again: only what certainly was not processed, with growing pauses, within bounds; alone, or one of many."""
 
 from __future__ import annotations
 
