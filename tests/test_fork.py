@@ -6,10 +6,11 @@ import asyncio
 import json
 import os
 import signal
-import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +29,9 @@ TOO_LONG = 60
 
 
 class Child:
-    """A fork of this process, which does its work and is gone."""
+    """A fork of this process, which does its work once `at_once` lets it, and is gone."""
+
+    gate = os.pipe()
 
     def __init__(self, work: Callable[[], Any]) -> None:
         reader, writer = os.pipe()
@@ -36,6 +39,8 @@ class Child:
         if not self.pid:
             try:
                 signal.alarm(TOO_LONG)
+                os.close(self.gate[1])
+                os.read(self.gate[0], 1)
                 os.write(writer, json.dumps(work()).encode())
             except BaseException as problem:
                 os.write(writer, json.dumps(repr(problem)).encode())
@@ -51,6 +56,18 @@ class Child:
         return json.loads(said or '"stuck"')
 
 
+def at_once(children: list[Child]) -> list[Any]:
+    """What the children come to, which all work at the same time.
+
+    They begin when the last one is there: while one of them shakes hands with the server, which is in this process,
+    OpenSSL holds locks of the whole process, and never gives them back to a child that is forked then.
+    """
+    os.close(Child.gate[1])
+    os.close(Child.gate[0])
+    Child.gate = os.pipe()
+    return [child.result() for child in children]
+
+
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
     return trustme.CA()
@@ -63,10 +80,10 @@ def wire(request: pytest.FixtureRequest, authority: trustme.CA) -> Iterator[Wire
 
 
 @pytest.fixture
-def verify(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
+def verify(authority: trustme.CA, tmp_path: Path) -> Path:
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path
 
 
 def started(pm: ProcessMaker, caller: str) -> list[str]:
@@ -80,19 +97,19 @@ async def started_async(pm: AsyncProcessMaker, caller: str) -> list[str]:
     return [((await pm.get(request)).data or {})["caller"] for request in requests]
 
 
-def test_children_get_requests_and_connections_of_their_own(wire: Wire, verify: ssl.SSLContext) -> None:
+def test_children_get_requests_and_connections_of_their_own(wire: Wire, verify: Path) -> None:
     with ProcessMaker(wire.url, token=wire.sandbox.token(), verify=verify) as pm:
         pm.processes()
         children = [Child(lambda number=number: started(pm, f"child {number}")) for number in range(6)]  # type: ignore[misc]
         assert started(pm, "parent") == 4 * ["parent"]
-        assert [child.result() for child in children] == [4 * [f"child {number}"] for number in range(6)]
+        assert at_once(children) == [4 * [f"child {number}"] for number in range(6)]
         # The parent's connection is as it was: no child has shut it down.
         assert started(pm, "parent") == 4 * ["parent"]
     assert len(wire.connections) == 1 + 6
     assert len(wire.sandbox.requests) == 8 + 4 * 6
 
 
-def test_children_get_connections_of_their_own_under_asyncio(wire: Wire, verify: ssl.SSLContext) -> None:
+def test_children_get_connections_of_their_own_under_asyncio(wire: Wire, verify: Path) -> None:
     with asyncio.Runner() as runner:
         pm = AsyncProcessMaker(wire.url, token=wire.sandbox.token(), verify=verify)
         runner.run(started_async(pm, "parent"))
@@ -102,13 +119,13 @@ def test_children_get_connections_of_their_own_under_asyncio(wire: Wire, verify:
             for number in range(4)
         ]
         assert runner.run(started_async(pm, "parent")) == 4 * ["parent"]
-        assert [child.result() for child in children] == [4 * [f"child {number}"] for number in range(4)]
+        assert at_once(children) == [4 * [f"child {number}"] for number in range(4)]
         assert runner.run(started_async(pm, "parent")) == 4 * ["parent"]
         runner.run(pm.close())
     assert len(wire.connections) <= before + 4 * 4
 
 
-def test_children_of_a_parent_in_the_middle_of_calls_are_not_disturbed(wire: Wire, verify: ssl.SSLContext) -> None:
+def test_children_of_a_parent_in_the_middle_of_calls_are_not_disturbed(wire: Wire, verify: Path) -> None:
     over = threading.Event()
     held: list[str] = []
 
@@ -120,8 +137,12 @@ def test_children_of_a_parent_in_the_middle_of_calls_are_not_disturbed(wire: Wir
         threads = [threading.Thread(target=go_on, args=(f"thread {number}",)) for number in range(3)]
         for thread in threads:
             thread.start()
+        while wire.url.startswith("https") and len(set(held)) < 3:
+            time.sleep(0.01)  # their handshakes, see above
         children = [Child(lambda number=number: started(pm, f"child {number}")) for number in range(6)]  # type: ignore[misc]
-        results = [child.result() for child in children]
+        results = at_once(children)
+        while len(set(held)) < 3:
+            time.sleep(0.01)
         over.set()
         for thread in threads:
             thread.join()
@@ -146,7 +167,7 @@ def test_a_child_shares_the_token_but_not_a_renewal_that_another_thread_is_at() 
         stuck = threading.Thread(target=suppressed, args=(pm.processes,))
         stuck.start()
         arrived.wait()
-        assert Child(lambda: started(pm, "child")).result() == 4 * ["child"]
+        assert at_once([Child(lambda: started(pm, "child"))])[0] == 4 * ["child"]
         wire.over.set()
         stuck.join()
 
@@ -157,13 +178,13 @@ def test_a_lock_that_another_thread_holds_as_the_process_forks_is_open_in_the_ch
         with ProcessMaker(wire.url, auth=auth) as pm:
             with auth._lock:
                 child = Child(lambda: started(pm, "child"))
-            assert child.result() == 4 * ["child"]
+            assert at_once([child]) == [4 * ["child"]]
 
 
 def test_a_child_uses_the_token_that_its_parent_signed_in_for() -> None:
     with wired(Sandbox()) as wire, ProcessMaker(wire.url, auth=grant(wire.sandbox)) as pm:
         pm.processes()
-        assert Child(lambda: started(pm, "child")).result() == 4 * ["child"]
+        assert at_once([Child(lambda: started(pm, "child"))])[0] == 4 * ["child"]
         assert [target for target in wire.targets if "oauth" in target] == ["POST /oauth/token"]
 
 

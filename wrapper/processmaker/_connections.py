@@ -34,6 +34,9 @@ KEPT_FOR = 5.0
 WIDTH = 100
 """Calls at a time of one AsyncProcessMaker; the others wait their turn."""
 
+_of_the_parent: list[object] = []
+"""Kept from being collected."""
+
 C = TypeVar("C", httpx.Client, httpx.AsyncClient)
 
 
@@ -71,6 +74,13 @@ class _Connections(Generic[C]):
         if self.is_closed:
             raise ConfigurationError("this client is closed; use it inside its `with` block, or make a new one")
 
+    def _whole(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with the whole address, which httpx puts together from parts at a cost that can be measured."""
+        query = httpx.QueryParams(arguments.get("params"))
+        base = self._settings.api_url if arguments["url"].startswith("/") else ""
+        rest = {name: value for name, value in arguments.items() if name != "params"}
+        return {**rest, "url": f"{base}{arguments['url']}{'?' if query else ''}{query}"}
+
     def _kept(self) -> tuple[_One[C] | None, list[_One[C]]]:
         """The connection used last, if one is free, and those that have been unused for too long."""
         long_ago = time.monotonic() - KEPT_FOR
@@ -87,8 +97,12 @@ class _Connections(Generic[C]):
         self._idle.append(one)
 
     def in_child(self) -> None:
-        """The connections are the parent's; here they are neither used nor shut down."""
-        raise NotImplementedError
+        """The connections are the parent's; here they are neither used nor shut down, nor collected: that would close
+
+        them, take them out of the parent's event loop, or wait for a lock that a thread of the parent held.
+        """
+        _of_the_parent.append(self._all)
+        self._all, self._idle = set(), deque()
 
     def __del__(self) -> None:
         if any(one.watch.streams for one in getattr(self, "_all", ())):
@@ -112,6 +126,7 @@ class Connections(_Connections[httpx.Client]):
     def request(self, arguments: dict[str, Any]) -> HTTPResponse:
         """One exchange, with `arguments` as httpx's `request` takes them."""
         self._check_open()
+        arguments = self._whole(arguments)
         if self._given:
             return self._given.client.request(**arguments)
         one, stale = self._kept()
@@ -159,7 +174,7 @@ class Connections(_Connections[httpx.Client]):
     def in_child(self) -> None:
         for one in self._all:
             one.watch.abandon()
-        self._all, self._idle = set(), deque()
+        super().in_child()
 
     def __del__(self) -> None:
         super().__del__()
@@ -184,6 +199,7 @@ class AsyncConnections(_Connections[httpx.AsyncClient]):
         """One exchange, with `arguments` as httpx's `request` takes them."""
         self._check_open()
         self._check_loop()
+        arguments = self._whole(arguments)
         if self._given:
             return await self._given.client.request(**arguments)
         await self._turn(arguments)
@@ -201,7 +217,7 @@ class AsyncConnections(_Connections[httpx.AsyncClient]):
             async with asyncio.timeout(deadline - time.monotonic()):
                 await self._turns.acquire()
         except TimeoutError:
-            request = httpx.Request(arguments["method"], self._settings.api_url + arguments["url"])
+            request = httpx.Request(arguments["method"], arguments["url"])
             words = "the calls before this one took all its time"
             raise httpx.PoolTimeout(words, request=request) from None
 
@@ -273,14 +289,8 @@ class AsyncConnections(_Connections[httpx.AsyncClient]):
             await one.client.aclose()
 
     def in_child(self) -> None:
-        # Closing them would take them out of the parent's event loop, whose selector the child shares.
-        _of_the_parent.append(self._all)
-        self._all, self._idle = set(), deque()
+        super().in_child()
         self._loop, self._turns = None, asyncio.Semaphore(WIDTH)
-
-
-_of_the_parent: list[object] = []
-"""Kept from being collected, which would close it."""
 
 
 def _lay_hand(client: Any, backend: object) -> None:

@@ -14,6 +14,7 @@ for them). They pass everything on, but
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import socket
 import ssl
@@ -96,8 +97,7 @@ class Watch:
         """Closes the connections without a word to the server, in a child: they are the parent's."""
         for stream in self.streams:
             with suppress(OSError):
-                stream.get_extra_info("socket").close()
-        self.streams.clear()
+                os.close(stream.get_extra_info("socket").detach())  # which leaves TLS alone
 
 
 def _acknowledged(connection: socket.socket | None) -> int | None:
