@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -400,3 +401,38 @@ def test_a_journal_that_is_not_closed_does_not_complain(path: Path) -> None:
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_file_that_another_process_is_making_at_the_same_moment_is_no_other_applications(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between any two looks into the new file the other one may have made its tables."""
+    connect = sqlite3.connect
+
+    class Overtaken:
+        """A connection whose file is completed by another journal after so many of its looks."""
+
+        looks = 0
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            self._db = connect(*args, **options)
+
+        def execute(self, words: str, *values: Any) -> Any:
+            result = self._db.execute(words, *values)
+            rows = result.fetchall()
+            Overtaken.looks -= 1
+            if Overtaken.looks == 0:
+                monkeypatch.setattr(sqlite3, "connect", connect)
+                SQLiteJournal(path).close()
+            return SimpleNamespace(fetchall=lambda: rows, rowcount=result.rowcount)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._db, name)
+
+    for after in (1, 2, 3):
+        for left in path.parent.glob(f"{path.name}*"):
+            left.unlink()
+        Overtaken.looks = after
+        monkeypatch.setattr(sqlite3, "connect", Overtaken)
+        with SQLiteJournal(path) as journal:
+            assert journal.claim(KeyedStart("https://pm.example.com", 4, "k"), "ada").mine

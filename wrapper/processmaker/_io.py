@@ -44,6 +44,9 @@ class IO(ABC):
         self.server = (settings.site, server_behind(settings.transport))
         self.retries = settings.retries
         self.journal: Any = settings.journal
+        if self.journal is not None:
+            # Now, and not in the middle of a start, when the process may fork; without a journal, not at all.
+            from . import _claim  # noqa: F401
         self.key_lifetime = settings.key_lifetime
         # For an age, up to which id Requests are older than that, and when that was asked; see `_keys.py`.
         self.too_old: dict[timedelta, tuple[int, float]] = {}

@@ -134,9 +134,9 @@ class Many:
         """
         self.ids = await self.catalog.resolve(self.process, self.event)
         looks = self.key is not None and self.look_first
-        return Rows(self.prepare, self.find if looks else None, self.start, self.concurrency, self.gate)
+        return Rows(self.prepare_row, self.find_keys if looks else None, self.start_row, self.concurrency, self.gate)
 
-    def prepare(self, row: Row) -> None:
+    def prepare_row(self, row: Row) -> None:
         body = check_data(row.row)
         report_alterations(body, self.on_altered_data)
         if self.key is not None:
@@ -160,7 +160,7 @@ class Many:
             raise InvalidData(f"{where}, {value!r}, cannot be an idempotency key: it must be a str or an int")
         return str(value)
 
-    async def find(self, keys: list[str]) -> dict[str, Request]:
+    async def find_keys(self, keys: list[str]) -> dict[str, Request]:
         if self.io.journal is not None:
             # What the journal knows is read by its id, and not looked for.
             keys = [key for key in keys if not await self._is_known(key)]
@@ -171,7 +171,7 @@ class Many:
 
         return await self.io.step("read", KeyedStart(self.io.site, self.ids[0], key)) is not None
 
-    async def start(self, row: Row) -> Request:
+    async def start_row(self, row: Row) -> Request:
         process_id, event = self.ids
         this = Start(
             process_id=process_id,

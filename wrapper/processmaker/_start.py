@@ -178,7 +178,7 @@ async def _in_turn(io: IO, this: Start, key: str, look_first: bool) -> Request:
     request = None
     try:
         if io.journal is not None:
-            from ._claim import Claim  # not a part of a start without a journal
+            from ._claim import Claim
 
             this.claim = Claim(io, this.process_id, key)
         before = recently_sent(place)

@@ -282,9 +282,10 @@ class SQLiteJournal:
 
     def _prepare(self, db: sqlite3.Connection) -> None:
         """Makes sure that the file is ours, of our version, and written as it has to be."""
-        ((application,),) = db.execute("PRAGMA application_id").fetchall()
-        ((version,),) = db.execute("PRAGMA user_version").fetchall()
+        # In this order: another process may be making the tables, and says last whose they are.
         ((tables,),) = db.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        ((version,),) = db.execute("PRAGMA user_version").fetchall()
+        ((application,),) = db.execute("PRAGMA application_id").fetchall()
         new = not application and not version and not tables
         if not new and application != _APPLICATION_ID:
             raise self._error("it is the database of another application; give a path of its own")
