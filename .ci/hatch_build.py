@@ -1,4 +1,4 @@
-"""What a build does besides packing: it wants a changelog entry, and takes links to files of ours out of the README."""
+"""A build, besides packing, wants a changelog entry, and takes links to files of ours and pictures out of the README."""
 
 import re
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-# A link to a file of this project, which a package index does not have.
+# A link to a file of this project, or a picture of its own, which a package index does not have.
 RELATIVE_LINK = re.compile(r"\[([^\]]+)\]\((?!https?://|mailto:|#)[^)]*\)")
+RELATIVE_PICTURE = re.compile(r"!\[[^\]]*\]\((?!https?://)[^)]*\)\n*")
 
 
 class Readme(MetadataHookInterface):
@@ -18,7 +19,8 @@ class Readme(MetadataHookInterface):
 
     def update(self, metadata: dict[str, Any]) -> None:
         text = Path(self.root, "README.md").read_text(encoding="utf-8")
-        metadata["readme"] = {"content-type": "text/markdown", "text": RELATIVE_LINK.sub(r"\1", text)}
+        text = RELATIVE_LINK.sub(r"\1", RELATIVE_PICTURE.sub("", text))
+        metadata["readme"] = {"content-type": "text/markdown", "text": text}
 
 
 class Changelog(BuildHookInterface[Any]):

@@ -178,7 +178,7 @@ def test_the_lock_file_names_no_package_registry() -> None:
     assert not [name for name, package in packages.items() if "resolved" in package]
 
 
-def test_the_readme_shows_the_mended_recipes() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_users_guide_shows_the_mended_recipes() -> None:
+    readme = (ROOT / "wrapper" / "README.md").read_text(encoding="utf-8")
     for recipe, path in MENDED.items():
-        assert path.read_text(encoding="utf-8") in readme, f"the README shows another {recipe} recipe"
+        assert path.read_text(encoding="utf-8") in readme, f"the guide shows another {recipe} recipe"

@@ -8,6 +8,7 @@ import importlib.metadata
 import inspect
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -109,8 +110,9 @@ def test_no_link_of_the_metadata_leads_nowhere(wheel: Path) -> None:
     """There is the README, but a package index has none of the files that it links to; and no address is made up."""
     metadata = metadata_of(wheel)
     text = str(metadata.get_payload())
-    assert [target for _, target in LINK.findall(text) if not target.startswith(("https://", "#"))] == []
-    assert text == LINK.sub(r"\1", (ROOT / "README.md").read_text(encoding="utf-8"))
+    targets = [target for _, target in re.findall(r"\[([^\]]*)\]\(([^)]+)\)", text)]  # pictures, too
+    assert [target for target in targets if not target.startswith(("https://", "#"))] == []
+    assert text.startswith("# processmaker-client\n\nThe Python client")
     assert metadata.get_all("Project-URL") is None
     assert metadata["Home-page"] is None
 
@@ -160,6 +162,14 @@ def test_a_version_without_a_changelog_entry_is_not_built(project: Path, changel
         f"{changelog}\n## 9.9.9 - 2026-11-24\n\n- Mended.\n".replace("## 9.9.9\n", "")
     )
     assert "9.9.9" in built(target, project, project / "made").name
+
+
+def test_the_metadata_has_the_readme_without_what_an_index_does_not_have(tmp_path: Path) -> None:
+    readme = "# It\n\n![how fast](tests/fast.svg)\n\nSee [the tests](tests/README.md#it), [it](https://pm.example.com)"
+    (tmp_path / "README.md").write_text(f"{readme} and [this](#it).\n")
+    metadata: dict[str, Any] = {}
+    runpy.run_path(str(ROOT / ".ci" / "hatch_build.py"))["Readme"](str(tmp_path), {}).update(metadata)
+    assert metadata["readme"]["text"] == "# It\n\nSee the tests, [it](https://pm.example.com) and [this](#it).\n"
 
 
 def test_the_unpacked_source_distribution_regenerates_and_passes_tests_of_its_own(project: Path) -> None:

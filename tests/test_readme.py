@@ -1,4 +1,4 @@
-"""The README says what is so: its blocks are run, and what it shows is what comes out.
+"""The READMEs say what is so: their blocks are run, and what they show is what comes out. Of each:
 
 - ```python blocks run in order, in one namespace, against a sandbox at https://pm.example.com whose time stands still
   (sleeping makes it jump). What one prints is the ```text block right after it. pytest runs one that defines a test.
@@ -27,11 +27,11 @@ import httpx
 import pytest
 from attrs import define
 from conftest import START_OF_TIME
-from processmaker import _clock, _settings
+from processmaker import ProcessMaker, _clock, _settings
 from processmaker.sandbox import Clock, Sandbox
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+READMES = ("README.md", "openapi/README.md", "wrapper/README.md", "tests/README.md")
 LANGUAGES = {"python", "text", "console", "json", "yaml", "toml", "javascript"}
 LOCAL = re.compile(r"http://127\.0\.0\.1:\d+")
 PIECE = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```$|<!--(?P<note>.*?)-->", re.DOTALL | re.MULTILINE)
@@ -42,14 +42,10 @@ class Block:
     language: str
     code: str
     line: int
-    """The line of the README on which the code begins."""
+    """The line of the document on which the code begins."""
     before: str = ""
     run: bool = True
     output: str | None = None
-
-    @property
-    def filename(self) -> str:
-        return f"README.md:{self.line}"
 
 
 def blocks_of(text: str) -> Iterator[Block]:
@@ -73,7 +69,9 @@ def blocks_of(text: str) -> Iterator[Block]:
             yield last
 
 
-BLOCKS = list(blocks_of(README))
+TEXTS = {readme: (ROOT / readme).read_text(encoding="utf-8") for readme in READMES}
+BLOCKS = {readme: list(blocks_of(text)) for readme, text in TEXTS.items()}
+each_readme = pytest.mark.parametrize("readme", READMES)
 
 
 def agrees(shown: str, printed: str) -> bool:
@@ -93,21 +91,22 @@ def check(shown: str | None, printed: str, where: str) -> None:
 # --- Python ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_python_blocks_print_what_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@each_readme
+def test_the_python_blocks_print_what_is_shown(readme: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     sandbox = at_the_documented_address(monkeypatch)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__", "sandbox": sandbox}
-    for block in (block for block in BLOCKS if block.language == "python"):
-        code = compile("\n" * (block.line - 1) + block.code, str(ROOT / "README.md"), "exec", dont_inherit=True)
+    for block in (block for block in BLOCKS[readme] if block.language == "python"):
+        code = compile("\n" * (block.line - 1) + block.code, str(ROOT / readme), "exec", dont_inherit=True)
         if not block.run:
             continue
         if "def test_" in block.code:
-            by_pytest(block, tmp_path)
+            by_pytest(block, tmp_path, f"{readme}:{block.line}")
             continue
-        exec(block.before, names, {"sandbox": sandbox})
+        exec(block.before, {"sandbox": sandbox, "ProcessMaker": ProcessMaker})
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(code, names)
-        check(block.output, printed.getvalue(), block.filename)
+        check(block.output, printed.getvalue(), f"{readme}:{block.line}")
 
 
 def at_the_documented_address(monkeypatch: pytest.MonkeyPatch) -> Sandbox:
@@ -115,7 +114,7 @@ def at_the_documented_address(monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     sandbox = Sandbox(clock=Clock(START_OF_TIME))
 
     def answer(request: httpx.Request) -> httpx.Response:
-        assert str(request.url).startswith(sandbox.url), f"the README calls {request.url}"
+        assert str(request.url).startswith(sandbox.url), f"a README calls {request.url}"
         token = request.headers.get("authorization", "")
         if token.startswith("Bearer ") and "sandbox-" not in token:
             request.headers["authorization"] = f"Bearer {sandbox.token()}"
@@ -136,27 +135,29 @@ def at_the_documented_address(monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     return sandbox
 
 
-def by_pytest(block: Block, folder: Path) -> None:
+def by_pytest(block: Block, folder: Path, where: str) -> None:
     (folder / "test_of_readme.py").write_text(block.code, encoding="utf-8")
     done = shell(f"{sys.executable} -m pytest -q -p no:cacheprovider test_of_readme.py", folder)
-    assert " passed" in done, f"{block.filename}: {done}"
+    assert " passed" in done, f"{where}: {done}"
 
 
 # --- console --------------------------------------------------------------------------------------------------------
 
 
-def test_the_console_blocks_print_what_is_shown(tmp_path: Path) -> None:
+@each_readme
+def test_the_console_blocks_print_what_is_shown(readme: str, tmp_path: Path) -> None:
     sandbox = Sandbox()
     with sandbox.serve() as url:
-        for block in (block for block in BLOCKS if block.language == "console" and block.run):
+        for block in (block for block in BLOCKS[readme] if block.language == "console" and block.run):
+            where = f"{readme}:{block.line}"
             exec(block.before, {"sandbox": sandbox})
             commands = [
                 (command, shown) for command, shown in commands_of(block.code) if not only_checked(command, shown)
             ]
             printed = shell("\n".join(marked(command, url) for command, _ in commands), tmp_path, url, sandbox.token())
-            assert printed.count(MARK) == len(commands), f"{block.filename} ends early: {printed}"
+            assert printed.count(MARK) == len(commands), f"{where} ends early: {printed}"
             for (command, shown), output in zip(commands, printed.split(MARK), strict=False):
-                check(shown, output, f"{block.filename}, {command}")
+                check(shown, output, f"{where}, {command}")
 
 
 MARK = "end of output of a command\n"
@@ -221,17 +222,32 @@ def recipe(target: str) -> str:
 # --- the rest -------------------------------------------------------------------------------------------------------
 
 
-def test_every_block_says_its_language() -> None:
-    assert {block.language for block in BLOCKS} <= LANGUAGES
+@each_readme
+def test_every_block_says_its_language(readme: str) -> None:
+    assert {block.language for block in BLOCKS[readme]} <= LANGUAGES
 
 
-def test_every_file_the_readme_links_to_exists() -> None:
-    links = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", README)
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def headings(text: str) -> set[str]:
+    """What a link can name after `#`, as web pages of repositories have it."""
+    return {
+        re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", PIECE.sub("", text), re.MULTILINE)
+    }
 
 
-def test_every_make_target_the_readme_mentions_exists() -> None:
-    assert set(re.findall(r"`make ([a-z-]+)", README)) <= set(targets())
+@each_readme
+def test_every_link_leads_to_a_file_and_a_heading_that_is_there(readme: str) -> None:
+    for link in re.findall(r"\]\((?!\w+:)(\S+?)\)", TEXTS[readme]):
+        path, _, heading = link.partition("#")
+        file = (ROOT / readme).parent / path if path else ROOT / readme
+        assert file.exists(), link
+        if heading:
+            assert heading in headings(file.read_text(encoding="utf-8")), link
+
+
+@each_readme
+def test_every_make_target_it_mentions_exists(readme: str) -> None:
+    assert set(re.findall(r"`make ([a-z-]+)", TEXTS[readme])) <= set(targets())
 
 
 SAMPLE = """
