@@ -1,4 +1,4 @@
-"""A build, besides packing, wants a changelog entry, and takes links to files of ours and pictures out of the README."""
+"""Besides packing, a build wants a changelog entry, and takes links to our files and pictures out of the README."""
 
 import re
 from pathlib import Path
