@@ -8,6 +8,7 @@ import gzip
 import random
 import socket
 import ssl
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -311,6 +312,38 @@ def test_a_wait_does_not_outlast_its_time_in_the_queue(wire: Wire, monkeypatch: 
             await asyncio.wait([other])
 
     asyncio.run(main())
+
+
+def test_tasks_whose_answers_come_together_do_not_wait_for_one_another(wire: Wire) -> None:
+    async def main() -> None:
+        async with AsyncProcessMaker(wire.url, token=wire.sandbox.token()) as pm:
+            await pm.start(4, {}, event="node_1")
+            (one,) = pm._io.connections._all
+            transport: Any = one.client._transport
+            (connection,) = transport._pool.connections
+            for lock in (connection._request_lock, connection._connection._state_lock):
+                with pytest.raises(StopIteration):  # it is taken at once
+                    lock.__aenter__().send(None)
+
+    asyncio.run(main())
+
+
+def test_no_call_searches_for_a_package_that_is_not_there(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[str] = []
+
+    class Finder:
+        def find_spec(self, name: str, *_: object) -> None:
+            searched.append(name)
+
+    async def main() -> None:
+        async with AsyncProcessMaker(wire.url, token=wire.sandbox.token()) as pm:
+            await pm.start(4, {}, event="node_1")
+            monkeypatch.delitem(sys.modules, "sniffio", raising=False)
+            monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+            await pm.start(4, {}, event="node_1")
+
+    asyncio.run(main())
+    assert "sniffio" not in searched
 
 
 def test_a_client_is_whole_after_a_thousand_cancelled_starts(wire: Wire) -> None:

@@ -11,12 +11,14 @@ A client whose exchange ended in any exception, also by cancellation, is closed 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 import warnings
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import httpcore
 import httpx
 from attrs import define
 
@@ -192,6 +194,7 @@ class AsyncConnections(_Connections[httpx.AsyncClient]):
         check_transport(settings.transport, "handle_async_request", "an httpx.AsyncBaseTransport")
         super().__init__(settings)
         self._given = None if self.own else self._new()
+        _expect_asyncio()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turns = asyncio.Semaphore(WIDTH)
 
@@ -235,6 +238,7 @@ class AsyncConnections(_Connections[httpx.AsyncClient]):
             if one.watch.missed and isinstance(problem, httpx.TransportError):
                 raise _missed(problem) from problem
             raise
+        _unlock(one.client)
         self._put_back(one)
         if self.is_closed:
             await self.close()
@@ -299,6 +303,46 @@ def _lay_hand(client: Any, backend: object) -> None:
         for transport in (client._transport, *client._mounts.values()):
             if transport is not None:  # of an address under NO_PROXY
                 transport._pool._network_backend = backend
+
+
+class _Unlocked:
+    """In place of a lock that only one call at a time can want."""
+
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+_UNLOCKED = _Unlocked()
+
+
+def _unlock(client: Any) -> None:
+    """Takes httpcore's locks off a connection that one call at a time uses.
+
+    At each, anyio lets all other tasks run first: tasks whose answers come together would then send together, too,
+    and wait for one another in every round.
+    """
+    with suppress(AttributeError):  # in another version of httpcore, or of HTTP
+        for connection in client._transport._pool.connections:
+            connection._request_lock = connection._connection._state_lock = _UNLOCKED
+
+
+def _expect_asyncio() -> None:
+    """Spares httpcore the search for sniffio at each step of a call, which anyio no longer brings along.
+
+    Where it is not there, each search goes through all of sys.path: together a third of a call. What is not asyncio has
+    imported it already, so that the answer stays the same.
+    """
+    synchronization: Any = getattr(httpcore, "_synchronization", None)
+    search = getattr(synchronization, "current_async_library", None)
+    if search is None or getattr(search, "spared", False):
+        return
+
+    def library() -> Any:
+        return search() if "sniffio" in sys.modules else "asyncio"
+
+    library.spared = True  # type: ignore[attr-defined]
+    synchronization.current_async_library = library
 
 
 def _missed(problem: httpx.TransportError) -> httpx.ConnectError:

@@ -208,6 +208,9 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         self._stream = stream
         self._watch = watch
         self._write_timeout: float | None = None
+        # Asked once: anyio asks the system for addresses, too, each time.
+        self._socket = stream.get_extra_info("socket")
+        self._tls = stream.get_extra_info("ssl_object")
         watch.streams = [stream]
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -225,14 +228,14 @@ class AsyncStream(httpcore.AsyncNetworkStream):
 
     async def _send(self) -> None:
         limit = self._watch.left(self._write_timeout, httpcore.ConnectTimeout)
-        if _holds_more(self._stream.get_extra_info("ssl_object")):
+        if _holds_more(self._tls):
             raise httpcore.ConnectError("the kept connection held unread bytes, or was closed; the call was not sent")
-        data = self._watch.take(self._stream.get_extra_info("socket"))
+        data = self._watch.take(self._socket)
         with suppress(httpcore.WriteError):
             await self._stream.write(data, limit)
 
     async def _missed(self) -> bool:
-        connection = self._stream.get_extra_info("socket")
+        connection = self._socket
         for _ in range(_POLLS):
             if not self._watch.unreceived(connection):
                 return False
