@@ -11,21 +11,19 @@ A client whose exchange ended in any exception, also by cancellation, is closed 
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 import warnings
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import httpcore
 import httpx
 from attrs import define
 
 from ._errors import ConfigurationError
 from ._fork import begins_anew
 from ._http import HTTPResponse, check_transport, keep_answer
-from ._watch import DEADLINE, AsyncBackend, Backend, Watch
+from ._watch import DEADLINE, AsyncBackend, Backend, Watch, expect_asyncio
 
 if TYPE_CHECKING:
     from ._settings import Settings
@@ -194,7 +192,7 @@ class AsyncConnections(_Connections[httpx.AsyncClient]):
         check_transport(settings.transport, "handle_async_request", "an httpx.AsyncBaseTransport")
         super().__init__(settings)
         self._given = None if self.own else self._new()
-        _expect_asyncio()
+        expect_asyncio()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turns = asyncio.Semaphore(WIDTH)
 
@@ -325,24 +323,6 @@ def _unlock(client: Any) -> None:
     with suppress(AttributeError):  # in another version of httpcore, or of HTTP
         for connection in client._transport._pool.connections:
             connection._request_lock = connection._connection._state_lock = _UNLOCKED
-
-
-def _expect_asyncio() -> None:
-    """Spares httpcore the search for sniffio at each step of a call, which anyio no longer brings along.
-
-    Where it is not there, each search goes through all of sys.path: together a third of a call. What is not asyncio has
-    imported it already, so that the answer stays the same.
-    """
-    synchronization: Any = getattr(httpcore, "_synchronization", None)
-    search = getattr(synchronization, "current_async_library", None)
-    if search is None or getattr(search, "spared", False):
-        return
-
-    def library() -> Any:
-        return search() if "sniffio" in sys.modules else "asyncio"
-
-    library.spared = True  # type: ignore[attr-defined]
-    synchronization.current_async_library = library
 
 
 def _missed(problem: httpx.TransportError) -> httpx.ConnectError:

@@ -287,3 +287,21 @@ class AsyncBackend(httpcore.AnyIOBackend):
         limit = self._watch.left(timeout, httpcore.ConnectTimeout)
         stream = await super().connect_tcp(host, port, limit, local_address, socket_options)
         return AsyncStream(stream, self._watch)
+
+
+def expect_asyncio() -> None:
+    """Spares httpcore the search for sniffio at each step of a call, which anyio no longer brings along.
+
+    Where it is not there, each search goes through all of sys.path: together a third of a call. What is not asyncio has
+    imported it already, so that the answer stays the same.
+    """
+    synchronization: Any = getattr(httpcore, "_synchronization", None)
+    search = getattr(synchronization, "current_async_library", None)
+    if search is None or getattr(search, "spared", False):
+        return
+
+    def library() -> Any:
+        return search() if "sniffio" in sys.modules else "asyncio"
+
+    library.spared = True  # type: ignore[attr-defined]
+    synchronization.current_async_library = library
