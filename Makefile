@@ -12,13 +12,18 @@ help: ## list the targets
 
 install: .venv/installed ## put the package and everything needed to work on it into .venv
 
-.venv/installed: pyproject.toml .ci/constraints.txt
-	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make install PYTHON=python3.11')"
-	$(PYTHON) -m venv .venv
+.venv/installed: .venv/usable .ci/constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable ".[dev]"
 	@touch $@
 
-demo: install ## start a Request against the embedded sandbox
+# What an application installs, and no more.
+.venv/usable: pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make install PYTHON=python3.11')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable .
+	@touch $@
+
+demo: .venv/usable ## lose the answer of a start, find the Request, and follow it to its end
 	$(BIN)/python -m processmaker.sandbox --demo
 
 test: install node ## run the tests

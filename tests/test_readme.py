@@ -29,6 +29,7 @@ from attrs import define
 from conftest import START_OF_TIME
 from processmaker import ProcessMaker, _clock, _settings
 from processmaker.sandbox import Clock, Sandbox
+from processmaker.sandbox._setup import set_up
 
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "openapi/README.md", "wrapper/README.md", "tests/README.md")
@@ -217,6 +218,17 @@ def targets() -> list[str]:
 def recipe(target: str) -> str:
     found = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
     return found[1].replace("\t@", "").replace("\t", "").replace("$(BIN)/", "").strip() if found else "false"
+
+
+# --- JSON -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_described_sandbox_can_be_set_up(tmp_path: Path) -> None:
+    blocks = [block for blocks in BLOCKS.values() for block in blocks if block.language == "json"]
+    assert blocks
+    for block in blocks:
+        (tmp_path / "sandbox.json").write_text(block.code, encoding="utf-8")
+        set_up(Sandbox(), str(tmp_path / "sandbox.json"))
 
 
 # --- the rest -------------------------------------------------------------------------------------------------------

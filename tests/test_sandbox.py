@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,11 +16,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, get_args
 
 import httpx
 import pytest
 from processmaker.sandbox import KINDS, PASSWORD_CLIENT, Clock, Kind, Sandbox, StartEvent
+from processmaker.sandbox._setup import set_up
 
 NEVER_PROCESSED = ["lost before", "refused", "token expired", 429, 500, 502, 503, 504]
 NEED_A_SOCKET = ["stray answer", "closed silently"]
@@ -877,7 +880,10 @@ def test_the_command_serves_until_ctrl_c() -> None:
     assert answer.status_code == 200
     assert took >= 0.2
     assert any("sandbox-integration-bot-token" in line for line in lines)
-    assert (process.returncode, errors) == (0, "")
+    assert (process.returncode, [line.split()[1:] for line in errors.splitlines()]) == (
+        0,
+        [["GET", "/docs", "200"], ["POST", "/api/1.0/process_events/4?event=node_1", "201"]],
+    )
 
 
 def test_a_port_in_use_is_one_line_and_exit_code_2() -> None:
@@ -891,13 +897,74 @@ def test_a_port_in_use_is_one_line_and_exit_code_2() -> None:
     assert errors.count("\n") == 1
 
 
-def test_the_demonstration_runs_to_its_end() -> None:
+def test_the_demonstration_shows_that_a_lost_request_is_found_and_not_started_again() -> None:
     with command("--demo") as process:
         output, errors = process.communicate(timeout=30)
 
     assert (process.returncode, errors) == (0, "")
-    assert '>>> request = pm.start("Leave Request", {"days": 3})' in output
-    assert "'COMPLETED'" in output
+    assert output.count('pm.start("Leave Request", {"days": 3}, idempotency_key="leave-2026-17")') == 2
+    assert "Whether the Request was started is not known yet." in output
+    assert "That is the same Request. Starts sent: 1. Requests on the server: 1." in output
+    assert output.endswith("-> Request 1, COMPLETED, {'days': 3, 'approved': True}\n")
+    assert output.count("\n") <= 24  # half a screen
+
+
+SETUP: dict[str, Any] = {
+    "processes": [
+        {"name": "Order", "tasks": ["Approve"], "start_events": [{"id": "node_web", "name": "From the web"}]}
+    ],
+    "faults": [{"kind": "answer lost", "on": "POST /process_events"}],
+}
+
+
+def test_the_served_sandbox_is_set_up_from_a_file_and_logs_each_call(tmp_path: Path) -> None:
+    (tmp_path / "sandbox.json").write_text(json.dumps(SETUP))
+    with command("--port", "0", "--setup", str(tmp_path / "sandbox.json")) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline()]
+        while lines[-1] and "Ctrl-C" not in lines[-1]:
+            lines.append(process.stdout.readline())
+        exported = dict(line.split()[1].split("=") for line in lines if line.startswith("  export "))
+        words = [sys.executable, "-m", "processmaker", "start", "Order", "--idempotency-key", "order-1", "--quiet"]
+        done = subprocess.run(words, env=os.environ | exported, capture_output=True, text=True, check=False)
+        process.send_signal(signal.SIGINT)
+        _, log = process.communicate(timeout=30)
+
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+    times, calls = zip(*(line.split(" ", 1) for line in log.splitlines()), strict=True)
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d", time) for time in times)
+    assert [call for call in calls if "POST" in call] == ["POST /api/1.0/process_events/13?event=node_web no answer"]
+    assert re.fullmatch(r"GET /api/1\.0/requests\?\S*order-1\S* 200", calls[-1])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "is not JSON: "),
+        ("[]", "is not an object"),
+        ('{"proceses": []}', "has an unknown 'proceses'; there are: faults, misbehave, processes"),
+        ('{"processes": {}}', "processes is not a list"),
+        ('{"processes": [{"tasks": ["A"]}]}', "processes[0] lacks 'name'"),
+        ('{"processes": [{"name": "Payroll"}]}', "processes[0]: there is a process 'Payroll'"),
+        ('{"processes": [{"name": "A", "start_events": []}]}', "processes[0].start_events is not a list"),
+        ('{"processes": [{"name": "A", "start_events": [{"name": "B"}]}]}', "processes[0].start_events[0] lacks 'id'"),
+        ('{"faults": [{"kind": "answer lost"}, {"kind": 418}]}', "faults[1]: no fault 418; there are: answer lost"),
+        ('{"faults": [{"kind": 503, "time": 2}]}', "faults[0] has an unknown 'time'; there are: at, kind, on"),
+        ('{"misbehave": {"on": "POST /nowhere"}}', "misbehave: on='POST /nowhere' is the beginning of no call"),
+    ],
+)
+def test_a_file_that_sets_up_nothing_is_told_by_its_place(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "sandbox.json").write_text(text)
+    with pytest.raises(ValueError, match=re.escape(words)):
+        set_up(Sandbox(), str(tmp_path / "sandbox.json"))
+
+
+def test_a_file_that_is_not_there_is_one_line_and_exit_code_2() -> None:
+    with command("--port", "0", "--setup", "nowhere.json") as process:
+        output, errors = process.communicate(timeout=30)
+
+    assert (process.returncode, output, errors.count("\n")) == (2, "", 1)
+    assert "nowhere.json" in errors
 
 
 def test_importing_processmaker_does_not_import_the_sandbox() -> None:

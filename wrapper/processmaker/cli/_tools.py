@@ -36,9 +36,9 @@ def doctor(session: Session) -> None:
 def sandbox(session: Session) -> None:
     from ..sandbox.__main__ import main
 
-    port = session.options.port
-    if main([] if port is None else ["--port", str(port)]):
-        raise UsageError("the sandbox cannot listen there; give it another --port")
+    given = {"--port": session.options.port, "--setup": session.options.setup}
+    if main([word for name, value in given.items() if value is not None for word in (name, str(value))]):
+        raise UsageError("the sandbox cannot be served so; give it another --port, or mend the file")
 
 
 def completion(session: Session) -> None:
@@ -99,8 +99,16 @@ COMMANDS = (
     Command(
         name="sandbox",
         help="serve a ProcessMaker in memory, to try things out",
-        example="processmaker sandbox --port 8765",
-        arguments=(Argument("--port", type=int, metavar="N", help="port on 127.0.0.1 (default: 8765; 0: a free one)"),),
+        example="processmaker sandbox --port 8765\nprocessmaker sandbox --setup sandbox.json",
+        arguments=(
+            Argument("--port", type=int, metavar="N", help="port on 127.0.0.1 (default: 8765; 0: a free one)"),
+            Argument(
+                "--setup",
+                metavar="FILE",
+                completed="files",
+                help="a file of JSON with processes and faults of your own",
+            ),
+        ),
         settings=(DEBUG,),
         run=sandbox,
     ),

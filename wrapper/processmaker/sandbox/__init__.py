@@ -11,8 +11,8 @@ On it are the users admin, integration.bot (not an administrator) and mail.user,
 Request, Leave Request Contractors, Auto Approve, Two Doors, Nightly Report, Nightly or Manual, Payroll,
 Retired, Broken Flow, Mail Approval and Two Steps. `sandbox.add_process(...)` adds more.
 
-`python -m processmaker.sandbox` serves it on 127.0.0.1 for curl or another language; `--demo` shows it at
-work.
+`python -m processmaker.sandbox` serves it on 127.0.0.1 for curl or another language, with a line for each call on
+standard error; `--setup FILE` adds processes and faults, `--demo` shows it at work.
 
 Faults, for `sandbox.fail_next(kind, times=1, on="POST /process_events")` and `sandbox.misbehave(rate=0.3)`:
 

@@ -5,32 +5,26 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
-from typing import Any
 
 from .._clock import is_seconds
 from . import PASSWORD_CLIENT, Sandbox
-
-DEMO = """\
-from processmaker import ProcessMaker
-pm = ProcessMaker(url, token=token)
-[process.name for process in pm.processes()]
-request = pm.start("Leave Request", {"days": 3})
-print(request.id, request.status, request.url)
-[task] = pm.tasks(request)
-task
-pm.complete(task, {"approved": True})
-pm.get(request).status
-pm.close()
-"""
+from ._demo import demonstrate
+from ._setup import set_up
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m processmaker.sandbox",
-        description="An in-memory ProcessMaker on 127.0.0.1, to try things out. Stop it with Ctrl-C.",
+        description="An in-memory ProcessMaker on 127.0.0.1, to try things out. Each call is a line on standard error. "
+        "Stop it with Ctrl-C.",
     )
     parser.add_argument("--port", type=int, default=None, help="port to listen on (default: 8765; 0: a free one)")
-    parser.add_argument("--demo", action="store_true", help="start a Request with the Python client, then stop")
+    parser.add_argument("--demo", action="store_true", help="lose an answer and find the Request, then stop")
+    parser.add_argument(
+        "--setup",
+        metavar="FILE",
+        help='JSON: {"processes": [what add_process takes], "faults": [what fail_next takes], "misbehave": {…}}',
+    )
     parser.add_argument("--start-takes", type=_seconds, default=0, metavar="SECONDS", help="how long a start takes")
     parser.add_argument(
         "--appears-after",
@@ -41,10 +35,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     sandbox = Sandbox(start_takes=options.start_takes, appears_after=options.appears_after)
     port = options.port if options.port is not None else 0 if options.demo else 8765
+    if options.setup is not None:
+        try:
+            set_up(sandbox, options.setup)
+        except (OSError, ValueError) as problem:
+            print(problem, file=sys.stderr)
+            return 2
     try:
-        with sandbox.serve(port) as url:
+        with sandbox.serve(port, log=None if options.demo else _log) as url:
             if options.demo:
-                demonstrate(url, sandbox.token())
+                demonstrate(sandbox, url)
             else:
                 print(about(sandbox, url), flush=True)
                 threading.Event().wait()
@@ -54,6 +54,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"cannot listen on port {port}: {problem}", file=sys.stderr)
         return 2
     return 0
+
+
+def _log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _seconds(text: str) -> float:
@@ -79,22 +83,14 @@ def about(sandbox: Sandbox, url: str) -> str:
                 for process in sandbox.processes.values()
             ),
             "",
-            "Try:",
-            f"  curl -s '{url}/api/1.0/process_events/2?event=node_1' -H 'Accept: application/json' \\",
-            f"    -H 'Content-Type: application/json' -H 'Authorization: Bearer {sandbox.token()}' \\",
-            """    -d '{"days": 3}'""",
+            "Try, in another shell:",
+            f"  export PROCESSMAKER_URL={url}",
+            f"  export PROCESSMAKER_TOKEN={sandbox.token()}",
+            '  processmaker start "Leave Request" days:=3 --idempotency-key leave-2026-17',
             "",
             "Stop with Ctrl-C.",
         )
     )
-
-
-def demonstrate(url: str, token: str) -> None:
-    """Run the lines of DEMO as an interactive Python would, printing each with its result."""
-    names: dict[str, Any] = {"url": url, "token": token}
-    for line in DEMO.splitlines():
-        print(f">>> {line}", flush=True)
-        exec(compile(line, "<demo>", "single"), names)
 
 
 if __name__ == "__main__":

@@ -164,11 +164,16 @@ class Sandbox:
         return SandboxTransport(self)
 
     @contextmanager
-    def serve(self, port: int = 0) -> Iterator[str]:
-        """Serve on 127.0.0.1 while the block runs; gives the URL. Port 0: a free one. OSError: not free."""
+    def serve(self, port: int = 0, *, log: Callable[[str], None] | None = None) -> Iterator[str]:
+        """Serve on 127.0.0.1 while the block runs; gives the URL.
+
+        Args:
+            port: 0 for a free one. OSError: it is not free.
+            log: is called with a line for each call: time, method, path and status.
+        """
         from ._socket import serving
 
-        with serving(self, port) as url:
+        with serving(self, port, log) as url:
             yield url
 
     # For tests: who, what, and what happened

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, cast
@@ -26,10 +26,10 @@ STRAY = b'{"id":999,"process_id":77,"status":"ACTIVE","name":"Somebody else\'s"}
 
 
 @contextmanager
-def serving(sandbox: Sandbox, port: int) -> Iterator[str]:
+def serving(sandbox: Sandbox, port: int, log: Callable[[str], None] | None = None) -> Iterator[str]:
     """Serve on 127.0.0.1 from a thread of its own; gives the URL."""
     with _Server(("127.0.0.1", port), _Handler) as server:
-        server.sandbox = sandbox
+        server.sandbox, server.log = sandbox, log
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         try:
@@ -42,6 +42,7 @@ def serving(sandbox: Sandbox, port: int) -> Iterator[str]:
 
 class _Server(ThreadingHTTPServer):
     sandbox: Sandbox
+    log: Callable[[str], None] | None
     daemon_threads = False  # so that closing waits for them
     request_queue_size = 128
 
@@ -75,6 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_call(self) -> None:
         host = self.headers.get("host", "")
         if host.rpartition(":")[0].lower() not in NAMES or not host.endswith(f":{self.server.server_port}"):
+            self._log("421")
             text = f"This sandbox is not {host!r}: ask it under its own address.\n"
             self._send(httpx.Response(421, headers={"connection": "close"}, text=text))
             self.close_connection = True
@@ -88,15 +90,18 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             response = run(self.server.sandbox.answer(request, OnSocket(self.server.sandbox.clock)))
         except (httpx.ReadError, httpx.ConnectError):
+            self._log("no answer: the connection is reset")
             # Closing with SO_LINGER 0 sends a reset. It is too late to refuse; this comes nearest.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
             self.close_connection = True
             return
         except httpx.ReadTimeout:
+            self._log("no answer")
             # Hanging for ever would hang the client's tests too: the connection ends without an answer.
             self.close_connection = True
             return
+        self._log(str(response.status_code))
         self._send(response)
         match response.extensions.get(ON_THE_WIRE):
             case "stray answer":
@@ -134,5 +139,11 @@ class _Handler(BaseHTTPRequestHandler):
             raise ConnectionError("the client went away")
         return body
 
+    def _log(self, outcome: str) -> None:
+        if log := self.server.log:
+            time = f"{self.server.sandbox.clock.now().astimezone():%H:%M:%S}"
+            path = "".join(character if character.isprintable() else "?" for character in self.path)
+            log(f"{time} {self.command} {path} {outcome}")
+
     def log_message(self, *_: Any) -> None:
-        """Quiet."""
+        """Quiet: what is of interest is logged above."""
