@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qsl
 
 import httpx
 import pytest
-from processmaker import ConfigurationError, PasswordGrant, SignInError
+from conftest import Connect
+from processmaker import ConfigurationError, PasswordGrant, SignInError, StartOutcomeUnknown, TransportError
 from processmaker._auth import Bearer
 from processmaker._clock import Clock
+from processmaker.sandbox import Sandbox
 
 SITE = "https://pm.example.com"
 API = f"{SITE}/api/1.0/start_processes"
@@ -814,3 +816,86 @@ def test_tasks_that_wait_for_a_renewal_hold_no_connection(server: Server, auth: 
     server.valid.clear()
     assert asyncio.run(main()) == [200, 200]
     assert [status for _, status in server.calls] == [200, 401, 401, 200, 200]
+
+
+# --- a sign-in of the auth's own before a start ----------------------------------------------------------------------
+
+
+class OwnSignIn(httpx.Auth):
+    """An auth of a user's own: it signs in before each call, or after a 401; it may send a copy of the call."""
+
+    requires_response_body = True
+
+    def __init__(self, *, after_a_401: bool = False, copies: bool = False) -> None:
+        self._after_a_401, self._copies = after_a_401, copies
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        if self._after_a_401:
+            yield request
+        answer = yield httpx.Request("POST", "https://sso.example.com/login")
+        answer.raise_for_status()
+        yield httpx.Request("POST", request.url, content=request.content) if self._copies else request
+
+
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+def breaks(request: httpx.Request) -> httpx.Response:
+    raise httpx.ReadError("broken", request=request)
+
+
+def hangs(request: httpx.Request) -> httpx.Response:
+    raise httpx.ReadTimeout("slow", request=request)
+
+
+def refuses(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(503)
+
+
+def raises(_: httpx.Request) -> httpx.Response:
+    raise OSError("the vault is locked")
+
+
+@pytest.mark.parametrize("sign_in", [breaks, hangs, refuses, raises])
+@pytest.mark.parametrize("after_a_401", [False, True])
+def test_a_sign_in_that_fails_before_a_start_means_that_nothing_was_started(
+    connect: Connect, sandbox: Sandbox, sign_in: Answer, after_a_401: bool
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return sign_in(request) if request.url.path == "/login" else httpx.Response(401)
+
+    auth = OwnSignIn(after_a_401=after_a_401)
+    pm = connect(sandbox.url, auth=auth, transport=httpx.MockTransport(answer), retries=None)
+    with pytest.raises(TransportError) as failure:
+        pm.start(4, event="node_1")
+    assert failure.value.processed is False
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_a_start_that_breaks_after_its_sign_in_is_unknown(connect: Connect, sandbox: Sandbox, copies: bool) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200) if request.url.path == "/login" else breaks(request)
+
+    pm = connect(sandbox.url, auth=OwnSignIn(copies=copies), transport=httpx.MockTransport(answer), retries=None)
+    with pytest.raises(StartOutcomeUnknown):
+        pm.start(4, event="node_1")
+
+
+def test_a_start_that_an_auth_did_not_let_out_is_not_waited_for(connect: Connect, sandbox: Sandbox) -> None:
+    class Vault(httpx.Auth):
+        locked = True
+
+        def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+            if self.locked:
+                raise LookupError("the vault is locked")
+            request.headers["Authorization"] = f"Bearer {sandbox.token()}"
+            yield request
+
+    auth = Vault()
+    pm = connect(sandbox.url, auth=auth, transport=sandbox.transport())
+    with pytest.raises(LookupError):
+        pm.start(4, event="node_1", idempotency_key="k", look_first=False)
+    auth.locked = False
+    began = sandbox.clock.monotonic()
+    assert pm.start(4, event="node_1", idempotency_key="k").created
+    assert sandbox.clock.monotonic() - began < 1

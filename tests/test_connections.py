@@ -409,6 +409,32 @@ def test_a_token_for_this_machine_does_not_go_to_a_proxy(
     assert wire.targets == []
 
 
+@pytest.mark.parametrize(
+    ("proxy", "words"),
+    [
+        ("ftp://proxy", "Unknown scheme for proxy URL"),
+        ("http://127.0.0.1:99999", "its port is above 65535"),
+        ("http://bot:sec:ret@[::1", "its address cannot be read"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named_when_the_client_is_made(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, proxy: str, words: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(ConfigurationError, match=rf"{words}.* Look at HTTP_PROXY, HTTPS_PROXY") as failure:
+        connect("https://pm.example.com", token="t")
+    assert "ret" not in str(failure.value)
+    connect("http://127.0.0.1:9", token="t")
+    connect("https://pm.example.com", token="t", transport=sandbox.transport())
+
+
+def test_a_proxy_that_needs_an_extra_of_httpx_is_named(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    with pytest.raises(ConfigurationError, match=r"pip install httpx\[socks\]"):
+        connect("https://pm.example.com", token="t")
+
+
 @pytest.mark.parametrize("location", ["http://[", "http://a:b/", "http://\xff\xfe/", "http://xn--a/"])
 def test_a_redirect_to_what_is_no_address_is_the_servers_answer(connect: Connect, wire: Wire, location: str) -> None:
     pm = connect(wire.url, token=wire.sandbox.token(), retries=None)

@@ -37,7 +37,8 @@ class ProcessMaker:
         token: a personal access token, or a function that returns one, which is asked at each call.
         auth: instead of a token, `PasswordGrant(…)` or any other `httpx.Auth`, whose own exceptions pass through.
         timeout: seconds for one exchange, from connecting to the last byte of the answer; a sign-in before it is one
-            of its own. Or an `httpx.Timeout`, whose times for connecting, sending and reading bound it together.
+            of its own. Or an `httpx.Timeout`, whose times for connecting, sending and reading bound it together. In
+            blocking code the look-up of the server's name takes what the system's resolver takes.
         verify: False to leave the server's certificate unchecked, a file of certificates, or an `ssl.SSLContext`.
         allow_http: send the token over plain http, also to another machine than this one.
         retries: how often a call is sent again where that is safe; None for never.
@@ -47,7 +48,8 @@ class ProcessMaker:
             `SQLiteJournal` for the processes of one machine, `RedisJournal` for many machines, or one of your own.
         key_lifetime: how old a Request may be to be found by its idempotency key; None for any age. On a server with
             many Requests a look-up among all of them takes long (1.3 s among 500,000, observed on 4.15.5).
-        transport: an httpx transport in place of the network, such as a sandbox's.
+        transport: an httpx transport in place of the network, such as a sandbox's. Of its connections only httpx's own
+            time-outs hold, for each single step, and nothing bounds a whole exchange.
 
     Raises:
         ConfigurationError: an argument cannot work; the message names it and the way out.

@@ -22,7 +22,7 @@ from attrs import define
 
 from ._errors import ConfigurationError
 from ._fork import begins_anew
-from ._http import HTTPResponse, check_transport, keep_answer
+from ._http import HTTPResponse, check_transport, keep_answer, proxy_errors
 from ._watch import DEADLINE, AsyncBackend, Backend, Watch, expect_asyncio
 
 if TYPE_CHECKING:
@@ -69,6 +69,21 @@ class _Connections(Generic[C]):
     def __len__(self) -> int:
         """How many connections there are, used and unused."""
         return len(self._all)
+
+    def _first(self) -> _One[C] | None:
+        """The client for a transport that is given. Else one is made for the first call: a proxy that cannot be used
+
+        shows here, and not in the middle of a start.
+        """
+        with proxy_errors(used=self.own and self._arguments["trust_env"]):
+            first = self._new()
+        if not self.own:
+            return first
+        self._put_back(first)
+        return None
+
+    def _new(self) -> _One[C]:
+        raise NotImplementedError
 
     def _check_open(self) -> None:
         if self.is_closed:
@@ -121,7 +136,7 @@ class Connections(_Connections[httpx.Client]):
     def __init__(self, settings: Settings) -> None:
         check_transport(settings.transport, "handle_request", "an httpx.BaseTransport")
         super().__init__(settings)
-        self._given = None if self.own else self._new()
+        self._given = self._first()
 
     def request(self, arguments: dict[str, Any]) -> HTTPResponse:
         """One exchange, with `arguments` as httpx's `request` takes them."""
@@ -191,7 +206,7 @@ class AsyncConnections(_Connections[httpx.AsyncClient]):
     def __init__(self, settings: Settings) -> None:
         check_transport(settings.transport, "handle_async_request", "an httpx.AsyncBaseTransport")
         super().__init__(settings)
-        self._given = None if self.own else self._new()
+        self._given = self._first()
         expect_asyncio()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turns = asyncio.Semaphore(WIDTH)

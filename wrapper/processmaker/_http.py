@@ -13,6 +13,7 @@ import zlib
 from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.request import getproxies
 from weakref import ref
 
 import httpx
@@ -31,6 +32,7 @@ from ._errors import (
     asked_by,
     clean,
     only_reads,
+    sentence,
 )
 from ._salvage import salvaged_id
 
@@ -101,6 +103,28 @@ def no_longer_than(seconds: float, timeout: Timeout) -> Timeout:
 
 
 @contextmanager
+def proxy_errors(*, used: bool = True) -> Iterator[None]:
+    """Whatever httpx raises as it reads a proxy that it cannot use becomes a ConfigurationError.
+
+    Args:
+        used: whether a client that is made in the block asks the environment for a proxy.
+    """
+    try:
+        yield
+        for kind in ("http", "https", "all") if used else ():
+            # The system's calls take the rest of it after a division by 65536.
+            if (httpx.URL(getproxies().get(kind, "")).port or 0) > 65535:
+                raise ValueError("its port is above 65535")
+    except (ImportError, ValueError, httpx.InvalidURL) as problem:
+        # What httpx says of an address may be a part of the password in it.
+        words = "its address cannot be read" if isinstance(problem, httpx.InvalidURL) else str(problem)
+        raise ConfigurationError(
+            f"httpx cannot use the proxy that the environment names: {sentence(words)} "
+            "Look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY."
+        ) from None
+
+
+@contextmanager
 def transport_errors() -> Iterator[None]:
     """Whatever httpx raises becomes one of our errors, which says whether the call was processed."""
     try:
@@ -123,6 +147,8 @@ def transport_errors() -> Iterator[None]:
     # UnicodeError: httpx looks into the Location of a redirect even where it does not follow it.
     except (httpx.HTTPError, httpx.StreamError, httpx.CookieConflict, OSError, UnicodeError) as problem:
         words = f"the connection to {_server(problem)} broke: {_reason(problem)}"
+        if isinstance(problem, httpx.HTTPStatusError):
+            words = f"auth= took the answer for a failure: {clean(problem)}"
         raise _transport_error(ConnectionLost, problem, words) from problem
 
 
@@ -165,9 +191,6 @@ def _transport_error(kind: type[TransportError], problem: Exception, words: str)
     # What httpx raised stays the cause, without the token in its request's headers and the password in its body.
     vars(problem)["_request"] = HTTPRequest(request.method, request.url)
     error = kind(f"{asked_by(request)}: {words}", asked=asked_by(request))
-    if request.url.path.endswith(TOKEN_PATH):
-        # What broke is the sign-in before the call; the call itself never left.
-        error.processed = False
     if isinstance(answer := request.extensions.get(ANSWER), _Answer):
         error.request_id = answer.request_id()
     return only_reads(error, request.method)

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ._clock import Clock, clock_of
 from ._connections import AsyncConnections, Connections
 from ._endpoints import Endpoint
-from ._errors import ConfigurationError, UnreadableResponse, clean, describe, error_of
+from ._errors import ConfigurationError, TransportError, UnreadableResponse, clean, describe, error_of
 from ._http import LEAST, SALVAGED, HTTPResponse, is_cut, no_longer_than, server_behind, transport_errors, whole
 from ._retry import log, retrying
 from ._salvage import salvaged_id
 from ._secrets import Secrets
 from ._turns import Turn
-from ._watch import DEADLINE
+from ._watch import DEADLINE, Call, under_way
 
 if TYPE_CHECKING:
     from ._settings import Settings
@@ -61,6 +61,7 @@ class IO(ABC):
         *,
         within: float | None = None,
         once: bool = False,
+        leaves: Callable[[], None] | None = None,
         **arguments: Any,
     ) -> T:
         """One operation of the API: the JSON of its answer, as the value that `read` makes of it.
@@ -69,13 +70,14 @@ class IO(ABC):
         they were made from must not lose a Request that was started.
 
         It is sent again where that is safe. With `once` it is not; nor with `within`, which also bounds its time-outs.
+        `leaves` is called when the call itself is about to be sent, after a sign-in.
 
         Raises:
             ProcessMakerError: for anything else than a success of that shape.
         """
 
         async def send() -> T:
-            response = await self._exchange(endpoint, arguments, within)
+            response = await self._exchange(endpoint, arguments, within, leaves)
             try:
                 return read(json.loads(response.content or b"null"))
             except (ValueError, RecursionError) as problem:
@@ -90,17 +92,26 @@ class IO(ABC):
         await retrying(self, self.retries, lambda: self._exchange(endpoint, arguments))
 
     async def _exchange(
-        self, endpoint: Endpoint, arguments: dict[str, Any], within: float | None = None
+        self,
+        endpoint: Endpoint,
+        arguments: dict[str, Any],
+        within: float | None = None,
+        leaves: Callable[[], None] | None = None,
     ) -> HTTPResponse:
         request = endpoint.request(**arguments)
+        call = Call(request["url"], leaves)
         if within is not None:
             request["timeout"] = no_longer_than(within, self._timeout)
             request["extensions"] = {DEADLINE: time.monotonic() + max(within, LEAST)}
         began, outcome = self.clock.monotonic(), "no whole answer"
         try:
-            with transport_errors(), self._secrets.kept_out(request):
+            with under_way(call), transport_errors(), self._secrets.kept_out(request):
                 response = whole(await self.request(request))
             outcome = str(response.status_code)
+        except TransportError as problem:
+            if not call.sent:  # what broke is the sign-in before it
+                problem.processed = False
+            raise
         finally:  # without the query: a condition in it may hold data
             seconds = self.clock.monotonic() - began
             log.debug("%s %s: %s after %.3f s", request["method"].upper(), request["url"], outcome, seconds)

@@ -9,10 +9,7 @@ from urllib.request import getproxies
 import httpx
 from attrs import frozen
 
-from ._errors import ConfigurationError
-from ._http import BaseTransport
-
-VARIABLES = "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY"
+from ._http import BaseTransport, proxy_errors
 
 
 @frozen
@@ -36,7 +33,7 @@ def proxy_for(url: str, *, allow_http: bool) -> Proxy | None:
     Raises:
         ConfigurationError: httpx can make nothing of what the environment says; no client would work.
     """
-    try:
+    with proxy_errors():
         with httpx.Client(verify=False, trust_env=allow_http or url.startswith("https:")) as client:
             target = httpx.URL(url)
             # httpx says it in no other way.
@@ -45,10 +42,6 @@ def proxy_for(url: str, *, allow_http: bool) -> Proxy | None:
         named = getproxies()
         scheme = target.scheme if named.get(target.scheme) else "all"
         proxy = httpx.URL(named[scheme] if "://" in named[scheme] else f"http://{named[scheme]}")
-    except (ImportError, ValueError, httpx.InvalidURL) as problem:
-        raise ConfigurationError(
-            f"httpx cannot use the proxy that the environment names: {problem} Look at {VARIABLES}."
-        ) from problem
     return Proxy(str(proxy.copy_with(userinfo=b"")).rstrip("/"), f"{scheme.upper()}_PROXY")
 
 

@@ -342,12 +342,15 @@ async def _send(io: IO, this: Start) -> Request:
             raise ValueError(f"the answer to the start of another process, {request.process_id}")
         return evolve(request, created=True)
 
-    this.sent_at = io.clock.monotonic()  # from here on the Request may exist
+    def leaves() -> None:
+        this.sent_at = io.clock.monotonic()  # from here on the Request may exist
+
     try:
         return await io.call(
             START,
             read,
             once=True,
+            leaves=leaves,
             process_id=this.process_id,
             event=this.event,
             body=Body(this.body),

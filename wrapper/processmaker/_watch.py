@@ -20,8 +20,9 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
 
 import httpcore
@@ -39,6 +40,48 @@ RESET_WITHIN = 0.5
 _POLLS = 20
 
 Options = Iterable[Any] | None
+
+
+class Call:
+    """One call, before which an auth may send sign-ins of its own.
+
+    Args:
+        path: that of its address, or the end of it.
+        leaves: called when the call itself is about to be sent.
+    """
+
+    def __init__(self, path: str, leaves: Callable[[], None] | None) -> None:
+        self._path = path
+        self._leaves = leaves
+        self.sent = False
+        """Whether it was sent, and not refused with a 401, on which the server does nothing."""
+
+    def begins(self, request: httpx.Request) -> None:
+        if self._is(request):
+            self.sent = True
+            if self._leaves:
+                self._leaves()
+
+    def ends(self, response: httpx.Response) -> None:
+        if self._is(response.request):
+            self.sent = response.status_code != 401
+
+    def _is(self, request: httpx.Request) -> bool:
+        # Not by identity: an auth may send another request in its place.
+        return request.url.path.endswith(self._path) or self._path in request.url.raw_path.decode("ascii", "replace")
+
+
+_under_way: ContextVar[Call | None] = ContextVar("processmaker.call", default=None)
+
+
+@contextmanager
+def under_way(call: Call) -> Iterator[None]:
+    """Tells the call what is sent in the block, whatever client sends it."""
+    token = _under_way.set(call)
+    try:
+        yield
+    finally:
+        _under_way.reset(token)
 
 
 class Watch:
@@ -64,6 +107,8 @@ class Watch:
         self._until = min(request.extensions.get(DEADLINE, float("inf")), time.monotonic() + self._total)
         self.unsent.clear()
         self.missed = False
+        if call := _under_way.get():
+            call.begins(request)
 
     def answered(self, response: httpx.Response) -> None:
         """The head of an answer is there.
@@ -74,6 +119,8 @@ class Watch:
         if self.unsent:
             words = "the connection held one answer too many, of an earlier call; this one was not sent"
             raise httpx.ConnectError(words, request=response.request)
+        if call := _under_way.get():
+            call.ends(response)
 
     def left(self, timeout: float | None, over: type[httpcore.TimeoutException]) -> float | None:
         """The time-out of the next step; raises `over` where no time is left for it."""
