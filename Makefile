@@ -5,7 +5,7 @@ BIN := .venv/bin
 NPM := $(shell command -v npm 2>/dev/null)
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo test check format lint types generate generate-check node postman postman-check regenerate api-diff record build build-check clean
+.PHONY: help install demo test bench check format lint types generate generate-check node postman postman-check regenerate api-diff record build build-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ demo: .venv/usable ## lose the answer of a start, find the Request, and follow i
 
 test: install node ## run the tests
 	$(BIN)/python -m pytest
+
+bench: install ## measure what starts cost; make bench QUICK=1 only tries whether that works
+	$(BIN)/python tests/benchmarks/bench.py $(if $(QUICK),--quick)
 
 check: lint types generate-check postman-check test ## everything CI checks
 

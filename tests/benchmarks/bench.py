@@ -1,0 +1,115 @@
+"""What starts cost, one by one and many at once: one run, one page of ratios, all side by side. Not a test:
+
+make bench                                  renews the figures beside this file and in tests/README.md
+python tests/benchmarks/bench.py --quick    only whether all of it works; says nothing of speed
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import ssl
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import footprint
+import many_starts
+import one_start
+import picture
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+PACKAGES = ("processmaker-client", "httpx", "httpcore", "aiohttp", "requests", "certifi")
+DELAY, IN_FLIGHT = 0.1, (10, 20, 50, 100)
+
+
+def measured(repeats: int, *, quick: bool) -> dict[str, Any]:
+    delay, in_flight = (0.01, (2,)) if quick else (DELAY, IN_FLIGHT)
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "openssl": ssl.OPENSSL_VERSION.split()[1],
+        "versions": {name: version(name) for name in PACKAGES},
+        "one_start_ms": one_start.measure(*((1, 4) if quick else (6 * repeats, 40))),
+        "many_starts": {
+            "delay_s": delay,
+            "parts_of_the_limit": many_starts.measure(delay, in_flight, 1 if quick else repeats),
+        },
+        "footprint": footprint.measure(0 if quick else repeats),
+    }
+
+
+def page(results: dict[str, Any]) -> str:
+    """The results as Markdown: ratios."""
+    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    where = f"Python {results['python']}, OpenSSL {results['openssl']}, {results['system']}"
+    lines = [
+        f"Measured on {results['date']} with {versions}; {where}.",
+        "",
+        "| one start after another, in times of a kept httpx client's | plain | TLS |",
+        "|---|---|---|",
+    ]
+    by_protocol = results["one_start_ms"]
+    for kind, base in (("blocking", "httpx.Client"), ("asyncio", "httpx.AsyncClient")):
+        for way in by_protocol["plain"][kind]:
+            costs = (by_protocol[protocol][kind] for protocol in ("plain", "TLS"))
+            ratios = " | ".join(f"{cost[way] / cost[base]:.2f}" for cost in costs)
+            lines.append(
+                f"| {way}{' (asyncio)' if way == 'the generated call' and kind == 'asyncio' else ''} | {ratios} |"
+            )
+    parts = {int(number): ways for number, ways in results["many_starts"]["parts_of_the_limit"].items()}
+    numbers = sorted(parts)
+    lines += [
+        "",
+        f"| many starts, as parts of the limit | {' | '.join(f'{number} in flight' for number in numbers)} |",
+        f"|---|{'---|' * len(numbers)}",
+    ]
+    for way in parts[numbers[0]]:
+        lines.append(f"| {way} | {' | '.join(f'{parts[number][way]:.2f}' for number in numbers)} |")
+    least = results["footprint"]
+    lines += ["", "| to begin, in times of httpx | import | memory after it |", "|---|---|---|"]
+    for name in footprint.IMPORTS:
+        ratios = " | ".join(f"{least[what][name] / least[what]['httpx']:.2f}" for what in ("import_ms", "memory_mb"))
+        lines.append(f"| {name} | {ratios} |")
+    commands = least["command_ms"]
+    times = commands["processmaker --help"] / commands["python -c pass"]
+    lines += ["", f"`processmaker --help` takes {times:.1f} times as long as a Python that does nothing."]
+    return "\n".join(lines)
+
+
+def renewed(readme: str, results: dict[str, Any]) -> str:
+    """The README with these results between its marks."""
+    before, _, rest = readme.partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{page(results)}\n\n{END}{rest.partition(END)[2]}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--repeats", type=int, default=5, help="how often each way is measured (5)")
+    parser.add_argument("--quick", action="store_true", help="a run that only shows that all of it works")
+    parser.add_argument("--output", type=Path, help="a folder for the figures (tests/benchmarks; a quick run has none)")
+    parser.add_argument("--show", type=Path, metavar="RESULTS", help="print the page of an earlier run's results.json")
+    given = parser.parse_args()
+    if given.show:
+        print(page(json.loads(given.show.read_text(encoding="utf-8"))))
+        return
+    results = measured(given.repeats, quick=given.quick)
+    print(page(results))
+    folder = given.output or (None if given.quick else HERE)
+    if folder:
+        many = results["many_starts"]
+        (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        drawing = picture.throughput(many["delay_s"], many["parts_of_the_limit"])
+        (folder / "throughput.svg").write_text(drawing, encoding="utf-8")
+    if folder == HERE:
+        README.write_text(renewed(README.read_text(encoding="utf-8"), results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
