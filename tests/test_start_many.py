@@ -19,10 +19,13 @@ from processmaker import (
     InvalidData,
     Outcome,
     ProcessMaker,
+    ProcessMakerError,
     RequestFailed,
     Retries,
     StartOutcomeUnknown,
 )
+from processmaker._io import run
+from processmaker._retry import Gate, retrying
 from processmaker.sandbox import Sandbox
 
 START = "POST /process_events"
@@ -255,6 +258,18 @@ def test_leaving_early_finishes_what_is_in_flight_and_starts_nothing_more(pm: An
     started = {outcome.request.id for outcome in told + in_flight if outcome.request}
     assert started == {request.id for request in sandbox.requests}
     assert list(outcomes) == []
+
+
+def test_what_was_held_back_when_the_caller_left_is_not_sent_again_and_may_be_started_later(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ProcessMaker(sandbox.url, token=sandbox.token(), transport=sandbox.transport()) as pm:
+        gate = Gate(pm._io)
+        gate.left = True
+        with pytest.raises(ProcessMakerError, match="not started: the run was left") as raised:
+            run(retrying(pm._io, Retries(), gate.passed))
+    assert (raised.value.processed, raised.value.retryable) == (False, True)
+    assert caplog.records == []
 
 
 def test_an_exception_of_the_caller_leaves_too(pm: Any, sandbox: Sandbox) -> None:

@@ -430,7 +430,8 @@ class Outcomes(Iterator[Outcome]):
     """The outcomes of many starts, each as it comes.
 
     Leaving early (`break`, an exception, Ctrl-C) finishes what is in flight and starts nothing more. In a `with` block
-    that is done at its end, else by `close()`; then `rest` has what became of the starts that were in flight.
+    that is done at its end, else by `close()`; then `rest` has what became of the starts
+    that were in flight, and those that were held back, which were not started.
     """
 
     def __init__(self, outcomes: Generator[Outcome, None, None], rest: list[Outcome]) -> None:
@@ -457,7 +458,8 @@ class AsyncOutcomes(AsyncIterator[Outcome]):
     """The outcomes of many starts, each as it comes.
 
     Leaving early (`break`, an exception, a cancelled task) starts nothing more. In an `async with` block what is in
-    flight is finished at its end, else by `aclose()`; then `rest` has what became of the starts that were in flight.
+    flight is finished at its end, else by `aclose()`; then `rest` has what became of the starts
+    that were in flight, and those that were held back, which were not started.
     """
 
     def __init__(self, outcomes: AsyncGenerator[Outcome, None], rest: list[Outcome]) -> None:

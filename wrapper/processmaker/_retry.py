@@ -124,4 +124,5 @@ class Gate:
 
     def _check(self) -> None:
         if self.left:
-            raise ProcessMakerError("not started: the run was left before its turn came", transient=True)
+            # Not to be sent again here; by the caller, whenever that is.
+            raise ProcessMakerError("not started: the run was left before its turn came", retry_after=0.0)
