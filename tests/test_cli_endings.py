@@ -141,8 +141,21 @@ INTERRUPTED_START = (
     "--since 1h"
 )
 
+INTERRUPTED_COMPLETION = (
+    "interrupted; whether the server did it is not known; look with processmaker tasks REQUEST, which lists task 7 "
+    "until it is"
+)
 
-@pytest.mark.parametrize(("command", "said"), [("start", INTERRUPTED_START), ("processes", "interrupted")])
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("start", INTERRUPTED_START),
+        ("cancel", "interrupted; whether the server did it is not known; look with processmaker show 7"),
+        ("complete", INTERRUPTED_COMPLETION),
+        ("processes", "interrupted"),
+    ],
+)
 def test_ctrl_c_in_a_change_says_that_its_outcome_is_unknown(
     run: Run, environ: pytest.MonkeyPatch, command: str, said: str
 ) -> None:
@@ -150,7 +163,7 @@ def test_ctrl_c_in_a_change_says_that_its_outcome_is_unknown(
         raise KeyboardInterrupt
 
     environ.setattr(ProcessMaker, command, interrupted)
-    ended = run(command, *(["Leave Request"] if command == "start" else []))
+    ended = run(command, *{"start": ["Leave Request"], "processes": []}.get(command, [7]))
     assert (ended.code, ended.err) == (130, f"processmaker: {said}\n")
 
 
@@ -168,7 +181,7 @@ def test_a_change_whose_answer_is_lost_says_that_it_is_not_known(run: Run, sandb
     assert ended.code == 6
     assert ended.err.endswith(
         f"no answer from {sandbox.url} in time. "
-        "Whether it was done is not known: look with processmaker show or tasks first.\n"
+        "Whether task 2 was completed is not known: processmaker tasks REQUEST lists it until it is.\n"
     )
 
 
@@ -211,7 +224,7 @@ def test_a_failed_look_for_a_lost_start_is_told_with_its_reason() -> None:
         idempotency_key="k",
         look_error=ConnectionLost("the connection broke"),
     )
-    told = _exits.explained(unknown, changes=True)
+    told = _exits.explained(unknown)
     assert told.startswith("no answer. Whether the Request was started is not known.")
     assert told.endswith("The last look for it failed: the connection broke.")
 
@@ -398,3 +411,13 @@ def test_on_a_terminal_it_tells_what_it_waits_for_and_no_more(run: Run, environ:
         "processmaker: Looking for up to 15 s. (Ctrl-C stops it)",
         "processmaker: A start was broken off.",
     ]
+
+
+def test_canceling_what_is_over_fails_and_says_so(run: Run) -> None:
+    run("start", 4, "--event", "node_1")
+    ended = run("cancel", 1)
+    assert ended.code == 1
+    assert "status     COMPLETED" in ended.out
+    assert (
+        ended.err == 'processmaker: Request 1 of "Auto Approve" is over: it is COMPLETED. There is nothing to cancel.\n'
+    )

@@ -347,10 +347,21 @@ def test_a_task_whose_answer_gets_lost_is_not_completed_again(pm: Any, sandbox: 
     (task,) = pm.tasks(pm.start("Leave Request"))
     sandbox.calls.clear()
     sandbox.fail_next("answer lost", on="PUT /tasks")
-    with pytest.raises(TimedOut) as failure:
+    words = rf"Whether task {task.id} was completed is not known: tasks\({task.request_id}\) lists it until it is"
+    with pytest.raises(TimedOut, match=words) as failure:
         pm.complete(task)
     assert failure.value.processed is None
     assert len(sandbox.calls) == 1
+    assert pm.tasks(task.request_id) == []
+
+
+def test_a_cancel_whose_answer_gets_lost_says_how_to_find_out(admin: Any, sandbox: Sandbox) -> None:
+    request = admin.start("Leave Request")
+    sandbox.fail_next("answer lost", on="PUT /requests")
+    words = rf"Whether Request {request.id} was canceled is not known: look at it, get\({request.id}\)"
+    with pytest.raises(TimedOut, match=words):
+        admin.cancel(request)
+    assert admin.get(request.id).status == "CANCELED"
 
 
 def test_task_data_that_cannot_be_sent_is_refused(pm: Any, sandbox: Sandbox) -> None:

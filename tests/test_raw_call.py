@@ -140,7 +140,7 @@ def test_what_changes_something_is_sent_again_only_where_it_certainly_was_not_do
     sandbox.fail_next("refused", on="POST")
     assert pm.request("POST", path, json={})["status"] == "COMPLETED"
     sandbox.fail_next(500, on="POST")
-    with pytest.raises(ServerError) as raised:
+    with pytest.raises(ServerError, match="Whether it was done is not known: look before you send it again") as raised:
         pm.request("POST", path, json={})
     assert raised.value.processed is None
     assert len(sandbox.requests) <= 2

@@ -44,6 +44,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -409,6 +411,20 @@ def sentence(words: object) -> str:
     """The words with a full stop, so that others can follow them."""
     text = str(words)
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
+@contextmanager
+def left_open(what: str, way_out: str) -> Iterator[None]:
+    """An error of the block after which it is not known whether `what` was done, such as `Request 17 was canceled`,
+
+    says so, and how to find out.
+    """
+    try:
+        yield
+    except ProcessMakerError as error:
+        if error.processed is None:
+            error.args = (f"{sentence(error.args[0])} Whether {what} is not known: {way_out}.",)
+        raise
 
 
 def in_words(value: object) -> str:

@@ -27,6 +27,7 @@ from ._errors import (
     WaitTimeout,
     clean,
     in_words,
+    left_open,
     sentence,
 )
 from ._io import IO
@@ -175,8 +176,10 @@ async def complete(io: IO, task: AnyTask, data: object, *, on_altered_data: OnAl
     report_alterations(checked, on_altered_data, COMPLETING)
     body = Body({"status": "COMPLETED", "data": checked})
     number = _id_of(task, Task)
+    of = task.request_id if isinstance(task, Task) else None
+    look = f"tasks({of}) lists it until it is" if of else "tasks(…) of its Request lists it until it is"
     try:
-        with _named(f"task {number}"):
+        with _named(f"task {number}"), left_open(f"task {number} was completed", look):
             return await io.call(COMPLETE_TASK, task_from, task_id=number, body=body)
     except ValidationFailed as error:
         if "already closed" not in error.server_message.lower():
@@ -192,7 +195,7 @@ async def cancel(io: IO, request: AnyRequest) -> Request:
     if isinstance(request, Request) and request.status == "COMPLETED":
         raise _already(request)
     try:
-        with _named(f"Request {number}"):
+        with _named(f"Request {number}"), left_open(f"Request {number} was canceled", f"look at it, get({number})"):
             await io.command(CHANGE_REQUEST, process_request_id=number, body=Body({"status": "CANCELED"}))
     except Forbidden as error:
         # The answer is the same whether it is over or this user may not.

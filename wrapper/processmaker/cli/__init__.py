@@ -73,7 +73,7 @@ def _run(words: Sequence[str]) -> int:
         output.text(str(asked), end="")
         return _exits.FAILED if _is_news(output.problem) else _exits.DONE
     except ProcessMakerError as error:
-        _output.say(_exits.explained(error, changes=False))
+        _output.say(_exits.explained(error))
         return _exits.exit_code(error, changes=False)
     command = next(command for command in _commands.COMMANDS if command.name == options.command)
     curl = getattr(options, "curl", False)
@@ -119,7 +119,7 @@ def _tell(ended: BaseException, session: _session.Session) -> None:
     if isinstance(ended, KeyboardInterrupt):
         _output.say(_interrupted(session))
     elif isinstance(ended, ProcessMakerError):
-        _output.say(_exits.explained(ended, changes=session.changes))
+        _output.say(_exits.explained(ended))
     elif isinstance(ended, Exception):
         unknown = f"; whether it was done is not known{_look(session)}" if session.changes else ""
         where = "" if session.options.debug else " (--debug shows where)"
@@ -135,11 +135,12 @@ def _interrupted(session: _session.Session) -> str:
 
 
 def _look(session: _session.Session) -> str:
-    """How to look for what may have been started."""
+    """How to look for what may have been started or changed."""
     options = session.options
-    if options.command != "start":
-        return ""
-    return f"; look with {_exits.where_to_look(options.process, options.idempotency_key)}"
+    if options.command == "start":
+        return f"; look with {_exits.where_to_look(options.process, options.idempotency_key)}"
+    ways = {"cancel": "processmaker show {}", "complete": "processmaker tasks REQUEST, which lists task {} until it is"}
+    return f"; look with {ways[options.command].format(options.id)}" if options.command in ways else ""
 
 
 def _tell_what_could_not_be_written(session: _session.Session) -> None:

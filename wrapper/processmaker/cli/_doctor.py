@@ -152,7 +152,7 @@ class _Examination:
             try:
                 finding = look()
             except e.ProcessMakerError as error:
-                finding = _failed(error, explained(error, changes=False))
+                finding = _failed(error, explained(error))
             yield evolve(finding, check=name)
             if is_needed and finding.status == "failed":
                 stopped_by = name

@@ -66,15 +66,13 @@ def exit_code(problem: BaseException, *, changes: bool) -> int:
     return next(_CODES[kind] for kind in type(problem).__mro__ if kind in _CODES)
 
 
-def explained(error: e.ProcessMakerError, *, changes: bool) -> str:
+def explained(error: e.ProcessMakerError) -> str:
     """What went wrong, with the next step as one takes it on the command line."""
     if isinstance(error, UsageError):
         return str(error)
     if isinstance(error, e.StartOutcomeUnknown):
         failed_look = f" The last look for it failed: {e.sentence(error.look_error)}" if error.look_error else ""
         return f"{in_options(e.sentence(error.wire_error))} {_after_an_unknown_start(error)}{failed_look}"
-    if changes and error.processed is None:
-        return f"{e.sentence(error)} Whether it was done is not known: look with processmaker show or tasks first."
     if isinstance(error, e.WaitTimeout):
         state = f"is still {error.request.status}" if error.request else "could not be read in time"
         return f"Request {error.request_id} {state}. It goes on; to wait again: processmaker wait {error.request_id}"
@@ -112,6 +110,9 @@ _AS_OPTIONS = (
     (_OURS + r"again=True", "--again"),
     (_OURS + r"allow_http=True", "--allow-http"),
     (_OURS + r"base_url\b", "the URL"),
+    (_OURS + r"get\(([0-9]+)\)", r"processmaker show \1"),
+    (_OURS + r"tasks\(([0-9]+)\)", r"processmaker tasks \1"),
+    (_OURS + r"tasks\(…\) of its Request", "processmaker tasks REQUEST"),
     (_OURS + r"event=", "--event"),
     (_OURS + r"idempotency_key\b", "--idempotency-key"),
     (_OURS + r"timeout=", "--timeout "),
