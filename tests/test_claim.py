@@ -337,6 +337,22 @@ def test_a_journal_that_fails_after_the_sending_does_not_lose_the_answer(
     assert len(sandbox.requests) == 1
 
 
+def test_whatever_a_journal_raises_is_a_journal_s_error(
+    pm: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone(*_: object) -> None:
+        raise OSError("the database is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryJournal, "claim", gone)
+        with pytest.raises(JournalError, match=r"the journal raised OSError\('the database is gone'\)"):
+            start(pm)
+    assert sandbox.calls == []
+    monkeypatch.setattr(MemoryJournal, "started", gone)
+    assert start(pm).created
+    assert "the database is gone" in caplog.text
+
+
 def test_a_journal_that_fails_to_take_back_does_not_hide_the_error(
     pm: Any, journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:

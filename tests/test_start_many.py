@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from queue import SimpleQueue
 from typing import Any
 
 import httpx
@@ -23,6 +24,7 @@ from processmaker import (
     RequestFailed,
     Retries,
     StartOutcomeUnknown,
+    _many,
 )
 from processmaker._io import run
 from processmaker._retry import Gate, retrying
@@ -391,3 +393,30 @@ def test_a_cancelled_task_finishes_what_is_in_flight(sandbox: Sandbox) -> None:
     told, rest = asyncio.run(main())
     assert told < 40
     assert len(sandbox.requests) == told + rest
+
+
+def test_ctrl_c_between_two_steps_ends_a_run_and_loses_no_outcome(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(SimpleQueue[Any]):
+        """Ctrl-C comes just as something has arrived, which is then lost."""
+
+        taken = 0
+
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            found = super().get(block, timeout or 20)  # in place of waiting for ever
+            self.taken += 1
+            if self.taken == 5:
+                raise KeyboardInterrupt
+            return found
+
+    monkeypatch.setattr(_many, "SimpleQueue", Interrupted)
+    told: list[Outcome] = []
+    with ProcessMaker(sandbox.url, token=sandbox.token(), transport=sandbox.transport()) as pm:
+        outcomes = pm.start_many(4, rows(100), event="node_1", concurrency=4)
+        with pytest.raises(KeyboardInterrupt):
+            told.extend(outcomes)
+        outcomes.close()
+    ids = [outcome.request.id for outcome in (*told, *outcomes.rest) if outcome.request]
+    assert sorted(ids) == [request.id for request in sandbox.requests]
+    assert len(ids) < 100

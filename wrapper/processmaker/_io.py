@@ -14,7 +14,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import wait as wait_for_futures
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,7 +22,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ._clock import Clock, clock_of
 from ._connections import AsyncConnections, Connections
 from ._endpoints import Endpoint
-from ._errors import ConfigurationError, TransportError, UnreadableResponse, clean, describe, error_of
+from ._errors import (
+    ConfigurationError,
+    JournalError,
+    ProcessMakerError,
+    TransportError,
+    UnreadableResponse,
+    clean,
+    describe,
+    error_of,
+)
 from ._http import LEAST, SALVAGED, HTTPResponse, is_cut, no_longer_than, server_behind, transport_errors, whole
 from ._retry import log, retrying
 from ._salvage import salvaged_id
@@ -133,6 +142,16 @@ class IO(ABC):
     async def step(self, name: str, *args: Any, **options: Any) -> Any:
         """One step of the journal, by its name."""
 
+    @contextmanager
+    def journal_errors(self) -> Iterator[None]:
+        """Whatever a journal of a user's own raises is a JournalError: after a send it must not hide the answer."""
+        try:
+            yield
+        except ProcessMakerError:
+            raise
+        except Exception as problem:
+            raise JournalError(f"the journal raised {problem!r}", journal=repr(self.journal)) from problem
+
     @abstractmethod
     async def wait_for(self, turn: Turn, seconds: float) -> bool:
         """Whether another's turn ends within that time; False at once where it cannot end while this call waits."""
@@ -154,7 +173,8 @@ class BlockingIO(IO):
         self.clock.sleep(seconds)
 
     async def step(self, name: str, *args: Any, **options: Any) -> Any:
-        return getattr(self.journal, name)(*args, **options)
+        with self.journal_errors():
+            return getattr(self.journal, name)(*args, **options)
 
     async def wait_for(self, turn: Turn, seconds: float) -> bool:
         # A task of this very thread's loop cannot go on while we block.
@@ -180,12 +200,13 @@ class AsyncIO(IO):
             method = partial(asyncio.to_thread, method)
         # A task that is cancelled meanwhile still waits for the step's end: else nobody knew what the journal says.
         step = asyncio.ensure_future(method(*args, **options))
-        try:
-            return await asyncio.shield(step)
-        except asyncio.CancelledError:
-            with suppress(Exception):
-                await step
-            raise
+        with self.journal_errors():
+            try:
+                return await asyncio.shield(step)
+            except asyncio.CancelledError:
+                with suppress(Exception):
+                    await step
+                raise
 
     async def wait_for(self, turn: Turn, seconds: float) -> bool:
         try:

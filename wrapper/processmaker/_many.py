@@ -319,14 +319,16 @@ class Rows:
 def blocking(many: Many, given: Iterable[object], rest: list[Outcome]) -> Generator[Outcome, None, None]:
     """The outcomes of all rows, by threads. What ends after the caller has left goes into `rest`."""
     rows = run(many.rows())
-    finished: SimpleQueue[Callable[[], None]] = SimpleQueue()
+    finished: deque[Callable[[], None]] = deque()
+    arrived: SimpleQueue[None] = SimpleQueue()
     running = 0
 
     def work(job: Job) -> None:
         try:
-            finished.put(run(job()))
+            finished.append(run(job()))
         except BaseException as problem:
-            finished.put(partial(_again, problem))
+            finished.append(partial(_again, problem))
+        arrived.put(None)
 
     with ThreadPoolExecutor(rows.concurrency, "start_many") as pool:
         unread: Iterator[object] | None = iter(given)
@@ -336,7 +338,7 @@ def blocking(many: Many, given: Iterable[object], rest: list[Outcome]) -> Genera
                     pool.submit(work, job)
                     running += 1
                 yield from rows.outcomes()
-                if unread and rows.hungry and finished.empty():
+                if unread and rows.hungry and not finished:
                     for row in unread:
                         rows.add(row)
                         break
@@ -344,17 +346,16 @@ def blocking(many: Many, given: Iterable[object], rest: list[Outcome]) -> Genera
                         unread = None
                         rows.end()
                 elif running:
-                    finish = finished.get()
+                    arrived.get()  # Ctrl-C, which most often comes while one waits here, takes nothing out
                     running -= 1
-                    finish()
+                    finished.popleft()()
                 elif not unread:
                     return
         finally:
             rows.stop()
-            while running:
-                finish = finished.get()
-                running -= 1
-                finish()
+            pool.shutdown()  # not by counting: Ctrl-C may come between a step and its being counted
+            while finished:
+                finished.popleft()()
             rest += rows.outcomes()
 
 
