@@ -183,7 +183,7 @@ class Stream(httpcore.NetworkStream):
         first = bool(self._watch.unsent)
         if first:
             self._send()
-        data = self._stream.read(max(max_bytes, MOST_AT_ONCE), self._watch.left(timeout, httpcore.ReadTimeout))
+        data = self._stream.read(max_bytes, self._watch.left(timeout, httpcore.ReadTimeout))
         if first and not data:
             self._watch.missed = self._missed()
         return data
