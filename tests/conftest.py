@@ -72,6 +72,9 @@ class AwaitedOutcomes:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def stop(self) -> None:
+        self._outcomes.stop()
+
     def close(self) -> None:
         self._runner.run(self._outcomes.aclose())
 

@@ -289,8 +289,8 @@ def test_nothing_but_the_dependencies_is_imported() -> None:
     known = {*sys.stdlib_module_names, "attrs", "httpx", "processmaker", "processmaker_api"}
     foreign = {file.relative_to(WRAPPER).as_posix(): imports_of(file) - known for file in WRAPPER.rglob("*.py")}
     foreign["_watch.py"].remove("httpcore")  # what httpx itself connects with
-    # pytest brings itself along where the plugin is loaded; redis-py and keyring are extras, imported where used.
-    assert {name: found for name, found in foreign.items() if found - {"keyring", "pytest", "redis"}} == {}
+    # pytest brings itself along where the plugin is loaded; redis-py, keyring and rich are extras, imported where used.
+    assert {name: found for name, found in foreign.items() if found - {"keyring", "pytest", "redis", "rich"}} == {}
     assert {name for name, found in foreign.items() if "pytest" in found} <= {"pytest_plugin.py", "sandbox/_fixture.py"}
     assert {name for name, found in foreign.items() if "redis" in found} == {"journal/_redis.py"}
     assert {name for name, found in foreign.items() if "keyring" in found} == {"_profiles.py"}

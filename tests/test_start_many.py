@@ -199,7 +199,7 @@ def test_a_look_for_many_that_fails_leaves_each_row_to_itself(pm: Any, sandbox: 
     assert [outcome.request.created for outcome in all_of(pm, rows(2), key="order")] == [False, True]
 
 
-def test_what_the_journal_knows_is_not_looked_for(connect: Connect, sandbox: Sandbox) -> None:
+def test_what_the_journal_knows_is_read_in_blocks_by_its_ids(connect: Connect, sandbox: Sandbox) -> None:
     journal = MemoryJournal(90.0, now=sandbox.clock.now)
     pm = connect(
         sandbox.url, token=sandbox.token(), transport=sandbox.transport(), clock=sandbox.clock, journal=journal
@@ -208,7 +208,9 @@ def test_what_the_journal_knows_is_not_looked_for(connect: Connect, sandbox: San
     sandbox.calls.clear()
     again = all_of(pm, rows(30), key="order")
     assert [outcome.request.id for outcome in again] == [outcome.request.id for outcome in first]
-    assert (looks(sandbox), posts(sandbox)) == (0, 0)
+    assert all(outcome.request.created is False and outcome.request.status for outcome in again)
+    assert 1 <= looks(sandbox) < 30
+    assert {(call.method, call.path) for call in sandbox.calls} == {("GET", "/requests")}
 
 
 def test_many_under_every_fault_are_each_started_once(connect: Connect, sandbox: Sandbox) -> None:
@@ -272,6 +274,15 @@ def test_what_was_held_back_when_the_caller_left_is_not_sent_again_and_may_be_st
             run(retrying(pm._io, Retries(), gate.passed))
     assert (raised.value.processed, raised.value.retryable) == (False, True)
     assert caplog.records == []
+
+
+def test_stop_starts_nothing_more_and_what_is_in_flight_still_comes(pm: Any, sandbox: Sandbox) -> None:
+    outcomes = pm.start_many(4, rows(300), event="node_1", key="order")
+    told = [next(outcomes) for _ in range(20)]
+    outcomes.stop()
+    told += outcomes
+    assert {outcome.request.id for outcome in told if outcome.request} == {request.id for request in sandbox.requests}
+    assert len(sandbox.requests) < 60
 
 
 def test_an_exception_of_the_caller_leaves_too(pm: Any, sandbox: Sandbox) -> None:

@@ -205,7 +205,7 @@ class ProcessMaker:
         One row's failure never stops the others; bad data is that row's error. Rows are read as they are needed, so
         that a generator of a million rows stays a stream. Where the server refuses a start for a while (429,
         maintenance), all wait. Keys are looked for in blocks of up to 100; those that a journal knows are not looked
-        for.
+        for, and their Requests are read in such blocks.
 
         Args:
             process: its id, its exact name, or a `Process`.
@@ -238,7 +238,7 @@ class ProcessMaker:
             self._settings.on_altered_data if on_altered_data is None else on_altered_data,
             concurrency,
         )
-        return Outcomes(blocking(many, rows, rest), rest)
+        return Outcomes(blocking(many, rows, rest), rest, many)
 
     def find(
         self, idempotency_key: str, *, process: AnyProcess, key_lifetime: timedelta | None = None

@@ -21,11 +21,12 @@ from collections.abc import (
     Iterator,
 )
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from attrs import define, evolve, field, frozen
 
@@ -38,6 +39,9 @@ from ._models import Request
 from ._processes import AnyEvent, AnyProcess, Catalog
 from ._retry import Gate
 from ._start import Start, start_as
+
+if TYPE_CHECKING:
+    from .journal import Entry
 
 CONCURRENCY = 8
 """Starts at a time, unless told otherwise."""
@@ -80,6 +84,8 @@ class Row:
     found: Request | None = None
     looked_for: bool = False
     """Whether its key was looked for a moment ago."""
+    known: bool = False
+    """Whether the journal says that it was started as what was found."""
 
     def outcome(self, request: Request | None = None, error: Exception | None = None) -> Outcome:
         if error is not None and request is None:
@@ -136,40 +142,51 @@ class Many:
         looks = self.key is not None and self.look_first
         return Rows(self.prepare_row, self.find_keys if looks else None, self.start_row, self.concurrency, self.gate)
 
+    def stop(self) -> None:
+        """Nothing more is to be started; may be called at any time, also by the handler of a signal."""
+        self.gate.left = True
+
     def prepare_row(self, row: Row) -> None:
         body = check_data(row.row)
         report_alterations(body, self.on_altered_data)
         if self.key is not None:
-            row.key = check_key(self._key_of(row.row, self.key))
+            row.key = key_of_row(row.row, self.key)
             body = with_key(body, row.key)
         row.body = body
 
-    def _key_of(self, row: Any, key: str | Callable[[Any], object]) -> str:
-        if isinstance(key, str):
-            value = row.get(key)
-            if value is None:
-                raise InvalidData(f"the row has no {key!r}, which is to be its idempotency key. Nothing was sent.")
-            where = f"its {key!r}"
-        else:
-            try:
-                value = key(row)
-            except Exception as problem:
-                raise InvalidData(f"the function given as key= raised {problem!r}. Nothing was sent.") from problem
-            where = "what the function given as key= returned"
-        if isinstance(value, bool) or not isinstance(value, str | int):
-            raise InvalidData(f"{where}, {value!r}, cannot be an idempotency key: it must be a str or an int")
-        return str(value)
+    async def find_keys(self, block: list[Row]) -> None:
+        """Fills in what is there already.
 
-    async def find_keys(self, keys: list[str]) -> dict[str, Request]:
-        if self.io.journal is not None:
-            # What the journal knows is read by its id, and not looked for.
-            keys = [key for key in keys if not await self._is_known(key)]
-        return await find_all(self.io, self.ids[0], keys)
+        Where the journal says as which Requests keys were started, these are read, those of a block with one call.
 
-    async def _is_known(self, key: str) -> bool:
+        Raises:
+            ProcessMakerError: the look failed.
+        """
+        started: dict[str, int] = {}
+        others = []
+        for key in [str(row.key) for row in block]:
+            entry = await self._entry(key)
+            if entry is None:
+                others.append(key)
+            elif entry.request_id is not None:
+                started[key] = entry.request_id
+        found = await find_all(self.io, self.ids[0], others)
+        if started:
+            ids = started.values()
+            there = await find_all(self.io, self.ids[0], list(started), among=range(min(ids), max(ids) + 1))
+            found |= {key: request for key, request in there.items() if request.id == started[key]}
+        for row in block:
+            row.looked_for = True
+            row.found = found.get(str(row.key))
+            row.known = row.found is not None and str(row.key) in started
+
+    async def _entry(self, key: str) -> Entry | None:
+        if self.io.journal is None:
+            return None
         from .journal import KeyedStart
 
-        return await self.io.step("read", KeyedStart(self.io.site, self.ids[0], key)) is not None
+        entry: Entry | None = await self.io.step("read", KeyedStart(self.io.site, self.ids[0], key))
+        return entry
 
     async def start_row(self, row: Row) -> Request:
         process_id, event = self.ids
@@ -181,10 +198,37 @@ class Many:
             look_again_for=self.look_again_for,
             again=False,
             found=row.found,
+            known=row.known,
             gate=self.gate,
         )
         look_first = self.look_first and (row.found is not None or not row.looked_for)
         return await start_as(self.io, self.catalog, self.process, self.event, this, look_first=look_first)
+
+
+def key_of_row(row: Any, key: str | Callable[[Any], object]) -> str:
+    """A row's idempotency key.
+
+    Args:
+        row: the row.
+        key: a column's name, or a function of the row.
+
+    Raises:
+        InvalidData: it has none, or none that can be one.
+    """
+    if isinstance(key, str):
+        value = row.get(key)
+        if value is None:
+            raise InvalidData(f"the row has no {key!r}, which is to be its idempotency key. Nothing was sent.")
+        where = f"its {key!r}"
+    else:
+        try:
+            value = key(row)
+        except Exception as problem:
+            raise InvalidData(f"the function given as key= raised {problem!r}. Nothing was sent.") from problem
+        where = "what the function given as key= returned"
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise InvalidData(f"{where}, {value!r}, cannot be an idempotency key: it must be a str or an int")
+    return check_key(str(value))
 
 
 class Rows:
@@ -192,7 +236,7 @@ class Rows:
 
     Args:
         prepare: checks a row and fills in its `key` and `body`; what it raises is that row's outcome.
-        find: which of these keys are there already; None where nothing is to be looked for before a start.
+        find: fills in what is there already; None where nothing is to be looked for before a start.
         start: starts one row.
         concurrency: how many jobs there may be at once.
         gate: what is told when the caller leaves.
@@ -201,7 +245,7 @@ class Rows:
     def __init__(
         self,
         prepare: Callable[[Row], None],
-        find: Callable[[list[str]], Awaitable[dict[str, Request]]] | None,
+        find: Callable[[list[Row]], Awaitable[None]] | None,
         start: Callable[[Row], Awaitable[Request]],
         concurrency: int,
         gate: Gate,
@@ -215,13 +259,19 @@ class Rows:
         self._starts: deque[Job] = deque()
         self._outcomes: deque[Outcome] = deque()
         self._under_way = 0
+        self._looking = 0
         # The keys under way, each with the rows that came with the same key since.
         self._same_key: dict[str, list[Row]] = {}
 
     @property
     def hungry(self) -> bool:
         """Whether another row is wanted: enough to keep all at work, and no more."""
-        return self._under_way < 2 * (IN_ONE_CALL + self.concurrency)
+        return self._under_way < 2 * (IN_ONE_CALL + self.concurrency) and not self.stopped
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more is to be started."""
+        return self._gate.left
 
     def add(self, given: object) -> None:
         """Takes the next row."""
@@ -254,12 +304,14 @@ class Rows:
 
     def next_job(self) -> Job | None:
         """Something to do, for a worker that is free. Its coroutine returns what is to be called when it is done."""
+        if self.stopped:
+            return None
+        if not self._looks and not self._starts and not self._looking:
+            self._close_block()  # rows gather as long as there is something to start, or a look is under way
         if self._looks:  # before the starts, so that there is always something to start
+            self._looking += 1
             return self._looks.popleft()
-        if not self._starts:
-            self._close_block()  # as long as workers are busy, rows gather; none is kept waiting for others
-            return self._looks.popleft() if self._looks else None
-        return self._starts.popleft()
+        return self._starts.popleft() if self._starts else None
 
     def outcomes(self) -> Iterator[Outcome]:
         """The outcomes since it was last asked."""
@@ -281,17 +333,13 @@ class Rows:
 
     async def _do_find(self, block: list[Row]) -> Callable[[], None]:
         assert self._find is not None
-        try:
-            found = await self._find([str(row.key) for row in block])
-        except ProcessMakerError:
-            return partial(self._looked_for, block, None)  # each row then looks for itself, and tells its own error
-        return partial(self._looked_for, block, found)
+        with suppress(ProcessMakerError):  # each row then looks for itself, and tells its own error
+            await self._find(block)
+        return partial(self._looked_for, block)
 
-    def _looked_for(self, block: list[Row], found: dict[str, Request] | None) -> None:
-        for row in block:
-            row.looked_for = found is not None
-            row.found = (found or {}).get(str(row.key))
-            self._starts.append(partial(self._do_start, row))
+    def _looked_for(self, block: list[Row]) -> None:
+        self._looking -= 1
+        self._starts.extend(partial(self._do_start, row) for row in block)
 
     async def _do_start(self, row: Row) -> Callable[[], None]:
         try:
@@ -349,7 +397,7 @@ def blocking(many: Many, given: Iterable[object], rest: list[Outcome]) -> Genera
                     arrived.get()  # Ctrl-C, which most often comes while one waits here, takes nothing out
                     running -= 1
                     finished.popleft()()
-                elif not unread:
+                elif not unread or rows.stopped:
                     return
         finally:
             rows.stop()
@@ -411,7 +459,7 @@ async def awaiting(
             if unread and not reading and rows.hungry:
                 reading = True
                 begin(read(unread))
-            if not running and not reading and finished.empty():
+            if not running and (not reading or rows.stopped) and finished.empty():
                 return
             (await finished.get())()
             while not finished.empty():
@@ -435,9 +483,14 @@ class Outcomes(Iterator[Outcome]):
     that were in flight, and those that were held back, which were not started.
     """
 
-    def __init__(self, outcomes: Generator[Outcome, None, None], rest: list[Outcome]) -> None:
+    def __init__(self, outcomes: Generator[Outcome, None, None], rest: list[Outcome], many: Many) -> None:
         self._outcomes = outcomes
+        self._many = many
         self.rest = rest
+
+    def stop(self) -> None:
+        """Starts nothing more; the outcomes of what is in flight still come. A handler of a signal may call it, too."""
+        self._many.stop()
 
     def __next__(self) -> Outcome:
         return next(self._outcomes)
@@ -463,9 +516,14 @@ class AsyncOutcomes(AsyncIterator[Outcome]):
     that were in flight, and those that were held back, which were not started.
     """
 
-    def __init__(self, outcomes: AsyncGenerator[Outcome, None], rest: list[Outcome]) -> None:
+    def __init__(self, outcomes: AsyncGenerator[Outcome, None], rest: list[Outcome], many: Many) -> None:
         self._outcomes = outcomes
+        self._many = many
         self.rest = rest
+
+    def stop(self) -> None:
+        """Starts nothing more; the outcomes of what is in flight still come. A handler of a signal may call it, too."""
+        self._many.stop()
 
     async def __anext__(self) -> Outcome:
         return await anext(self._outcomes)

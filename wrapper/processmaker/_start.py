@@ -50,7 +50,8 @@ CLOCKS_DIFFER_BY = timedelta(minutes=5)
 class Start:
     """One start as it goes on the wire.
 
-    `found` is what a look for many keys at once has found just now. `gate` holds back the starts of a whole run.
+    `found` is what a look for many keys at once has found just now; with `known` the journal says the same. `gate`
+    holds back the starts of a whole run.
     `ended` is the id of the newest Request with its key that had failed before: what this start makes is newer.
     `sent_at` is when it was sent, by the clock; None where it was not, or certainly did nothing.
     """
@@ -62,6 +63,7 @@ class Start:
     look_again_for: float
     again: bool
     found: Request | None = None
+    known: bool = False
     gate: Gate | None = None
     claim: Claim | None = None
     ended: int = 0
@@ -177,7 +179,7 @@ async def _in_turn(io: IO, this: Start, key: str, look_first: bool) -> Request:
         look_first = True
     request = None
     try:
-        if io.journal is not None:
+        if io.journal is not None and not this.known:
             from ._claim import Claim
 
             this.claim = Claim(io, this.process_id, key)

@@ -1,8 +1,9 @@
 """The command `processmaker`; `processmaker --help` tells its use.
 
-`main` runs one command line. `_commands.py` is the table of commands; what they do is in `_requests.py`, `_profiles.py`
-and `_tools.py`, what they work with in `_session.py`. `_parser.py` makes the parser from the table, `_typed.py` reads
-data that is typed or piped, `_exits.py` has the exit codes, `_settings.py` finds the server, `_output.py` prints.
+`main` runs one command line. `_commands.py` is the table of commands; what they do is in `_requests.py`, `_many.py`,
+`_journal.py`, `_profiles.py` and `_tools.py`, what they work with in `_session.py`. `_parser.py` makes the parser from
+the table, `_typed.py` reads data that is typed or piped, `_rows.py` files of rows, `_exits.py` has the exit codes,
+`_settings.py` finds the server, `_output.py` prints, `_progress.py` shows how far it has come.
 """
 
 from __future__ import annotations

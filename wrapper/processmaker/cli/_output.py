@@ -115,6 +115,21 @@ class Output:
         ]
         self._table(profiles, ("", "NAME", "SERVER", "TOKEN IN", "EXPIRES"), rows, "no profile; make one with login")
 
+    def journal(self, entries: Sequence[Mapping[str, Any]], *, everything: bool) -> None:
+        rows = [
+            (
+                entry["key"],
+                _text(entry["process_id"]),
+                entry["server"],
+                "being sent" if entry["request_id"] is None else f"Request {entry['request_id']}",
+                _text(entry["since"]),
+                entry["owner"],
+            )
+            for entry in entries
+        ]
+        nothing = "the journal is empty" if everything else "nothing is being sent"
+        self._table(entries, ("KEY", "PROCESS", "SERVER", "STATE", "SINCE", "OWNER"), rows, nothing)
+
     def facts(self, facts: Mapping[str, object], *, quietly: str) -> None:
         """Facts by name; `quietly` is what --quiet leaves of them."""
         self._facts({name.replace(" ", "_"): fact for name, fact in facts.items()}, facts, quietly)
@@ -172,7 +187,7 @@ class Output:
             self.document(values)
             return
         if self.quiet:
-            column = headings.index("ID" if "ID" in headings else "NAME")
+            column = next(headings.index(name) for name in ("ID", "NAME", "KEY") if name in headings)
             if rows:
                 self.text("\n".join(printable(row[column]) for row in rows))
             return

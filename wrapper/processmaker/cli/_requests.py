@@ -10,6 +10,7 @@ from itertools import islice
 from attrs import evolve
 
 from ._exits import Absent, UsageError
+from ._journal import JOURNAL
 from ._output import say
 from ._parser import ALLOW_HTTP, DEBUG, JSON, PROFILE, URL, WAIT_SECONDS, Argument, Command, count, identifier, seconds
 from ._session import Session, changes, waited
@@ -192,6 +193,7 @@ COMMANDS = (
                 action="store_true",
                 help="start anew where every Request with this key has failed or was canceled",
             ),
+            JOURNAL,
             Argument(
                 "--wait",
                 nargs="?",

@@ -9,12 +9,14 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ._journal import NONE, opened, place
 from ._output import Output, hide, live
 from ._parser import WAIT_SECONDS
 from ._settings import server, signed_in
 
 if TYPE_CHECKING:
     from .. import ProcessMaker, Progress, Request
+    from ..journal import RedisJournal, SQLiteJournal
 
 
 class Session:
@@ -33,10 +35,19 @@ class Session:
         self.request: Request | None = None
         self.changes = False
         self._clients: list[ProcessMaker] = []
+        self._journals: list[SQLiteJournal | RedisJournal] = []
 
     @cached_property
     def pm(self) -> ProcessMaker:
-        return self.connect(**signed_in(self.options, os.environ))
+        where = place(self.options.journal, os.environ) if "journal" in self.options else None
+        journal = {} if where in (None, NONE) else {"journal": self.journal(str(where))}
+        return self.connect(**signed_in(self.options, os.environ), **journal)
+
+    def journal(self, where: str, **options: Any) -> SQLiteJournal | RedisJournal:
+        """The journal there, which is closed at the end of the command."""
+        journal = opened(where, **options)
+        self._journals.append(journal)
+        return journal
 
     def connect(self, **arguments: Any) -> ProcessMaker:
         """A client that is closed at the end of the command."""
@@ -48,9 +59,9 @@ class Session:
         return pm
 
     def close(self) -> None:
-        for pm in self._clients:
+        for user in (*self._clients, *self._journals):
             with suppress(Exception):  # what was done is done
-                pm.close()
+                user.close()
 
 
 class CurlSession(Session):

@@ -118,13 +118,11 @@ class _Parser:
         field, name = self.field()
         if self.next_is("NOT"):
             self.need("IN")
-            excluded = self.values(name)
-            return lambda request: any(
-                value is not None and not any(_compare(value, "=", one) for one in excluded) for value in field(request)
-            )
+            among = _among(self.values(name))
+            return lambda request: any(value is not None and not among(value) for value in field(request))
         if self.next_is("IN"):
-            wanted = self.values(name)
-            return lambda request: any(_compare(value, "=", one) for value in field(request) for one in wanted)
+            among = _among(self.values(name))
+            return lambda request: any(map(among, field(request)))
         sign = self.need(*_COMPARISONS, "LIKE")
         literal = self.value(name)
         return lambda request: any(_compare(value, sign, literal) for value in field(request))
@@ -180,22 +178,34 @@ def _at(data: Any, path: list[str]) -> list[Any]:
     return [data]
 
 
-def _compare(value: Any, sign: str, literal: str | float) -> bool:
-    """As MySQL compares: text without regard to case, stored text cut to 255 characters.
+def _among(literals: list[str | float]) -> Callable[[Any], bool]:
+    """Whether a value equals one of them; as fast for many."""
+    texts = {literal.casefold() for literal in literals if isinstance(literal, str)}
+    numbers = [literal for literal in literals if isinstance(literal, float)]
+    return lambda value: _text(value) in texts or any(_compare(value, "=", number) for number in numbers)
+
+
+def _text(value: Any) -> str | None:
+    """The text as which MySQL compares a value: without regard to case, and cut to 255 characters; None if with none.
 
     Text with a `"` or a backslash is not found, however it is escaped (observed on 4.15.5).
     """
+    if value is None or isinstance(value, (dict, list)):
+        return None
+    text = ("true" if value else "false") if isinstance(value, bool) else str(value)
+    return None if '"' in text or "\\" in text else text[:255].casefold()
+
+
+def _compare(value: Any, sign: str, literal: str | float) -> bool:
+    """As MySQL compares."""
     if isinstance(literal, float):
         try:
             return sign != "LIKE" and _COMPARISONS[sign](float(value), literal)
         except (TypeError, ValueError):
             return False
-    if value is None or isinstance(value, (dict, list)):
+    text, literal = _text(value), literal.casefold()
+    if text is None:
         return False
-    text = ("true" if value else "false") if isinstance(value, bool) else str(value)
-    if '"' in text or "\\" in text:
-        return False
-    text, literal = text[:255].casefold(), literal.casefold()
     if sign == "LIKE":
         pattern = re.escape(literal).replace("%", ".*").replace("_", ".")
         return re.fullmatch(pattern, text, re.DOTALL) is not None

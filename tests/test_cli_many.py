@@ -1,0 +1,350 @@
+"""A Request for each row of a file: `processmaker start-many`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import COMMAND, Ended, Run, Terminal, mind_ctrl_c
+from processmaker.sandbox import Sandbox
+from programs import not_run
+
+CSV = "order,days\norder-1,3\norder-2,4\norder-3,5\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def start(run: Run, folder: Path) -> Any:
+    """Runs the command over rows of process 4, written to a file first; their column `order` has the keys."""
+
+    def start(content: str | bytes | None, *options: str, name: str = "rows.csv") -> Ended:
+        if content is not None:
+            (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        keys = () if "--no-key" in options else ("--key-column", "order")
+        return run("start-many", 4, name, "--event", "node_1", *keys, "--concurrency", 2, *options)
+
+    return start
+
+
+def sent(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """The data of the Requests, in the order of their keys."""
+    datas = ({**request.data, "_idempotency_key": None} for request in sandbox.requests)
+    return sorted(
+        ({name: value for name, value in data.items() if name != "_idempotency_key"} for data in datas),
+        key=lambda data: str(data.get("order")),
+    )
+
+
+def results(text: str) -> dict[str, dict[str, str]]:
+    return {row["line"]: row for row in csv.DictReader(io.StringIO(text))}
+
+
+# --- once -----------------------------------------------------------------------------------------------------------
+
+
+def test_each_row_is_started_and_the_same_command_again_finds_them(start: Any, sandbox: Sandbox, folder: Path) -> None:
+    ended = start(CSV, "--type", "days=int", "--output", "results.csv")
+    assert ended.code == 0
+    assert "started      3\n" in ended.out
+    assert "journal      rows.csv.journal\n" in ended.out
+    assert sent(sandbox) == [{"order": f"order-{n}", "days": n + 2} for n in (1, 2, 3)]
+    first = results((folder / "results.csv").read_text())
+    again = start(None, "--output", "results.csv", "--json")
+    assert (again.code, again.json["found"], again.json["started"]) == (0, 3, 0)
+    told = results((folder / "results.csv").read_text())
+    assert {line: row["request_id"] for line, row in told.items()} == {
+        line: row["request_id"] for line, row in first.items()
+    }
+    assert {(row["outcome"], row["status"], row["error"]) for row in told.values()} == {("found", "COMPLETED", "")}
+    assert len(sandbox.requests) == 3
+
+
+def test_a_start_whose_answer_is_lost_is_found(start: Any, sandbox: Sandbox) -> None:
+    sandbox.fail_next("answer lost", on="POST")
+    ended = start(CSV, "--json")
+    assert (ended.code, ended.json["started"], len(sandbox.requests)) == (0, 3, 3)
+
+
+def test_what_stays_unknown_is_code_6_and_says_how_to_go_on(start: Any, sandbox: Sandbox, folder: Path) -> None:
+    sandbox.fail_next("lost before", on="POST")
+    ended = start(CSV, "--output", "results.jsonl", "--look-again-for", "0")
+    assert ended.code == 6
+    assert "unknown      1\n" in ended.out
+    assert "run the same command again: what is started is found, and the rest is started" in ended.err
+    rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    assert sorted(row["outcome"] for row in rows) == ["started", "started", "unknown"]
+
+
+def test_rows_without_keys_have_to_be_meant(run: Run, start: Any, sandbox: Sandbox, folder: Path) -> None:
+    (folder / "rows.csv").write_text(CSV)
+    refused = run("start-many", 4, "rows.csv")
+    assert (refused.code, sandbox.calls) == (2, [])
+    assert "--no-key: a row whose answer gets lost stays unknown" in refused.err
+    assert start(CSV, "--no-key", "--output", "results.csv").code == 0
+    assert not (folder / "rows.csv.journal").exists()
+    again = start(CSV, "--no-key", "--output", "results.csv")
+    assert again.code == 2
+    assert "results.csv is there already" in again.err
+    assert len(sandbox.requests) == 3
+
+
+def test_rows_from_standard_input_need_a_journal_of_their_own(
+    start: Any, sandbox: Sandbox, typed: Any, folder: Path
+) -> None:
+    typed(CSV)
+    refused = start(None, name="-")
+    assert refused.code == 2
+    assert "have no place for a journal beside them" in refused.err
+    assert sandbox.calls == []
+    for started in (3, 0):
+        typed('{"order": 1}\n{"order": 2}\n\n{"order": 3}\n')
+        assert start(None, "--journal", "starts.db", "--json", name="-").json["started"] == started
+    assert [data["order"] for data in sent(sandbox)] == [1, 2, 3]
+    assert (folder / "starts.db").exists()
+
+
+def test_the_environment_may_name_the_journal(start: Any, environ: pytest.MonkeyPatch, folder: Path) -> None:
+    environ.setenv("PROCESSMAKER_JOURNAL", "shared.db")
+    assert start(CSV, "--json").json["journal"] == "shared.db"
+    assert not (folder / "rows.csv.journal").exists()
+
+
+# --- rows that go wrong ---------------------------------------------------------------------------------------------
+
+
+def test_bad_rows_are_told_with_file_and_line_and_can_be_mended(start: Any, sandbox: Sandbox, folder: Path) -> None:
+    rows = 'order,days,note\norder-1,3,"two\nlines"\norder-2,many,\n\n,5,\norder-4,6\norder-5,7,"a"b\norder-6,8,x\n'
+    ended = start(rows, "--type", "days=int", "--rejects", "mend.csv", "--output", "results.csv")
+    assert ended.code == 1
+    assert "rows.csv:4: the cell 'days' is 'many', which is no int\n" in ended.err
+    assert "rows.csv:6: the row has no 'order'" in ended.err
+    assert "rows.csv:7: the row has 2 cells, and there are 3 columns\n" in ended.err
+    assert "rows.csv:8: it is no CSV" in ended.err
+    assert [data["order"] for data in sent(sandbox)] == ["order-1", "order-6"]
+    assert sent(sandbox)[0]["note"] == "two\nlines"
+    assert sorted((folder / "mend.csv").read_text().splitlines()[1:]) == [
+        ",5,", "order-2,many,", "order-4,6", 'order-5,7,"a"b',
+    ]  # fmt: skip
+    told = results((folder / "results.csv").read_text())
+    assert {line: row["outcome"] for line, row in told.items()} == {
+        "2": "started", "4": "not_started", "6": "not_started", "7": "not_started", "8": "not_started", "9": "started",
+    }  # fmt: skip
+    mended = (folder / "mend.csv").read_text().replace("many", "4").replace("\n,5", "\norder-3,5")
+    mended = mended.replace("order-4,6", "order-4,6,").replace('"a"b', "ab")
+    assert start(mended, "--type", "days=int", name="mend.csv").code == 0
+    assert [data["order"] for data in sent(sandbox)] == [f"order-{number}" for number in range(1, 7)]
+
+
+def test_bad_lines_of_json_are_told_and_written_as_they_are(start: Any, sandbox: Sandbox, folder: Path) -> None:
+    bad = ["[1]", '{"order": "order-3"', '{"order": "x", "order": "y"}', '{"order": "order-5", "days": NaN}']
+    lines = ['{"order": "order-1", "items": [{"a": null}]}', *bad, '{"order": 6}']
+    ended = start("\n".join(lines), "--rejects", "mend.jsonl", name="rows.jsonl")
+    assert ended.code == 1
+    assert (folder / "mend.jsonl").read_text().splitlines() == bad
+    assert "rows.jsonl:2: the line is JSON, but not an object" in ended.err
+    assert [data["order"] for data in sent(sandbox)] == [6, "order-1"]
+
+
+def test_no_rejects_no_file(start: Any, folder: Path) -> None:
+    assert start(CSV, "--rejects", "mend.csv").code == 0
+    assert not (folder / "mend.csv").exists()
+
+
+def test_a_start_whose_request_fails_is_told_with_its_request(start: Any, run: Run, sandbox: Sandbox) -> None:
+    sandbox.add_process("Fails", id=50, fails_with="no mail server")
+    start("order\norder-1\n", "--dry-run")
+    ended = run("start-many", "Fails", "rows.csv", "--key-column", "order", "--output", "results.csv")
+    assert ended.code == 1
+    told = results(Path("results.csv").read_text())["2"]
+    assert (told["request_id"], told["outcome"], told["status"]) == ("1", "failed", "ERROR")
+    assert "no mail server" in told["error"]
+
+
+def test_a_token_that_is_refused_stops_the_run(start: Any, environ: pytest.MonkeyPatch) -> None:
+    environ.setenv("PROCESSMAKER_TOKEN", "a-token-of-yesterday")
+    ended = start("order\n" + "".join(f"order-{number}\n" for number in range(500)), "--json")
+    assert ended.code == 3
+    assert "gave up" in ended.err
+    assert ended.json["rows"] < 20
+
+
+def test_only_the_first_rows_that_went_wrong_are_shown(start: Any) -> None:
+    ended = start("order,days\n" + "".join(f"order-{number},x\n" for number in range(30)), "--type", "days=int")
+    assert ended.err.count("which is no int") == 20
+    assert "10 more rows with errors are not shown; --output FILE writes them all" in ended.err
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def test_cells_become_what_their_column_is_and_empty_ones_null(start: Any, sandbox: Sandbox) -> None:
+    types = ["--type=i=int", "--type=f=float", "--type=b=bool", "--type=j=json"]
+    rows = 'order,i,f,b,j,s\no1,007,1.5,yes,"{""a"": [1]}",007\no2,,,,,\n'
+    assert start(rows, *types).code == 0
+    assert sent(sandbox) == [
+        {"order": "o1", "i": 7, "f": 1.5, "b": True, "j": {"a": [1]}, "s": "007"},
+        {"order": "o2", "i": None, "f": None, "b": None, "j": None, "s": None},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "options"),
+    [("utf-8", ()), ("utf-8-sig", ()), ("utf-8-sig", ("--encoding", "utf-8")), ("utf-16", ()), ("utf-32", ()),
+     ("cp1252", ("--encoding", "cp1252"))],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_files_are_read_in_their_encoding_and_rejects_written_in_it(
+    start: Any, sandbox: Sandbox, folder: Path, encoding: str, options: tuple[str, ...], name: str
+) -> None:
+    rows = "order,who\r\no1,Zoë\r\n,Noël\r\n" if name == "rows.csv" else '{"order": "o1", "who": "Zoë"}\r\n["Noël"]\r\n'
+    assert start(rows.encode(encoding), *options, "--rejects", "mend" + name, name=name).code == 1
+    assert sent(sandbox) == [{"order": "o1", "who": "Zoë"}]
+    rejected = (folder / ("mend" + name)).read_bytes().decode(encoding)
+    assert rejected == ("order,who\r\n,Noël\r\n" if name == "rows.csv" else '["Noël"]\r\n')
+
+
+def test_a_row_that_is_not_of_the_encoding_is_told_and_kept(start: Any, sandbox: Sandbox, folder: Path) -> None:
+    ended = start("order,who\no1,Zoë\no2,Mia\n".encode("latin-1"), "--rejects", "mend.csv")
+    assert "rows.csv:2: the row is not utf-8; mend it, or say with --encoding what the file is" in ended.err
+    assert (folder / "mend.csv").read_bytes() == "order,who\no1,Zoë\n".encode("latin-1")
+    assert [data["who"] for data in sent(sandbox)] == ["Mia"]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        ("", (), "rows.csv is empty; its first line has to name the columns"),
+        ("order;days\n1;2\n", (), "one column, 'order;days'; is it --delimiter ';'?"),
+        ("order,order\n1,2\n", (), "the column 'order' is there twice"),
+        ("order,\n1,2\n", (), "column 2 has no name"),
+        ("number\n1\n", (), "has no column 'order'; it has: number"),
+        (CSV, ("--type", "date=int"), "has no column 'date', which --type names"),
+        (CSV, ("--type", "days=date"), "COLUMN=TYPE"),
+        (CSV, ("--encoding", "ebcdic-x"), "--encoding ebcdic-x is unknown"),
+        (CSV, ("--output", "rows.csv"), "files of their own"),
+        (CSV, ("--output", "results.txt"), "results.txt is neither .csv nor .jsonl"),
+        (CSV, ("--output", "nowhere/results.csv"), "nowhere/results.csv cannot be written"),
+        (CSV, ("--concurrency", "0"), "--concurrency"),
+        (b"\xff\xfeo\x00", (), "has no column 'order'"),
+        (None, (), "rows.csv cannot be read: No such file"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_sent(
+    start: Any, sandbox: Sandbox, content: str | bytes | None, options: tuple[str, ...], words: str
+) -> None:
+    ended = start(content, *options)
+    assert (ended.code, sandbox.calls) == (2, [])
+    assert words in ended.err
+
+
+def test_other_delimiters_and_suffixes(start: Any, sandbox: Sandbox) -> None:
+    assert start("order;n\no1;1\n", "--delimiter", ";").code == 0
+    assert start("order\tn\no2\t1\n", name="rows.tsv").code == 0
+    assert start('{"order": "o3"}', "--format", "jsonl", name="rows.txt").code == 0
+    assert start("[]", name="rows.json").code == 2
+    assert [data["order"] for data in sent(sandbox)] == ["o1", "o2", "o3"]
+
+
+# --- checking -------------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_checks_every_row_and_sends_nothing(start: Any, sandbox: Sandbox, folder: Path) -> None:
+    (folder / "results.csv").write_text("what the last run wrote")
+    rows = 'order,days\no1, 3 \no2,<b>x</b>\n"a""b",1\no1,2\n'
+    ended = start(rows, "--dry-run", "--output", "results.csv")
+    assert (ended.code, sandbox.calls) == (1, [])
+    assert "rows.csv:2: the server will alter this data: data.days becomes '3'" in ended.err
+    assert "rows.csv:4: idempotency_key" in ended.err.replace("--idempotency-key", "idempotency_key")
+    assert "rows.csv:5: the key o1 is that of line 2, too" in ended.err
+    assert [line.split()[-1] for line in ended.out.splitlines()] == ["4", "3", "1", "2", "1"]
+    assert (folder / "results.csv").read_text() == "what the last run wrote"
+    assert not (folder / "rows.csv.journal").exists()
+    assert start(CSV, "--dry-run").code == 0
+
+
+# --- progress, and stopping -----------------------------------------------------------------------------------------
+
+
+def test_on_a_terminal_a_bar_shows_how_far_it_has_come(start: Any, environ: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    environ.setattr(sys, "stderr", terminal)
+    assert start(CSV).code == 0
+    assert "3 of 3 done, 0 failed, 0 unknown" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_without_rich_and_elsewhere_it_is_a_line_now_and_then(
+    start: Any, environ: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    from processmaker.cli import _progress
+
+    stream = Terminal() if terminal else io.StringIO()
+    environ.setattr(sys, "stderr", stream)
+    environ.setitem(sys.modules, "rich.console", None)
+    assert start(CSV).code == 0
+    assert stream.getvalue() == ""
+    environ.setattr(_progress, "EVERY", 0.0)
+    assert start(None).code == 0
+    assert len(stream.getvalue().splitlines()) == 3
+    assert "processmaker: 3 done, 0 failed, 0 unknown, " in stream.getvalue().replace(" of 3", "")
+
+
+def test_quiet_prints_the_ids(start: Any) -> None:
+    ended = start(CSV, "--quiet")
+    assert sorted(ended.out.split()) == ["1", "2", "3"]
+    assert ended.err == ""
+
+
+@pytest.mark.parametrize("sent_signal", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_what_is_in_flight_and_the_same_command_goes_on(
+    served: Sandbox, folder: Path, sent_signal: signal.Signals
+) -> None:
+    served.start_takes = 0.05
+    (folder / "rows.csv").write_text("order\n" + "".join(f"order-{number}\n" for number in range(100)))
+    command = [*COMMAND, "start-many", "4", "rows.csv", "--event", "node_1", "--key-column", "order"]
+    command += ["--output", "results.csv"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=mind_ctrl_c
+    ) as run:
+        while len(served.requests) < 10:
+            time.sleep(0.01)
+        run.send_signal(sent_signal)
+        out, err = run.communicate(timeout=30)
+    assert run.returncode == 128 + sent_signal
+    assert "finishing what is in flight" in err
+    assert "stopped, and nothing is in flight. To go on, run the same command again" in err
+    started = len(served.requests)
+    assert started < 100
+    assert f"started      {started}\n" in out
+    assert len(results((folder / "results.csv").read_text())) == started
+    served.start_takes = 0
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(served.requests) == 100
+    assert len(results((folder / "results.csv").read_text())) == 100
+
+
+def test_results_that_cannot_be_written_stop_the_run(served: Sandbox, folder: Path) -> None:
+    del served
+    if not Path("/dev/full").exists():
+        not_run("a full disk was not tried: this system has no /dev/full")
+    (folder / "rows.csv").write_text("order\n" + "".join(f"order-{number}\n" for number in range(500)))
+    (folder / "results.csv").symlink_to("/dev/full")
+    command = [*COMMAND, "start-many", "4", "rows.csv", "--event", "node_1", "--key-column", "order"]
+    done = subprocess.run([*command, "--output", "results.csv"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
