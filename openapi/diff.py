@@ -386,7 +386,8 @@ def uses(wrapper: Path = WRAPPER) -> dict[str, dict[str, Use]]:
                     key = module, f"{getattr(node, 'name', '')}.{inner.name}"
                     nodes[key] = inner
                     if not client:
-                        methods.setdefault(inner.name, set()).add(key)
+                        if not inner.name.startswith("__"):  # which every class has; a class stands for its own
+                            methods.setdefault(inner.name, set()).add(key)
                     elif module == CLIENT and not inner.name.startswith("_"):
                         public[inner.name] = key
     functions = {
