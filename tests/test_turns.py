@@ -319,3 +319,23 @@ def test_who_waited_with_other_data_is_told(sandbox: Sandbox) -> None:
         second = pool.submit(pm.start, 4, {"n": 2}, event="node_1", idempotency_key="k")
         with pytest.warns(KeyReusedWarning, match=r"Request 1 .*: data\.n differ"):
             assert first.go_on_for(second).created is False
+
+
+def test_of_many_starts_only_the_latest_are_remembered_but_every_one_whose_outcome_is_not_known(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "MOST_KNOWN", 50)
+    clock = sandbox.clock
+
+    def place(number: int) -> turns.Place:
+        return ("https://pm.example.com", 4, f"k{number}")
+
+    for number in range(1000):
+        turn, own = turns.take(place(number), {})
+        assert own
+        request_id = None if number == 3 else number + 1
+        turns.end(turn, None, turns.Sent(clock=clock, at=clock.monotonic(), request_id=request_id))
+    assert turns.recently_sent(place(3))
+    assert turns.recently_sent(place(999))
+    assert turns.recently_sent(place(4)) is None
+    assert len(turns._table.sent) < 200

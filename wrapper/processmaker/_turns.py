@@ -25,6 +25,9 @@ SETTLED_AFTER = 60.0
 """Seconds from the sending of a start within which its Request shows, if there is to be one: nginx gives up on PHP
 after 60 s unless it is configured otherwise, and a start takes 0.15 s (4.15.5)."""
 
+MOST_KNOWN = 10_000
+"""Starts whose Request is known that are remembered at most, about 300 bytes each."""
+
 LONGEST_TURN = 120.0
 """Seconds to wait for another's turn at most."""
 
@@ -104,9 +107,23 @@ def end(turn: Turn, request: Request | None, sent: Sent | None) -> None:
         elif request and (before := _table.sent.get(turn.place)):
             _table.sent[turn.place] = evolve(before, request_id=request.id)
         if len(_table.sent) >= _table.sweep_at:
-            _table.sent = {place: sent for place, sent in _table.sent.items() if sent.settles_in}
+            _table.sent = _worth_keeping(_table.sent)
             _table.sweep_at = max(64, 2 * len(_table.sent))
     turn.set_result(request)
+
+
+def _worth_keeping(sent: dict[Place, Sent]) -> dict[Place, Sent]:
+    """What has not settled; of the starts whose Request is known, only the latest, as there may be a million."""
+    recent = [(place, start) for place, start in sent.items() if start.settles_in]
+    known = sum(start.request_id is not None for _, start in recent)
+    kept: dict[Place, Sent] = {}
+    for place, start in recent:
+        if start.request_id is not None:
+            known -= 1
+            if known >= MOST_KNOWN:
+                continue
+        kept[place] = start
+    return kept
 
 
 def recently_sent(place: Place) -> Sent | None:
