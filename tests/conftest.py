@@ -151,4 +151,4 @@ def _only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def _starts_of_this_test_only() -> Iterator[None]:
     """What a process remembers of its starts ends with a test: another may start the same key on the same server."""
     yield
-    _turns._begin_anew()
+    _turns._table.begin_anew()

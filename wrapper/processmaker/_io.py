@@ -162,8 +162,11 @@ class BlockingIO(IO):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        if inspect.iscoroutinefunction(getattr(self.journal, "claim", None)):
-            raise ConfigurationError(f"{self.journal!r} is a journal for asyncio: give it to AsyncProcessMaker")
+        if self.journal is not None:
+            from .journal._protocol import is_async
+
+            if is_async(self.journal):
+                raise ConfigurationError(f"{self.journal!r} is a journal for asyncio: give it to AsyncProcessMaker")
         self.connections = Connections(settings)
 
     async def request(self, arguments: dict[str, Any]) -> HTTPResponse:

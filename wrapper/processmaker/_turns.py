@@ -10,7 +10,6 @@ does this.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Hashable
 from concurrent.futures import Future
@@ -19,6 +18,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from ._clock import Clock
+from ._fork import begins_anew
 from ._models import Request
 
 SETTLED_AFTER = 60.0
@@ -73,6 +73,14 @@ class Sent:
 
 class _Table:
     def __init__(self) -> None:
+        self.begin_anew()
+        begins_anew(self)
+
+    def in_child(self) -> None:
+        """A child has none of the threads and tasks whose turns these are, and the lock may have been held."""
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
         self.lock = threading.Lock()
         self.turns: dict[Place, Turn] = {}
         self.sent: dict[Place, Sent] = {}
@@ -136,13 +144,3 @@ def recently_sent(place: Place) -> Sent | None:
 def settles_in(clock: Clock, sent_at: float) -> float:
     """The seconds after which a start that was sent then has shown up, if it ever will."""
     return min(max(sent_at + SETTLED_AFTER - clock.monotonic(), 0.0), SETTLED_AFTER)
-
-
-def _begin_anew() -> None:
-    """A child has none of the threads and tasks whose turns these are, and the lock may have been held."""
-    global _table
-    _table = _Table()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    os.register_at_fork(after_in_child=_begin_anew)
