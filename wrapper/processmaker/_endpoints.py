@@ -79,7 +79,7 @@ class Endpoint:
                 f"{self.operation}: the generated client{wanted} cannot build this call: {problem}; correct the "
                 "document in openapi/trim.yaml, and `make regenerate SPEC=...`"
             ) from problem
-        for part in ("params", "headers", "cookies"):
+        for part in ("params", "headers", "cookies") if required else ():
             if part in request:
                 request[part] = {name: value for name, value in request[part].items() if value is not NOT_SENT}
         return request if body is None else _with_json(request, body)

@@ -37,7 +37,7 @@ from ._retry import log, retrying
 from ._salvage import salvaged_id
 from ._secrets import Secrets
 from ._turns import Turn
-from ._watch import DEADLINE, Call, under_way
+from ._watch import DEADLINE, Call
 
 if TYPE_CHECKING:
     from ._settings import Settings
@@ -94,7 +94,7 @@ class IO(ABC):
                 self._secrets.keep_out_of(problem, asked)
                 raise unreadable(self._secrets.kept_from(response, asked)) from problem
 
-        return await retrying(self, None if once or within is not None else self.retries, send)
+        return await (send() if once or within is not None else retrying(self, self.retries, send))
 
     async def command(self, endpoint: Endpoint, **arguments: Any) -> None:
         """One operation of the API whose answer has no body."""
@@ -114,8 +114,12 @@ class IO(ABC):
             request["extensions"] = {DEADLINE: time.monotonic() + max(within, LEAST)}
         began, outcome = self.clock.monotonic(), "no whole answer"
         try:
-            with under_way(call), transport_errors(), self._secrets.kept_out(request):
-                response = whole(await self.request(request))
+            with transport_errors(), call:
+                try:
+                    response = whole(await self.request(request))
+                except Exception as problem:
+                    self._secrets.keep_out_of(problem, request)
+                    raise
             outcome = str(response.status_code)
         except TransportError as problem:
             if not call.sent:  # what broke is the sign-in before it

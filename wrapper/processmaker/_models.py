@@ -127,7 +127,7 @@ class Task:
     raw: Raw = field(factory=dict, repr=False, hash=False)
 
 
-def request_from(answer: object, site: str) -> Request:
+def request_from(answer: object, site: str, *, created: bool | None = None) -> Request:
     """The Request that the server described. Raises ValueError where it has no id; all else may be missing."""
     raw = _object(answer)
     request_id = _needed_id(raw)
@@ -143,6 +143,7 @@ def request_from(answer: object, site: str) -> Request:
         completed_at=moment(raw.get("completed_at")),
         idempotency_key=_key(raw.get("summary")),
         url=f"{site}/requests/{request_id}",
+        created=created,
         raw=raw,
     )
 

@@ -12,7 +12,6 @@ import json
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import parse_qsl, quote, quote_plus
@@ -53,19 +52,11 @@ class Secrets:
     def __init__(self, auth: object) -> None:
         self._auth = auth
 
-    @contextmanager
-    def kept_out(self, asked: dict[str, Any]) -> Iterator[None]:
-        """Whatever is raised in the block loses the secrets of the call that is `asked`, as httpx's `request` takes it.
+    def keep_out_of(self, problem: BaseException, asked: dict[str, Any]) -> None:
+        """Takes the secrets of the call that was `asked`, as httpx's `request` takes it, out of what it raised.
 
         The exception stays the same one; those that it was raised from are looked through, too.
         """
-        try:
-            yield
-        except Exception as problem:
-            self.keep_out_of(problem, asked)
-            raise
-
-    def keep_out_of(self, problem: BaseException, asked: dict[str, Any]) -> None:
         chain = list(_chain(problem))
         responses = [found for each in chain if isinstance(found := vars(each).get("response"), HTTPResponse)]
         requests = [found for each in chain if isinstance(found := vars(each).get("_request"), HTTPRequest)]

@@ -155,7 +155,7 @@ async def _start_once(io: IO, this: Start, look_first: bool) -> Request:
         log.info("Request %d of process %d was started.", request.id, this.process_id)
     else:
         log.info('Request %d of process %d was found by its key "%s".', request.id, this.process_id, this.key)
-    return _unless_failed(evolve(request, idempotency_key=this.key))
+    return _unless_failed(request if this.key is None else evolve(request, idempotency_key=this.key))
 
 
 async def _in_turn(io: IO, this: Start, key: str, look_first: bool) -> Request:
@@ -339,10 +339,10 @@ async def _send(io: IO, this: Start) -> Request:
     """POST /process_events/{id}, once."""
 
     def read(answer: object) -> Request:
-        request = request_from(answer, io.site)
+        request = request_from(answer, io.site, created=True)
         if request.process_id not in (None, this.process_id):
             raise ValueError(f"the answer to the start of another process, {request.process_id}")
-        return evolve(request, created=True)
+        return request
 
     def leaves() -> None:
         this.sent_at = io.clock.monotonic()  # from here on the Request may exist

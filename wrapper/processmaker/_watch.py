@@ -20,8 +20,8 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -43,7 +43,7 @@ Options = Iterable[Any] | None
 
 
 class Call:
-    """One call, before which an auth may send sign-ins of its own.
+    """One call, before which an auth may send sign-ins of its own. Whatever is sent in its `with` block is told to it.
 
     Args:
         path: that of its address, or the end of it.
@@ -56,6 +56,12 @@ class Call:
         self.sent = False
         """Whether it was sent, and not refused with a 401, on which the server does nothing."""
 
+    def __enter__(self) -> None:
+        self._token = _under_way.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        _under_way.reset(self._token)
+
     def begins(self, request: httpx.Request) -> None:
         if self._is(request):
             self.sent = True
@@ -63,8 +69,8 @@ class Call:
                 self._leaves()
 
     def ends(self, response: httpx.Response) -> None:
-        if self._is(response.request):
-            self.sent = response.status_code != 401
+        if response.status_code == 401 and self._is(response.request):
+            self.sent = False
 
     def _is(self, request: httpx.Request) -> bool:
         # Not by identity: an auth may send another request in its place.
@@ -72,16 +78,6 @@ class Call:
 
 
 _under_way: ContextVar[Call | None] = ContextVar("processmaker.call", default=None)
-
-
-@contextmanager
-def under_way(call: Call) -> Iterator[None]:
-    """Tells the call what is sent in the block, whatever client sends it."""
-    token = _under_way.set(call)
-    try:
-        yield
-    finally:
-        _under_way.reset(token)
 
 
 class Watch:
