@@ -284,6 +284,8 @@ def test_an_id_that_no_server_can_hold_is_refused_before_sending(pm: Any, sandbo
 def test_text_that_cannot_be_sent_is_refused_before_sending(pm: Any, sandbox: Sandbox) -> None:
     with pytest.raises(InvalidData, match=r"event .*character 5 is half of a surrogate pair"):
         pm.start(2, event="node_\ud800")
+    with pytest.raises(InvalidData, match=r"process .*character 6 is half of a surrogate pair"):
+        pm.start("Leave \ud800")
     with pytest.raises(InvalidData, match=r"pmql .*character 0 is half of a surrogate pair"):
         list(pm.requests("\udfff = 1"))
     assert sandbox.calls == []

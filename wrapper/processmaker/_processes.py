@@ -124,6 +124,8 @@ def check_process(process: object) -> None:
         raise InvalidData(f"a process is named by its id, its name or a Process, not by {in_words(process)}")
     if isinstance(process, int) and not is_id(process):
         raise InvalidData(f"process {in_words(process)} cannot be: ids are numbers from 1, of 63 bits at most")
+    if isinstance(process, str):
+        check_text("process", process)
 
 
 def node_id_or_name(event: object) -> str | None:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote
 
 from attrs import frozen
 
+from ._data import check_text
 from ._endpoints import Endpoint
 from ._errors import InvalidData, left_open
 from ._io import IO
@@ -50,6 +51,8 @@ class RawCall(Endpoint):
         if params is not None and not isinstance(params, Mapping):
             raise InvalidData(f"params={params!r} is no mapping of names to values")
         given = [*query, *((name, value) for name, value in (params or {}).items() if value is not None)]
+        for text in (each for name, value in given for each in (name, *_listed(value)) if isinstance(each, str)):
+            check_text("params", text)
         if body is not None and method in READING:
             raise InvalidData(f"a {method} has no body; give params= in place of json=")
         return cls(
