@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -178,12 +179,13 @@ def trim(official: Json, rules: Json) -> tuple[Json, list[str]]:
     corrections = [entry for entry in rules["corrections"] if not entry["where"].startswith(tuple(gone))]
     misfits = {entry["where"]: text for entry in corrections if (text := _correct(document, entry))}
     _keep_what_is_needed(document)
-    disagreements = _merge_all_of(document["components"]["schemas"])
+    origins, disagreements = _merge_all_of(document["components"]["schemas"])
     _keep_what_is_needed(document)
+    left = {_origin(place, origins): text for place, text in _intolerances(document)}
     # A place that a correction should have changed is named already.
-    ends = tuple(".".join(where.split(".")[-2:]) for where in misfits)
-    left = {text: None for place, text in _intolerances(document) if not (ends and place.endswith(ends))}
-    if problems := [*gone.values(), *misfits.values(), *disagreements, *left]:
+    named = [where for where in misfits if not where.endswith("*")]
+    left = {place: text for place, text in left.items() if not any(fnmatchcase(place, where) for where in named)}
+    if problems := [*gone.values(), *misfits.values(), *disagreements, *(f"{place} {left[place]}" for place in left)]:
         raise TrimError("\n".join(problems))
     notes = _say(document, rules)
     ours = rules["document"]
@@ -393,40 +395,54 @@ def _short(value: Json) -> str:
 # --- what comes along ---------------------------------------------------------------------------------------
 
 
-def _merge_all_of(schemas: dict[str, Json]) -> list[str]:
+def _merge_all_of(schemas: dict[str, Json]) -> tuple[dict[str, str], list[str]]:
     """Write each `allOf` of objects out as one object, so that a schema reads as one list of properties.
 
-    Returns what is to be said of parts that cannot be put together.
+    Returns the places that properties had before, by those that they have now; and what is to be said of parts that
+    cannot be put together.
     """
-    problems = {}
+    origins: dict[str, str] = {}
+    problems: dict[str, str] = {}
     done: dict[str, Json] = {}
 
     def merged(name: str) -> Json:
         if name not in done:
             done[name] = {"type": "object", "properties": {}}  # for a schema that is a part of itself
-            done[name] = put_together(name)
+            done[name] = put_together(f"components.schemas.{name}", schemas[name])
         return done[name]
 
-    def put_together(name: str) -> Json:
-        schema = schemas[name]
+    def put_together(place: str, schema: Json) -> Json:
         if "allOf" not in schema:
             return schema
         properties: dict[str, Json] = {}
-        for part in schema["allOf"]:
-            whole = merged(_component(part["$ref"])[1]) if "$ref" in part else part
-            if not set(whole) <= {"type", "properties"}:
-                problems[name] = f"a part of the schema {name} is not just properties, correct it in trim.yaml: "
-                problems[name] += _short(whole)
+        for number, part in enumerate(schema["allOf"]):
+            whole, there = part, f"{place}.allOf.{number}"
+            if "$ref" in part:
+                name = _component(part["$ref"])[1]
+                whole, there = merged(name), f"components.schemas.{name}"
+            for word in sorted(whole.keys() - {"type", "properties"}):
+                problems[f"{there}.{word}"] = f"{there}.{word} {_unreadable(whole[word], ABSENT)}"
             for key, value in whole.get("properties", {}).items():
+                here, origin = f"{place}.properties.{key}", _origin(f"{there}.properties.{key}", origins)
                 if properties.setdefault(key, value) != value:
-                    both = f"{_short(properties[key])} and {_short(value)}"
-                    problems[f"{name}.{key}"] = (
-                        f"the parts of the schema {name} disagree on {key}, correct one in trim.yaml: {both}"
+                    problems[here] = (
+                        f"{origins[here]} and {origin}, parts of one schema, disagree\n"
+                        f"    found: {_short(properties[key])} and {_short(value)}\n"
+                        "    to do: add a correction of one of them, so that they are alike"
                     )
+                origins.setdefault(here, origin)
         return {"type": "object", "properties": copy.deepcopy(properties)}
 
     schemas.update({name: merged(name) for name in schemas})
-    return list(problems.values())
+    return origins, list(problems.values())
+
+
+def _origin(place: str, origins: dict[str, str]) -> str:
+    """Where a place within a merged property stands in the document, which is where it can be corrected."""
+    for now, before in origins.items():
+        if place == now or place.startswith(f"{now}."):
+            return before + place.removeprefix(now)
+    return place
 
 
 def _keep_what_is_needed(document: Json) -> None:
@@ -458,14 +474,12 @@ def _intolerances(document: Json) -> Iterator[tuple[str, str]]:
             operation = item.get(method, {})
             place = f"paths.{path}.{method}"
             for parameter in operation.get("parameters", []):
-                schema, name = parameter.get("schema", {}), f"{place}.parameters.{parameter['name']}"
+                schema, name = parameter.get("schema", {}), f"{place}.parameters.{parameter['name']}.schema"
                 if "default" in schema:
-                    yield (
-                        f"{name}.schema",
-                        f"{name} has a default, which would always be sent: take it out in trim.yaml",
-                    )
-                if "enum" in schema:
-                    yield f"{name}.schema", f"{name} takes only {_short(schema['enum'])}: let it be any in trim.yaml"
+                    yield name, _to_correct("has a default, which would always be sent", schema, "the same without it")
+                elif "enum" in schema:
+                    words = "takes only some values, and not what newer servers add"
+                    yield name, _to_correct(words, schema, "the same without `enum`")
             for code, response in operation.get("responses", {}).items():
                 yield from _in_answer(document, response, f"{place}.responses.{code}")
     for name, response in document["components"].get("responses", {}).items():
@@ -474,25 +488,24 @@ def _intolerances(document: Json) -> Iterator[tuple[str, str]]:
 
 def _in_answer(document: Json, response: Json, place: str) -> Iterator[tuple[str, str]]:
     if not isinstance(response, dict):
-        yield place, f"{place} is not an object: {_short(response)}"
+        yield place, _unreadable(response)
         return
     for kind, media in response.get("content", {}).items():
         yield from _in_object(document, media.get("schema", {}), f"{place}.content.{kind}.schema", seen=set())
 
 
 def _in_object(document: Json, schema: Json, place: str, seen: set[str]) -> Iterator[tuple[str, str]]:
-    if not isinstance(schema, dict):
-        yield place, f"{place} is not an object: {_short(schema)}"
-        return
-    if "$ref" in schema:
+    if isinstance(schema, dict) and "$ref" in schema:
         if schema["$ref"] in seen:
             return
         seen.add(schema["$ref"])
         place = schema["$ref"].removeprefix("#/").replace("/", ".")
         schema = _dereference(document, schema)
-    if not (set(schema) <= {"type", "properties"} and schema.get("type") in ("object", "string")):
-        yield _too_strict(place, schema)
+    if not isinstance(schema, dict) or schema.get("type") not in ("object", "string"):
+        yield place, _unreadable(schema)
         return
+    for word in sorted(schema.keys() - {"type", "properties"}):
+        yield f"{place}.{word}", _unreadable(schema[word], ABSENT)
     for name, value in schema.get("properties", {}).items():
         yield from _in_property(document, value, f"{place}.properties.{name}", seen)
 
@@ -507,11 +520,16 @@ def _in_property(document: Json, schema: Json, place: str, seen: set[str]) -> It
     elif set(schema) == {"oneOf"} and len(schema["oneOf"]) == 2 and schema["oneOf"][1] == {"type": "null"}:
         yield from _in_object(document, schema["oneOf"][0], f"{place}.oneOf.0", seen)
     else:
-        yield _too_strict(place, schema)
+        yield place, _unreadable(schema)
 
 
-def _too_strict(place: str, schema: Json) -> tuple[str, str]:
-    return place, f"{place} could make an answer unreadable, correct it in trim.yaml: {_short(schema)}"
+def _unreadable(found: Json, better: str = "{} for anything, or plain types such as {type: [string, 'null']}") -> str:
+    return _to_correct("could make an answer unreadable", found, better)
+
+
+def _to_correct(words: str, found: Json, better: str) -> str:
+    advice = f"add a correction with this `where`, what was found as `was`, and as `is` {better}"
+    return f"{words}\n    found: {_short(found)}\n    to do: {advice}"
 
 
 # --- words --------------------------------------------------------------------------------------------------

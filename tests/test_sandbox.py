@@ -21,6 +21,7 @@ from typing import Any, get_args
 
 import httpx
 import pytest
+from command_line import mind_ctrl_c
 from processmaker.sandbox import KINDS, PASSWORD_CLIENT, Clock, Kind, Sandbox, StartEvent
 from processmaker.sandbox._setup import set_up
 
@@ -858,6 +859,7 @@ def command(*arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": ""},
+        preexec_fn=mind_ctrl_c,
     )
 
 
