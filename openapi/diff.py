@@ -12,7 +12,7 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,14 @@ from openapi import trim  # noqa: E402 - this file is also run as a command
 WRAPPER = ROOT / "wrapper" / "processmaker"
 CLIENT = "_client"
 ENDPOINTS = "_endpoints"
+MODELS = "_models"
+READERS = {
+    "processRequest": (MODELS, "request_from"),
+    "processRequestToken": (MODELS, "task_from"),
+    "ProcessWithStartEvents": (MODELS, "process_from"),
+    "ProcessStartEvents": (MODELS, "_start_events"),
+}
+"""What makes values of the wrapper out of objects of a schema."""
 LIMITS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"}
 LIMITS |= {"pattern", "minItems", "maxItems", "uniqueItems"}
 # These formats change the type that a value has in Python.
@@ -351,19 +359,26 @@ class Use:
     Args:
         sent: the words of the code on the way to the call, such as the names of parameters.
         read: the words of all that the method runs through.
+        values: for the schemas that become values of the wrapper, the properties that are read on the way.
     """
 
     sent: set[str] = field(factory=set)
     read: set[str] = field(factory=set)
+    values: dict[str, set[str]] = field(factory=dict)
 
 
 @define
 class _Function:
-    """What stands in a function: the functions it names, operations, and words, such as the names of parameters."""
+    """What stands in a function: the functions it names, operations, and words, such as the names of parameters.
+
+    `texts` are those of the words that stand in quotes, `raw` what is read of a value's `raw`.
+    """
 
     names: set[tuple[str, str]] = field(factory=set)
     operations: set[str] = field(factory=set)
     words: set[str] = field(factory=set)
+    texts: set[str] = field(factory=set)
+    raw: set[str] = field(factory=set)
 
 
 def uses(wrapper: Path = WRAPPER) -> dict[str, dict[str, Use]]:
@@ -408,9 +423,18 @@ def uses(wrapper: Path = WRAPPER) -> dict[str, dict[str, Use]]:
     for method, key in public.items():
         run = reached(key)
         read = set().union(*(functions[one].words for one in run))
+        values = {
+            schema: set().union(
+                *(functions[one].raw for one in run if reader in run),
+                *(functions[one].texts for one in reached(reader) if reader in run),
+            )
+            for schema, reader in READERS.items()
+        }
         leading = {one: set().union(*(functions[other].operations for other in reached(one))) for one in run}
         found[method] = {
-            operation: Use(set().union(*(functions[one].words for one in run if operation in leading[one])), read)
+            operation: Use(
+                set().union(*(functions[one].words for one in run if operation in leading[one])), read, values
+            )
             for operation in sorted(leading[key])
         }
     return found
@@ -437,10 +461,16 @@ def _function(
                     found.operations.add(endpoints[name])
             case ast.Attribute(attr=name):
                 found.names |= methods.get(name, set())
+            case ast.Call(
+                func=ast.Attribute(value=ast.Attribute(attr="raw"), attr="get"),
+                args=[ast.Constant(value=str(text)), *_],
+            ):
+                found.raw.add(text)
             case ast.keyword(arg=str(name)):
                 found.words.add(name.rstrip("_"))
             case ast.Constant(value=str(text)):
                 found.words.add(text)
+                found.texts.add(text)
     return found
 
 
@@ -468,7 +498,8 @@ def users(fact: Fact, used: dict[str, dict[str, Use]]) -> list[str]:
     """Return the client's methods that use this fact: they call its operation and, if it has a name, say that name."""
 
     def said(use: Use) -> bool:
-        return not fact.name or (fact.sent and fact.name in use.sent) or (fact.received and fact.name in use.read)
+        read = use.values.get(fact.within.removeprefix("schema "), use.read)
+        return not fact.name or (fact.sent and fact.name in use.sent) or (fact.received and fact.name in read)
 
     return [
         method
@@ -481,12 +512,23 @@ def users(fact: Fact, used: dict[str, dict[str, Use]]) -> list[str]:
 
 
 def report(
-    before: Json, after: Json, version: str | None = None, used: dict[str, dict[str, Use]] | None = None
+    before: Json,
+    after: Json,
+    version: str | None = None,
+    used: dict[str, dict[str, Use]] | None = None,
+    evened_out: Sequence[Change] = (),
 ) -> list[str]:
-    """Return the lines that tell what changed, who uses it, and which step the version should make."""
+    """Return the lines that tell what changed, who uses it, and which step the version should make.
+
+    Args:
+        before, after: the trimmed documents.
+        version: the one to step from; this project's where it is left out.
+        used: what `uses` returns.
+        evened_out: what else changed in the full documents.
+    """
     found = changes(before, after)
     used = uses() if used is None else used
-    lines = ["What changed in the API:"] if found else ["Nothing changed in the API."]
+    lines = ["What changed in the API:"] if found or evened_out else ["Nothing changed in the API."]
     for title, some in (
         ("breaking for callers", [change for change in found if change.why]),
         ("compatible", [change for change in found if not change.why]),
@@ -499,6 +541,9 @@ def report(
                 lines.append(f"        why: {change.why}")
             if methods := users(change.fact, used):
                 lines.append(f"        used by: {', '.join(methods)}")
+    if evened_out:
+        lines.append("  evened out by trim.yaml, so that the client stays as it is:")
+        lines += [f"    {change.sign} {change.text}" for change in evened_out]
     return [*lines, f"Semantic versioning asks for {step(found, _version() if version is None else version)}."]
 
 
@@ -514,7 +559,8 @@ def step(found: list[Change], version: str) -> str:
     name = "minor" if any(change.minor for change in found) else "patch"
     if name == "minor" and major:
         return f"a minor step: {version} -> {major}.{minor + 1}.0"
-    return f"a {name} step: {version} -> {major}.{minor}.{patch + 1}"
+    words = "" if name == "patch" else ", as before 1.0.0 the third number tells what is new"
+    return f"a {name} step: {version} -> {major}.{minor}.{patch + 1}{words}"
 
 
 def _version() -> str:
@@ -530,22 +576,32 @@ def main(arguments: list[str] | None = None) -> int:
     if not (options.old and options.new):
         parser.error("two documents are needed: make api-diff OLD=<file or URL> NEW=<file or URL>")
     try:
-        documents = [trim.read(options.old), trim.read(options.new)]
+        full = [trim.read(options.old), trim.read(options.new)]
         rules = yaml.safe_load(trim.RULES.read_text(encoding="utf-8"))
+        ours = [document["info"].get("title") == rules["document"]["info"]["title"] for document in full]
+        evened_out: list[Change] = []
         try:
-            documents = [_trimmed(document, rules) for document in documents]
+            old, new = (
+                document if done else trim.trim(document, rules)[0] for document, done in zip(full, ours, strict=True)
+            )
+            if not any(ours):
+                evened_out = _beside(changes(old, new), changes(*full), rules)
         except trim.TrimError:
+            if any(ours):  # all that trimming drops would seem to have appeared, or to be gone
+                raise
             print("diff: note: trim.yaml does not fit both; they are compared as they are", file=sys.stderr)
-        print("\n".join(report(*documents)))
+            old, new = full
+        print("\n".join(report(old, new, evened_out=evened_out)))
     except (trim.TrimError, OSError) as error:
         print(f"diff: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _trimmed(document: Json, rules: Json) -> Json:
-    ours = rules["document"]["info"]["title"]
-    return document if document["info"].get("title") == ours else trim.trim(document, rules)[0]
+def _beside(said: list[Change], full: list[Change], rules: Json) -> list[Change]:
+    """What changed in the full documents about the kept operations, and is not said already."""
+    known, kept = {(change.sign, change.fact.text) for change in said}, set(rules["operations"])
+    return [change for change in full if change.fact.operations & kept and (change.sign, change.fact.text) not in known]
 
 
 if __name__ == "__main__":

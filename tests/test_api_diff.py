@@ -487,6 +487,29 @@ def test_a_method_uses_nothing_that_it_does_not_call() -> None:
     assert "include" not in used["wait"]["GET /tasks"].sent
 
 
+def test_a_method_uses_what_is_read_of_its_values_and_not_what_is_only_called_alike() -> None:
+    """`data` is read of lists and of Requests, `status` of Requests and tasks, `name` of processes and Requests."""
+    used, users = diff.uses(), {}
+    for schema in diff.READERS:
+        after = trimmed("4.15.5")
+        after["components"]["schemas"][schema]["properties"] = {}
+        for change in diff.changes(trimmed("4.15.5"), after):
+            users[change.fact.text.removeprefix("property ")] = diff.users(change.fact, used)
+    starting, tasks = {"processes", "start", "start_many", "find"}, {"tasks", "complete", "wait", "watch"}
+    assert starting <= set(users["id of ProcessStartEvents"]) & set(users["name of ProcessWithStartEvents"])
+    assert tasks <= set(users["element_name of processRequestToken"])
+    assert {"start", "get", "find"} <= set(users["name of processRequest"]) & set(users["data of processRequest"])
+    assert "start" in users["updated_at of processRequest"]  # to tell whether it is still as it was started
+    assert "find" in users["summary of processRequest"]
+    for unread in (
+        "data of processRequestToken",
+        "status of ProcessWithStartEvents",
+        "user_id of processRequest",
+        "created_at of ProcessWithStartEvents",
+    ):
+        assert users[unread] == [], unread
+
+
 def trimmed(version: str) -> Any:
     rules = yaml.safe_load(trim.RULES.read_text(encoding="utf-8"))
     return trim.trim(trim.read(str(DOCUMENTS / f"{version}.yaml")), rules)[0]
@@ -522,7 +545,11 @@ def test_the_report_says_what_breaks_why_who_uses_it_and_how_the_version_should_
             "a major step: 0.4.2 -> 0.5.0, as before 1.0.0 the second number tells what breaks",
         ),
         (lambda d: dog(d)["properties"].update(tail={}), "1.4.2", "a minor step: 1.4.2 -> 1.5.0"),
-        (lambda d: dog(d)["properties"].update(tail={}), "0.4.2", "a minor step: 0.4.2 -> 0.4.3"),
+        (
+            lambda d: dog(d)["properties"].update(tail={}),
+            "0.4.2",
+            "a minor step: 0.4.2 -> 0.4.3, as before 1.0.0 the third number tells what is new",
+        ),
         (lambda d: listing(d).update(deprecated=True), "1.4.2", "a minor step: 1.4.2 -> 1.5.0"),
         (lambda d: dog(d)["required"].append("mood"), "1.4.2", "a patch step: 1.4.2 -> 1.4.3"),
         (lambda _: None, "1.4.2", "no step"),
@@ -546,6 +573,38 @@ def test_full_documents_are_trimmed_before_they_are_compared(capsys: pytest.Capt
     assert told.err == ""
     assert diff.main([new, new]) == 0
     assert capsys.readouterr().out == "Nothing changed in the API.\nSemantic versioning asks for no step.\n"
+
+
+def test_what_the_corrections_even_out_is_told_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = DOCUMENTS / "4.15.5.yaml", tmp_path / "new.yaml"
+    after = yaml.safe_load(old.read_text(encoding="utf-8"))
+    after["components"]["schemas"]["processRequestEditable"]["properties"]["user_id"] = {
+        "type": "integer",
+        "format": "id",
+    }
+    after["paths"]["/start_processes"]["get"]["operationId"] = "another"
+    after["paths"]["/another"] = {"get": {"responses": {}}}
+    new.write_text(yaml.safe_dump(after), encoding="utf-8")
+    assert diff.main([str(old), str(new)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "What changed in the API:",
+        "  evened out by trim.yaml, so that the client stays as it is:",
+        "    ~ property user_id of processRequest: string -> integer",
+        "    ~ property user_id of processRequestEditable: string -> integer",
+        "    ~ operation GET /start_processes: operationId startProcesses -> another",
+        "Semantic versioning asks for no step.",
+    ]
+
+
+def test_a_trimmed_document_is_not_compared_with_one_that_cannot_be_trimmed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    after = yaml.safe_load((DOCUMENTS / "4.15.5.yaml").read_text(encoding="utf-8"))
+    del after["paths"]["/tasks"]
+    (tmp_path / "new.yaml").write_text(yaml.safe_dump(after), encoding="utf-8")
+    assert diff.main([str(ROOT / "openapi" / "processmaker.yaml"), str(tmp_path / "new.yaml")]) == 1
+    told = capsys.readouterr()
+    assert (told.out, told.err.splitlines()[0]) == ("", "diff: the operation GET /tasks is not in the document")
 
 
 def test_documents_that_cannot_be_trimmed_are_compared_as_they_are(
