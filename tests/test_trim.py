@@ -720,7 +720,7 @@ def test_success_keeps_the_new_files_and_shows_what_changed(
         "What changed in the API:",
         "  compatible:",
         "    + property age of dog: integer",
-        "Semantic versioning asks for a minor step: 0.1.0 -> 0.1.1.",
+        "Semantic versioning asks for a minor step: 0.1.0 -> 0.1.1, as before 1.0.0 the third number tells what is new.",
     ]
 
 
