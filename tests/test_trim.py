@@ -709,7 +709,7 @@ def test_success_keeps_the_new_files_and_shows_what_changed(
     project: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document, package = project
-    monkeypatch.setattr(diff, "_version", lambda: "0.1.0")
+    monkeypatch.setattr(diff, "_version", lambda: "1.1.0")
     changed = trimmed(correction("components.schemas.dogEditable.properties.age", "(absent)", {"type": "integer"}))
     (tmp_path / "changed.yaml").write_text(trim.dump(changed))
     copying = f"import shutil; shutil.copy({str(tmp_path / 'changed.yaml')!r}, {str(document)!r})"
@@ -720,7 +720,7 @@ def test_success_keeps_the_new_files_and_shows_what_changed(
         "What changed in the API:",
         "  compatible:",
         "    + property age of dog: integer",
-        "Semantic versioning asks for a minor step: 0.1.0 -> 0.1.1, as before 1.0.0 the third number tells what is new.",
+        "Semantic versioning asks for a minor step: 1.1.0 -> 1.2.0.",
     ]
 
 
