@@ -150,10 +150,10 @@ class AsyncProcessMaker:
             idempotency_key: what makes this start recognisable, such as `order-1234`: 1 to 200 letters, digits,
                 blanks and `. : - _ % '`. A Request of this process with this key is returned instead of a second
                 one being started; it is stored as `_idempotency_key` in the data. Where that one was started
-                with other data, a KeyReusedWarning says so. Within this process, starts with one
-                key take turns. Not promised: two processes with one key at the same instant may both start, so may
-                another one while the server is still at work on a lost start, and Requests that this token may not
-                see are not found.
+                with other data, a KeyReusedWarning says so. Within this process, starts with one key take turns;
+                processes that may start one key at the same instant, or while the server is still at work on another's
+                lost start, need a shared `journal`, or both start it. Requests that this token may not see are not
+                found.
             look_first: whether to look for the key before the start. False saves one HTTP request, for a caller who
                 knows that this is the first attempt.
             look_again_for: seconds for which the key is looked for after an answer got lost.
