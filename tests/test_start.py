@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import warnings
+from collections import Counter
 from typing import Any
 
 import pytest
 from processmaker import (
     AmbiguousStartEvent,
+    AsyncProcessMaker,
     DataAlteredWarning,
     Forbidden,
     InvalidData,
@@ -146,8 +149,8 @@ def test_what_was_started_found_and_looked_up_is_logged_and_no_data(pm: Any, cap
     }
     assert re.fullmatch("Looked up what this token may start: [0-9]+ processes.", said["INFO"][0])
     assert said["INFO"][1:] == [
-        "Request 1 of process 2 was started.",
-        'Request 1 of process 2 was found by its key "leave-17".',
+        'Request 1 of process 2 was started with the key "leave-17".',
+        'Request 1 of process 2 was found with the key "leave-17".',
     ]
     calls = [
         "GET /start_processes: 200",
@@ -158,6 +161,40 @@ def test_what_was_started_found_and_looked_up_is_logged_and_no_data(pm: Any, cap
     assert [line.partition(" after ")[0] for line in said["DEBUG"]] == calls
     assert all(re.search(r" after [0-9]+\.[0-9]{3} s$", line) for line in said["DEBUG"])
     assert "private-words" not in caplog.text
+
+
+def facts_of(caplog: pytest.LogCaptureFixture) -> list[tuple[int | None, str | None, int | None]]:
+    """What each record is about: the process, the key, the Request."""
+    names = ("processmaker_process_id", "idempotency_key", "processmaker_request_id")
+    return [tuple(vars(record).get(name) for name in names) for record in caplog.records]  # type: ignore[misc]
+
+
+def test_what_is_logged_says_which_start_it_is_about(
+    pm: Any, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.fail_next(429, on="POST /process_events", retry_after=1)
+    sandbox.fail_next("answer lost", on="POST /process_events")
+    pm.start(2, event="node_1", idempotency_key="leave-17")
+    with caplog.at_level("DEBUG", logger="processmaker"):
+        pm.start(2, event="node_1", idempotency_key="leave-17")
+        pm.start(2, event="node_1")
+        pm.get(1)
+    start, found = (2, "leave-17", None), (2, "leave-17", 1)
+    assert facts_of(caplog) == [start, start, start, found, (2, None, None), (2, None, 2), (None, None, None)]
+
+
+def test_starts_at_the_same_time_are_logged_each_for_itself(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", logger="processmaker")
+    sandbox.start_takes = 0.1
+
+    async def main() -> None:
+        async with AsyncProcessMaker(sandbox.url, token=sandbox.token(), transport=sandbox.transport()) as pm:
+            await asyncio.gather(*(pm.start(4, event="node_1", idempotency_key=f"k-{n}") for n in range(8)))
+
+    asyncio.run(main())
+    started = [(4, str(request.data["_idempotency_key"]), request.id) for request in sandbox.requests]
+    calls = [(process_id, key, None) for process_id, key, _ in started]  # a look and a start
+    assert Counter(facts_of(caplog)) == Counter([*started, *calls, *calls])
 
 
 def test_an_unknown_name_lists_the_nearest(pm: Any, sandbox: Sandbox) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from ._errors import Forbidden, JournalError, NotFound, ProcessMakerError, sentence
 from ._io import IO
+from ._log import log, of_request
 from ._models import Request
-from ._retry import log
 from .journal._protocol import Entry, KeyedStart, new_owner
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
@@ -94,7 +94,7 @@ class Claim:
             await self._io.step("started", self._start, self._owner, request_id)
         except JournalError as error:
             words = "%s So it does not say yet that the key is Request %d; that is found at the server."
-            log.warning(words, sentence(error), request_id)
+            log.warning(words, sentence(error), request_id, extra=of_request(request_id))
 
     async def release(self) -> None:
         """Takes the claim back: nothing was sent, or what was sent certainly was not processed."""

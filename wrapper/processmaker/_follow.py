@@ -31,10 +31,10 @@ from ._errors import (
     sentence,
 )
 from ._io import IO
+from ._log import log, of_request
 from ._models import Request, Task, is_id, items, last_page, request_from, task_from, total
 from ._pmql import AnyStatus, Since, condition
 from ._processes import AnyProcess, Catalog
-from ._retry import log
 
 T = TypeVar("T")
 E = TypeVar("E", bound=ResponseError)
@@ -324,7 +324,8 @@ class _Polls:
         except ProcessMakerError as error:
             if not error.transient:
                 raise
-            log.warning("%s The wait for Request %d goes on.", sentence(error), self._id)
+            words = "%s The wait for Request %d goes on."
+            log.warning(words, sentence(error), self._id, extra=of_request(self._id))
             self._error = error
             return None
         self._error = None

@@ -33,7 +33,8 @@ from ._errors import (
     error_of,
 )
 from ._http import LEAST, SALVAGED, HTTPResponse, is_cut, no_longer_than, server_behind, transport_errors, whole
-from ._retry import log, retrying
+from ._log import log
+from ._retry import retrying
 from ._salvage import salvaged_id
 from ._secrets import Secrets
 from ._turns import Turn

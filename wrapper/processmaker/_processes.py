@@ -19,8 +19,8 @@ from ._errors import (
     in_words,
 )
 from ._io import IO
+from ._log import log
 from ._models import Process, StartEvent, integer, is_id, items, process_from
-from ._retry import log
 
 T = TypeVar("T")
 

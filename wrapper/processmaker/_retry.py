@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,11 +10,10 @@ from attrs import Attribute, field, frozen
 
 from ._clock import is_seconds
 from ._errors import ConfigurationError, ProcessMakerError, sentence
+from ._log import log
 
 if TYPE_CHECKING:
     from ._io import IO
-
-log = logging.getLogger("processmaker")
 
 T = TypeVar("T")
 

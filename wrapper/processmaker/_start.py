@@ -25,9 +25,10 @@ from ._errors import (
 from ._follow import check_seconds, fetch, request_canceled, request_failed
 from ._io import IO
 from ._keys import NOT_STARTED, find, key_of
+from ._log import about, log, of_request
 from ._models import Request, request_from
 from ._processes import AnyEvent, AnyProcess, Catalog
-from ._retry import Gate, log, retrying
+from ._retry import Gate, retrying
 from ._reuse import report_other_data
 from ._reuse import warn as warn_of_other_data
 from ._turns import LONGEST_TURN, SETTLED_AFTER, Sent, end, recently_sent, settles_in, take
@@ -147,14 +148,17 @@ async def find_by_key(
 
 
 async def _start_once(io: IO, this: Start, look_first: bool) -> Request:
-    if this.key is None:
-        request = await _known(io, this, look_first=False)
-    else:
-        request = await _in_turn(io, this, this.key, look_first)
-    if request.created:
-        log.info("Request %d of process %d was started.", request.id, this.process_id)
-    else:
-        log.info('Request %d of process %d was found by its key "%s".', request.id, this.process_id, this.key)
+    token = about.set(this)
+    try:
+        if this.key is None:
+            request = await _known(io, this, look_first=False)
+        else:
+            request = await _in_turn(io, this, this.key, look_first)
+        how = "started" if request.created else "found"
+        how += "" if this.key is None else f' with the key "{this.key}"'
+        log.info("Request %d of process %d was %s.", request.id, this.process_id, how, extra=of_request(request.id))
+    finally:
+        about.reset(token)
     return _unless_failed(request if this.key is None else evolve(request, idempotency_key=this.key))
 
 
@@ -441,7 +445,9 @@ async def _look_again(io: IO, this: Start, key: str, seconds: float) -> tuple[Re
         failed, within = None, deadline - io.clock.monotonic()
         try:
             if found := await find(io, this.process_id, key, newer_than=this.ended, within=within):
-                log.info('The start with key "%s" was found: it is Request %d.', key, found.id)
+                log.info(
+                    'The start with key "%s" was found: it is Request %d.', key, found.id, extra=of_request(found.id)
+                )
                 return found, None
         except ProcessMakerError as error:
             failed = error
