@@ -199,6 +199,17 @@ def test_certificates_that_cannot_be_read_are_refused(verify: Any) -> None:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("file", ["there/is/no/such.pem", __file__])
+def test_certificates_of_the_environment_that_cannot_be_read_are_refused(
+    client: type[Any], file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", file)
+    with pytest.raises(ConfigurationError, match=f"SSL_CERT_FILE='{file}' is not a readable file of certificates"):
+        client("https://pm.example.com", token=TOKEN)
+    client("https://pm.example.com", token=TOKEN, verify=False)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
 def test_certificates_are_a_file_or_a_context_or_unchecked(client: type[Any], tmp_path: Path) -> None:
     # A file of the right form will do: no connection is made.
     file = tmp_path / "certificates.pem"

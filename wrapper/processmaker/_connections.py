@@ -22,7 +22,7 @@ from attrs import define
 
 from ._errors import ConfigurationError
 from ._fork import begins_anew
-from ._http import HTTPResponse, check_transport, keep_answer, proxy_errors
+from ._http import HTTPResponse, check_transport, keep_answer, proxy_errors, trusted
 from ._watch import DEADLINE, AsyncBackend, Backend, Watch, expect_asyncio
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class _Connections(Generic[C]):
         self.is_closed = False
         self.own = settings.transport is None
         if self.own:
-            self._arguments["verify"] = httpx.create_ssl_context(verify=settings.verify)
+            self._arguments["verify"] = trusted(settings.verify)
         begins_anew(self)
 
     def __len__(self) -> int:

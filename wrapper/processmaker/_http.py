@@ -102,6 +102,17 @@ def no_longer_than(seconds: float, timeout: Timeout) -> Timeout:
     )
 
 
+def trusted(verify: bool | ssl.SSLContext) -> ssl.SSLContext:
+    """What servers' certificates are checked against: for True the file that SSL_CERT_FILE names, else certifi's."""
+    try:
+        return httpx.create_ssl_context(verify=verify)
+    except OSError as problem:  # ssl.SSLError is one, too
+        file = os.environ.get("SSL_CERT_FILE")
+        raise ConfigurationError(
+            f"SSL_CERT_FILE={file!r} is not a readable file of certificates: {problem}"
+        ) from problem
+
+
 @contextmanager
 def proxy_errors(*, used: bool = True) -> Iterator[None]:
     """Whatever httpx raises as it reads a proxy that it cannot use becomes a ConfigurationError.

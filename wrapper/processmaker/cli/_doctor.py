@@ -442,6 +442,8 @@ def _way_out(error: e.TransportError, host: str) -> str:
         return f"Nobody here knows the name {host}: look at the address, and at the VPN"
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return "Nothing listens there: look at the address and its port"
+    if " through the proxy: 407" in str(error):
+        return "It wants a user name and password: HTTPS_PROXY=http://user:password@host:port"
     return "Look at the address, the network and its firewalls"
 
 
