@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import random
 import signal
@@ -19,9 +19,8 @@ import pytest
 from processmaker import StartOutcomeUnknown
 from processmaker.sandbox import Sandbox
 from redis_server import RedisServer
+from test_readme import recipe
 
-HERE = Path(__file__).parent
-RECIPE = HERE / "celery_app.py"
 JOBS = 24
 
 # Celery's own call of redis-py, as it keeps a result.
@@ -36,18 +35,17 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def app(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The recipe's module, of this broker."""
+def app(redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """The recipe's module, of this broker; it is in `tmp_path`."""
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.setenv("VISIBILITY_TIMEOUT", "3")
-    spec = importlib.util.spec_from_file_location("celery_app", RECIPE)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "celery_app", module)
-    spec.loader.exec_module(module)
+    (program,) = recipe("Celery")
+    (tmp_path / "celery_app.py").write_text(program.code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("celery_app")
     yield module
     module.app.close()
+    del sys.modules["celery_app"]
 
 
 class Worker:
@@ -61,7 +59,7 @@ class Worker:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "celery", "--app", "celery_app", "worker", *options, "--loglevel", "WARNING"],
                 cwd=folder,
-                env={**os.environ, **settings, "PYTHONPATH": str(HERE)},
+                env={**os.environ, **settings, "PYTHONPATH": str(folder)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -145,8 +143,3 @@ def test_an_error_survives_pickle_with_its_attributes(app: Any) -> None:
     with pytest.raises(StartOutcomeUnknown) as caught:
         app.app.AsyncResult("job").get(timeout=10)
     assert (caught.value.idempotency_key, caught.value.retryable) == ("order-1", True)
-
-
-def test_the_guide_shows_what_is_tested() -> None:
-    guide = (HERE.parent / "wrapper/README.md").read_text(encoding="utf-8")
-    assert f"```python\n{RECIPE.read_text(encoding='utf-8')}```" in guide

@@ -6,7 +6,8 @@
   answers them.
 - In what is shown, `…` stands for anything within a line; alone on a line, for any lines.
 - `<!-- before: code -->` runs that Python, which knows `sandbox`, before the next block.
-- `<!-- not run -->` leaves the next block out.
+- `<!-- not run -->` leaves the next block out: it needs more than a sandbox. Recipes have tests of their own, in
+  test_recipes.py and test_celery.py.
 """
 
 from __future__ import annotations
@@ -68,6 +69,12 @@ def blocks_of(text: str) -> Iterator[Block]:
             last = Block(piece["language"], piece["code"], line, before, run)
             before, run = "", True
             yield last
+
+
+def recipe(title: str) -> list[Block]:
+    """The blocks of one recipe in the user's guide."""
+    _, _, rest = TEXTS["wrapper/README.md"].partition(f"\n### {title}\n")
+    return list(blocks_of(re.split(r"^##", rest, maxsplit=1, flags=re.MULTILINE)[0]))
 
 
 TEXTS = {readme: (ROOT / readme).read_text(encoding="utf-8") for readme in READMES}
@@ -142,6 +149,18 @@ def by_pytest(block: Block, folder: Path, where: str) -> None:
     assert " passed" in done, f"{where}: {done}"
 
 
+@each_readme
+def test_the_python_blocks_are_formatted_and_linted(readme: str, tmp_path: Path) -> None:
+    for block in BLOCKS[readme]:
+        if block.language == "python":
+            (tmp_path / f"line_{block.line}.py").write_text(block.code, encoding="utf-8")
+    # A block uses what those before it have made, and some begin with a word and only then import.
+    for command in (["format", "--check"], ["check", "--ignore", "F821,E402"]):
+        settings = ["--no-cache", "--config", str(ROOT / "pyproject.toml")]
+        done = subprocess.run([sys.executable, "-m", "ruff", *command, *settings, tmp_path], capture_output=True)
+        assert done.returncode == 0, f"{readme}: {done.stdout.decode()}{done.stderr.decode()}"
+
+
 # --- console --------------------------------------------------------------------------------------------------------
 
 
@@ -169,7 +188,7 @@ def marked(command: str, url: str) -> str:
     for address in (Sandbox().url, "http://127.0.0.1:8765"):
         command = command.replace(address, url)
     if target := re.fullmatch(r"make (\S+)", command):
-        command = recipe(target[1])
+        command = rule(target[1])
     return f"{command}\nstatus=$?; echo {MARK.strip()}; (exit $status)"
 
 
@@ -215,7 +234,7 @@ def targets() -> list[str]:
     return re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
-def recipe(target: str) -> str:
+def rule(target: str) -> str:
     found = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
     return found[1].replace("\t@", "").replace("\t", "").replace("$(BIN)/", "").strip() if found else "false"
 
