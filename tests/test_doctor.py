@@ -111,7 +111,7 @@ def test_where_nothing_is_wrong_each_check_is_ok(doctor: Doctor) -> None:
     assert list(found.status) == CHECKS
     assert found.amiss == {"tls": "skipped"}  # there is none in memory
     assert "https://pm.example.com/api/1.0" in found.said("api")
-    assert found.said("processes") == "6 may be started"
+    assert found.said("processes").startswith("6 may be started: Auto Approve, ")
 
 
 def test_it_only_reads_and_the_token_goes_to_the_api_alone(doctor: Doctor) -> None:
@@ -129,7 +129,8 @@ def test_json_holds_the_same_for_programs(doctor: Doctor) -> None:
     assert [each["check"] for each in found["checks"]] == CHECKS
     assert all(set(each) == {"check", "status", "message", "facts"} for each in found["checks"])
     facts = {each["check"]: each["facts"] for each in found["checks"]}
-    assert facts["processes"] == {"processes": 6}
+    assert len(facts["processes"]["processes"]) == 6
+    assert "Leave Request" in facts["processes"]["processes"]
     assert facts["clock"] == {"server_ahead_seconds": 0}
     assert facts["document"] == {"misfits": []}
 
@@ -288,6 +289,35 @@ def test_a_proxy_in_the_way_is_found_out(doctor: Doctor) -> None:
     assert (left_out.code, left_out.amiss) == (0, {})
     assert left_out.said("proxy") == plain.said("proxy") == "the environment's leaves this address out"
     assert plain.code == 0
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1:9", "http://127.0.0.1:9"])
+def test_a_proxy_that_is_not_there_is_told_from_a_server_that_is_not(doctor: Doctor, url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        doctor.environ.setenv("ALL_PROXY", f"127.0.0.1:{listener.getsockname()[1]}")
+    found = doctor(url, "--allow-http")
+    assert found.said("address").endswith(
+        f"to {url}: Connection refused. That is the proxy (ALL_PROXY). Nothing listens there: look at the address and "
+        "its port"
+    )
+    assert found.code == 1
+
+
+def test_a_proxy_that_speaks_no_tls_is_told_from_a_server_that_speaks_none(doctor: Doctor) -> None:
+    with wired(doctor.sandbox) as wire:
+        proxy = wire.url.replace("http:", "https:")
+        doctor.environ.setenv("HTTPS_PROXY", proxy)
+        found = doctor("https://127.0.0.1:9")
+    assert found.said("address") == f"no TLS with the proxy {proxy}: most want HTTPS_PROXY to begin with http://"
+    assert found.amiss["tls"] == "skipped"
+
+
+def test_a_proxy_that_lets_nothing_through_is_named(doctor: Doctor) -> None:
+    with wired(doctor.sandbox) as wire:
+        doctor.environ.setenv("HTTPS_PROXY", wire.url)
+        found = doctor("https://127.0.0.1:9")
+    assert "through the proxy: " in found.said("address")
+    assert found.said("address").endswith(" Look at the address and at the proxy")
 
 
 def test_a_proxy_that_answers_in_the_servers_place_is_found_out(doctor: Doctor) -> None:
@@ -595,6 +625,14 @@ def test_a_server_that_is_not_named_is_asked_for(doctor: Doctor) -> None:
     found = doctor("", token="")
     assert found.code == 3
     assert "no server is named" in found.err
+
+
+def test_many_processes_do_not_make_a_long_line(doctor: Doctor) -> None:
+    for number in range(1000):
+        doctor.sandbox.add_process(f"Order {number:04}")
+    found = doctor()
+    assert found.said("processes").startswith("1006 may be started: Auto Approve, Leave Request, ")
+    assert found.said("processes").endswith(", Order 0002, Order 0003 and 998 more")
 
 
 def test_a_token_that_may_start_nothing_is_worth_a_word(doctor: Doctor) -> None:

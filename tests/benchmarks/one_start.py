@@ -7,6 +7,7 @@ of what a new connection for each call costs.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -28,6 +29,13 @@ from processmaker_api.api.processes import trigger_start_event
 from processmaker_api.models.trigger_start_event_body import TriggerStartEventBody
 
 NEW_CONNECTION = "requests.post, as in the guide"
+
+PARAMETERS: Any = {
+    name: EVENT
+    for name, parameter in inspect.signature(trigger_start_event.sync_detailed).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty and name != "client"
+}
+"""The event, and whatever the document of another server requires besides."""
 
 Costs = dict[str, float]
 """For each way the milliseconds of a start: the median of all measurements."""
@@ -74,7 +82,7 @@ def blocking(url: str, bundle: str, turns: int, calls: int) -> Costs:
             "requests.Session": lambda: session.post(url + PATH, json=DATA, headers=HEADERS, verify=bundle).json(),
             "httpx.Client": lambda: client.post(PATH, json=DATA).json(),
             "the generated call": lambda: trigger_start_event.sync_detailed(
-                PROCESS, client=api, body=body, event=EVENT
+                PROCESS, client=api, body=body, **PARAMETERS
             ),
             "ProcessMaker": lambda: pm.start(PROCESS, DATA, event=EVENT),
         }
@@ -110,7 +118,7 @@ def awaiting(url: str, bundle: str, turns: int, calls: int) -> Costs:
                 "aiohttp": by_aiohttp,
                 "httpx.AsyncClient": by_httpx,
                 "the generated call": lambda: trigger_start_event.asyncio_detailed(
-                    PROCESS, client=api, body=body, event=EVENT
+                    PROCESS, client=api, body=body, **PARAMETERS
                 ),
                 "AsyncProcessMaker": lambda: pm.start(PROCESS, DATA, event=EVENT),
             }

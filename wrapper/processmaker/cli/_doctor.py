@@ -57,6 +57,9 @@ SKEW = 30.0
 SLOW = 0.1
 """Seconds that a look-up by key may take because of the Requests there are: a start takes 0.11 (4.15.5)."""
 
+NAMED = 8
+"""How many processes are named on a line."""
+
 LOOKED_FOR = 5.0
 """Seconds after which no further process is tried."""
 
@@ -176,19 +179,35 @@ class _Examination:
         began, self._asked_at = self._clock.monotonic(), self._clock.now()
         try:
             self._answer = self._ask(self.site + PROBE)
-        except e.TLSFailed as error:
-            self._tls_error = error
-            return Finding("ok", f"{self._host} answers")
         except e.TransportError as error:
-            if self._scheme == "http" and self._speaks("https"):
+            if self._proxy:
+                if said := self._said_of_proxy(self._proxy, error):
+                    return _failed(error, said)
+            elif self._scheme == "http" and self._speaks("https"):
                 return _failed(error, f"plain http to a port that speaks https: use {self._with_scheme('https')}")
-            if self._proxy and self._answers_directly():
-                return _failed(error, f"{e.sentence(error)} Without the proxy it answers: add {self._host} to NO_PROXY")
+            if isinstance(error, e.TLSFailed):
+                self._tls_error = error
+                return Finding("ok", f"{self._host} answers")
             return _failed(error, f"{e.sentence(error)} {_way_out(error, self._host)}")
         took = self._clock.monotonic() - began
         # Half-way there and back is when the server read its clock.
         self._asked_at += timedelta(seconds=took / 2)
         return Finding("ok", f"{self._host} answers in {took * 1000:.0f} ms", {"answered_in_ms": round(took * 1000)})
+
+    def _said_of_proxy(self, proxy: Proxy, error: e.TransportError) -> str:
+        """What to say of a call through the proxy that failed; nothing where it is about the server's certificate."""
+        said = e.sentence(error)
+        if self._answers_directly():
+            return f"{said} Without the proxy it answers: add {self._host} to NO_PROXY"
+        try:
+            self._ask(proxy.address, self._direct())
+        except e.TLSFailed:
+            return f"no TLS with the proxy {proxy.address}: most want {proxy.variable} to begin with http://"
+        except e.ConnectionFailed as problem:
+            return f"{said} That is the proxy ({proxy.variable}). {_way_out(problem, proxy.address)}"
+        except e.ProcessMakerError:
+            pass
+        return "" if isinstance(error, e.TLSFailed) else f"{said} Look at the address and at the proxy"
 
     def _look_at_tls(self) -> Finding:
         if self._scheme == "http":
@@ -323,12 +342,13 @@ class _Examination:
         return self._lasting(until, "accepted", "make a new one in time, and processmaker login")
 
     def _look_at_processes(self) -> Finding:
-        count = len(self._listing)
-        facts = {"processes": count}
-        if not count:
+        names = [process.name for process in self._listing]
+        facts = {"processes": names}
+        if not names:
             said = "none may be started: let an administrator allow this user to start what it is to start"
             return Finding("advice", said, facts)
-        return Finding("ok", f"{count} may be started", facts)
+        rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        return Finding("ok", f"{len(names)} may be started: {', '.join(names[:NAMED])}{rest}", facts)
 
     def _look_at_look_up(self) -> Finding:
         """What a look-up by key costs, against the same one that has to read no data."""
@@ -378,11 +398,14 @@ class _Examination:
 
     def _answers_directly(self) -> bool:
         """Whether the API is there without the proxy."""
-        transport = without_proxy(self._unsigned._settings.verify)
         try:
-            return _is_api(self._ask(self.site + PROBE, self._session.connect(**self._arguments, transport=transport)))
+            return _is_api(self._ask(self.site + PROBE, self._direct()))
         except e.ProcessMakerError:
             return False
+
+    def _direct(self) -> ProcessMaker:
+        """A client that goes through no proxy."""
+        return self._session.connect(**self._arguments, transport=without_proxy(self._unsigned._settings.verify))
 
     def _speaks(self, scheme: str) -> bool:
         """Whether the same port answers to that scheme."""
