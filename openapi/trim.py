@@ -178,7 +178,11 @@ def trim(official: Json, rules: Json) -> tuple[Json, list[str]]:
         raise TrimError("\n".join(gone.values()))
     corrections = [entry for entry in rules["corrections"] if not entry["where"].startswith(tuple(gone))]
     misfits = {entry["where"]: text for entry in corrections if (text := _correct(document, entry))}
-    _keep_what_is_needed(document)
+    try:
+        _keep_what_is_needed(document)
+    except TrimError as error:  # a correction refers to it
+        todo = "where it has another name now, give that to what refers to it in trim.yaml"
+        raise TrimError("\n".join([*gone.values(), *misfits.values(), f"{error}\n    to do: {todo}"])) from None
     origins, disagreements = _merge_all_of(document["components"]["schemas"])
     _keep_what_is_needed(document)
     left = {_origin(place, origins): text for place, text in _intolerances(document)}

@@ -155,6 +155,20 @@ def test_a_schema_that_is_gone_is_named() -> None:
         trimmed(official=official)
 
 
+def test_a_schema_that_a_correction_refers_to_and_that_is_gone_is_named_with_all_the_rest() -> None:
+    parts = [
+        correction("components.schemas.dogEditable.properties.puppy", "(absent)", {"$ref": "#/components/schemas/pup"}),
+        correction("components.schemas.pup.properties.size", "(absent)", {}),
+    ]
+    with pytest.raises(trim.TrimError) as caught:
+        trimmed(*parts)
+    assert [line for line in str(caught.value).splitlines() if not line.startswith(" ")] == [
+        "the correction of components.schemas.pup.properties.size does not fit",
+        "#/components/schemas/pup is not in the document",
+    ]
+    assert str(caught.value).endswith("where it has another name now, give that to what refers to it in trim.yaml")
+
+
 def test_a_correction_replaces_what_was_there() -> None:
     where = "components.schemas.dogEditable.properties.name"
     document = trimmed(correction(where, {"type": "string"}, {"type": ["string", "null"]}))
