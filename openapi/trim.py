@@ -173,23 +173,24 @@ def trim(official: Json, rules: Json) -> tuple[Json, list[str]]:
     that could make a parser raise on an answer. It names all of these at once.
     """
     official, rules = _plain_keys(official), _plain_keys(rules)
-    document, gone = _pick(official, rules)
+    document, absent = _pick(official, rules)
+    gone = [text for text in absent.values() if text]
     if gone and not document["paths"]:
-        raise TrimError("\n".join(gone.values()))
-    corrections = [entry for entry in rules["corrections"] if not entry["where"].startswith(tuple(gone))]
+        raise TrimError("\n".join(gone))
+    corrections = [entry for entry in rules["corrections"] if not entry["where"].startswith(tuple(absent))]
     misfits = {entry["where"]: text for entry in corrections if (text := _correct(document, entry))}
     try:
         _keep_what_is_needed(document)
     except TrimError as error:  # a correction refers to it
         todo = "where it has another name now, give that to what refers to it in trim.yaml"
-        raise TrimError("\n".join([*gone.values(), *misfits.values(), f"{error}\n    to do: {todo}"])) from None
+        raise TrimError("\n".join([*gone, *misfits.values(), f"{error}\n    to do: {todo}"])) from None
     origins, disagreements = _merge_all_of(document["components"]["schemas"])
     _keep_what_is_needed(document)
     left = {_origin(place, origins): text for place, text in _intolerances(document)}
     # A place that a correction should have changed is named already.
     named = [where for where in misfits if not where.endswith("*")]
     left = {place: text for place, text in left.items() if not any(fnmatchcase(place, where) for where in named)}
-    if problems := [*gone.values(), *misfits.values(), *disagreements, *(f"{place} {left[place]}" for place in left)]:
+    if problems := [*gone, *misfits.values(), *disagreements, *(f"{place} {left[place]}" for place in left)]:
         raise TrimError("\n".join(problems))
     notes = _say(document, rules)
     ours = rules["document"]
@@ -213,10 +214,10 @@ def _plain_keys(node: Json) -> Json:
 def _pick(official: Json, rules: Json) -> tuple[Json, dict[str, str]]:
     """The kept operations and all components, without prose, each parameter written out where it is used.
 
-    Also, by their places, what is to be said of operations that are gone.
+    Also, by their places, the operations that are not there, with what is to be said of those that should be.
     """
     paths: dict[str, Json] = {}
-    gone: dict[str, str] = {}
+    absent: dict[str, str] = {}
     added = {c["where"] for c in rules["corrections"] if ABSENT in _accepted(c)}
     for name, words in rules["operations"].items():
         method, path = _operation(name)
@@ -228,14 +229,13 @@ def _pick(official: Json, rules: Json) -> tuple[Json, dict[str, str]]:
                 operation["parameters"] = [_dereference(official, parameter) for parameter in parameters]
             # The names of the generated modules are ours, so that a new name in the document moves none of them.
             paths.setdefault(path, {})[method] = operation | {key: words[key] for key in NAMING if key in words}
-        elif f"paths.{path}" not in added and ONLY_IF_THERE not in words:
-            gone[f"paths.{path}.{method}."] = (
-                f"the operation {name} is not in the document\n    to do: where it moved, change its name and the "
-                f"paths of its corrections; where documents without it are good enough: {ADVICE}"
-            )
+        elif f"paths.{path}" not in added:
+            said = f"the operation {name} is not in the document\n    to do: where it moved, change its name and the "
+            said += f"paths of its corrections; where documents without it are good enough, say so with it: {ADVICE}"
+            absent[f"paths.{path}.{method}."] = "" if ONLY_IF_THERE in words else said
     document: Json = _normalised(_without_prose({"paths": paths, "components": official.get("components", {})}))
     _keep_what_is_needed(document)
-    return document, gone
+    return document, absent
 
 
 def _operation(name: str) -> tuple[str, str]:

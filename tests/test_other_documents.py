@@ -118,6 +118,48 @@ def test_properties_of_answers_may_be_anything(
     everything_works(pm, sandbox)
 
 
+def test_a_newer_full_document_goes_the_whole_way_with_the_corrections_that_are_asked_for(
+    use: Callable[[Any], None], pm: Any, sandbox: Sandbox
+) -> None:
+    official, rules = trim.read(str(DOCUMENTS / "4.15.5.yaml")), copy.deepcopy(RULES)
+    schemas, paths = official["components"]["schemas"], official["paths"]
+    editable = schemas["processRequestEditable"]["properties"]
+    editable["number_of_the_case"] = editable.pop("case_number")
+    editable["name"] = {"type": "integer"}
+    tenant = {"name": "tenant", "in": "query", "required": True, "schema": {"type": "string"}}
+    paths["/process_events/{process_id}"]["post"]["parameters"].append(tenant)
+    paths["/cases"] = {"get": {"responses": {"200": {}}}}
+    trim.trim(official, rules)  # none of that asks for a correction
+
+    editable["status"]["enum"].append("SLEEPING")
+    editable["priority"] = {"type": "string", "enum": ["low", "high"]}
+    schemas["processRequestEditable"]["required"] = ["name"]
+    del paths["/tasks"]
+    with pytest.raises(trim.TrimError) as caught:
+        trim.trim(official, rules)
+    place = "components.schemas.processRequestEditable"
+    assert [line for line in str(caught.value).splitlines() if not line.startswith(" ")] == [
+        "the operation GET /tasks is not in the document",
+        f"the correction of {place}.properties.status does not fit",
+        f"{place}.required could make an answer unreadable",
+        f"{place}.properties.priority could make an answer unreadable",
+    ]
+    rules["operations"]["GET /tasks"]["only_if_there"] = "Tasks are looked for in another way."
+    (status,) = (one for one in rules["corrections"] if one["where"] == f"{place}.properties.status")
+    status["was_one_of"] = [status.pop("was"), editable["status"]]
+    rules["corrections"] += [
+        {"where": f"{place}.properties.priority", "was": editable["priority"], "is": {"type": ["string", "null"]}},
+        {"where": f"{place}.required", "was": ["name"], "is": "(absent)"},
+    ]
+    use(trim.trim(official, rules)[0])
+    request = pm.start("Leave Request", {"days": 3}, idempotency_key="leave-1")
+    assert (request.name, request.case_number, request.status) == ("Leave Request", 1, "ACTIVE")
+    assert pm.start("Leave Request", {"days": 3}, idempotency_key="leave-1").id == request.id
+    with pytest.raises(ConfigurationError, match=r"GET /tasks: .* does not have this operation"):
+        pm.tasks(request)
+    assert len(sandbox.requests) == 1
+
+
 def parameters_of(document: Any, operation: str) -> Any:
     method, path = operation.lower().split(" ")
     return document["paths"][path][method]["parameters"]
