@@ -60,7 +60,8 @@ def test_a_call_goes_to_the_api_with_the_clients_token(echo: Any, seen: Seen) ->
     ],
 )
 def test_a_path_is_below_the_api_however_it_is_written(echo: Any, path: str, url: str) -> None:
-    assert echo.request("GET", path)["asked"] == f"https://pm.example.com/sub/api/1.0{url}"
+    asked = echo.request("GET", path)["asked"].replace("%20", "+")  # as httpx 0.27 writes a blank
+    assert asked == f"https://pm.example.com/sub/api/1.0{url}"
 
 
 @pytest.mark.parametrize(
