@@ -38,6 +38,17 @@ while todo:
 print(*sorted(direct), "|", *sorted(needs.keys() - reached - {"pip", "setuptools"}))
 """
 
+DOCTOR = """
+import os, sys
+from processmaker.cli import main
+from processmaker.sandbox import Sandbox
+
+sandbox = Sandbox()
+os.environ["PROCESSMAKER_TOKEN"] = sandbox.token()
+with sandbox.serve() as url:
+    sys.exit(main(["doctor", "--url", url]))
+"""
+
 
 class Failed(Exception):
     """What does not work."""
@@ -72,6 +83,7 @@ def try_wheel(wheel: Path, scratch: Path) -> None:
     if "COMPLETED" not in told:
         raise Failed(f"the demo ended with: {told}")
     python(executable, "-m", "processmaker", "--help", folder=scratch)
+    python(executable, "-c", DOCTOR, folder=scratch)
 
 
 def try_sdist(sdist: Path, scratch: Path) -> None:
