@@ -41,6 +41,7 @@ LIMITS |= {"pattern", "minItems", "maxItems", "uniqueItems"}
 # These formats change the type that a value has in Python.
 FORMATS = {"date-time", "date", "uuid", "binary"}
 ANYTHING = "anything"
+REFUSED = "calls that do not send it may be refused"
 
 Json = Any
 
@@ -281,7 +282,7 @@ def _gone(fact: Fact) -> Change:
 def _appeared(fact: Fact) -> Change:
     kind = f": {_shown(fact)}" if fact.kinds and not fact.text.startswith("schema") else ""
     must = ", required" if fact.required and fact.sent else ""
-    why = "calls that do not send it may be refused" if must else ""
+    why = REFUSED if must else ""
     return Change("+", f"{fact.text}{kind}{must}", fact, why, minor=True)
 
 
@@ -297,7 +298,7 @@ def _differences(old: Fact, new: Fact) -> Iterator[Change]:
         yield Change("~", text, new, " and ".join(reasons), minor=wider)
     if old.required != new.required:
         text = f"{new.text}: {'optional -> required' if new.required else 'required -> optional'}"
-        why = "calls that do not send it may be refused" if new.sent and new.required else ""
+        why = REFUSED if new.sent and new.required else ""
         if new.received and old.required:
             why = "code that counts on it may find nothing"
         yield Change("~", text, new, why, minor=not new.required)
@@ -494,10 +495,15 @@ def _imported(tree: ast.Module) -> Iterator[tuple[str, tuple[str, str]]]:
                 yield alias.asname or alias.name, (node.module, alias.name)
 
 
-def users(fact: Fact, used: dict[str, dict[str, Use]]) -> list[str]:
-    """Return the client's methods that use this fact: they call its operation and, if it has a name, say that name."""
+def users(fact: Fact, used: dict[str, dict[str, Use]], needed: bool = False) -> list[str]:
+    """Return the client's methods that use this fact: they call its operation and, if it has a name, say that name.
+
+    With `needed` they only call its operation, which wants it.
+    """
 
     def said(use: Use) -> bool:
+        if needed:
+            return True
         read = use.values.get(fact.within.removeprefix("schema "), use.read)
         return not fact.name or (fact.sent and fact.name in use.sent) or (fact.received and fact.name in read)
 
@@ -516,7 +522,7 @@ def report(
     after: Json,
     version: str | None = None,
     used: dict[str, dict[str, Use]] | None = None,
-    evened_out: Sequence[Change] = (),
+    beside: Sequence[Change] = (),
 ) -> list[str]:
     """Return the lines that tell what changed, who uses it, and which step the version should make.
 
@@ -524,11 +530,11 @@ def report(
         before, after: the trimmed documents.
         version: the one to step from; this project's where it is left out.
         used: what `uses` returns.
-        evened_out: what else changed in the full documents.
+        beside: what else changed in the full documents.
     """
     found = changes(before, after)
     used = uses() if used is None else used
-    lines = ["What changed in the API:"] if found or evened_out else ["Nothing changed in the API."]
+    lines = ["What changed in the API:"] if found or beside else ["Nothing changed in the API."]
     for title, some in (
         ("breaking for callers", [change for change in found if change.why]),
         ("compatible", [change for change in found if not change.why]),
@@ -539,11 +545,12 @@ def report(
             lines.append(f"    {change.sign} {change.text}")
             if change.why:
                 lines.append(f"        why: {change.why}")
-            if methods := users(change.fact, used):
-                lines.append(f"        used by: {', '.join(methods)}")
-    if evened_out:
-        lines.append("  evened out by trim.yaml, so that the client stays as it is:")
-        lines += [f"    {change.sign} {change.text}" for change in evened_out]
+            needed = change.why == REFUSED
+            if methods := users(change.fact, used, needed):
+                lines.append(f"        {'needed' if needed else 'used'} by: {', '.join(methods)}")
+    if beside:
+        lines.append("  in the full documents only, so that the client stays as it is:")
+        lines += [f"    {change.sign} {change.text}" for change in beside]
     return [*lines, f"Semantic versioning asks for {step(found, _version() if version is None else version)}."]
 
 
@@ -579,19 +586,19 @@ def main(arguments: list[str] | None = None) -> int:
         full = [trim.read(options.old), trim.read(options.new)]
         rules = yaml.safe_load(trim.RULES.read_text(encoding="utf-8"))
         ours = [document["info"].get("title") == rules["document"]["info"]["title"] for document in full]
-        evened_out: list[Change] = []
+        beside: list[Change] = []
         try:
             old, new = (
                 document if done else trim.trim(document, rules)[0] for document, done in zip(full, ours, strict=True)
             )
             if not any(ours):
-                evened_out = _beside(changes(old, new), changes(*full), rules)
+                beside = _beside(changes(old, new), changes(*full), rules)
         except trim.TrimError:
             if any(ours):  # all that trimming drops would seem to have appeared, or to be gone
                 raise
             print("diff: note: trim.yaml does not fit both; they are compared as they are", file=sys.stderr)
             old, new = full
-        print("\n".join(report(old, new, evened_out=evened_out)))
+        print("\n".join(report(old, new, beside=beside)))
     except (trim.TrimError, OSError) as error:
         print(f"diff: {error}", file=sys.stderr)
         return 1
@@ -599,9 +606,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _beside(said: list[Change], full: list[Change], rules: Json) -> list[Change]:
-    """What changed in the full documents about the kept operations, and is not said already."""
+    """What changed in the full documents besides: about the kept operations, and which others there are."""
     known, kept = {(change.sign, change.fact.text) for change in said}, set(rules["operations"])
-    return [change for change in full if change.fact.operations & kept and (change.sign, change.fact.text) not in known]
+    return [
+        change
+        for change in full
+        if (change.sign, change.fact.text) not in known
+        and (change.fact.operations & kept or (change.sign != "~" and change.fact.text.startswith("operation ")))
+    ]
 
 
 if __name__ == "__main__":

@@ -575,7 +575,9 @@ def test_full_documents_are_trimmed_before_they_are_compared(capsys: pytest.Capt
     assert capsys.readouterr().out == "Nothing changed in the API.\nSemantic versioning asks for no step.\n"
 
 
-def test_what_the_corrections_even_out_is_told_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_corrections_even_out_or_trimming_leaves_out_is_told_last(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     old, new = DOCUMENTS / "4.15.5.yaml", tmp_path / "new.yaml"
     after = yaml.safe_load(old.read_text(encoding="utf-8"))
     after["components"]["schemas"]["processRequestEditable"]["properties"]["user_id"] = {
@@ -588,11 +590,29 @@ def test_what_the_corrections_even_out_is_told_last(tmp_path: Path, capsys: pyte
     assert diff.main([str(old), str(new)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "What changed in the API:",
-        "  evened out by trim.yaml, so that the client stays as it is:",
+        "  in the full documents only, so that the client stays as it is:",
         "    ~ property user_id of processRequest: string -> integer",
         "    ~ property user_id of processRequestEditable: string -> integer",
         "    ~ operation GET /start_processes: operationId startProcesses -> another",
+        "    + operation GET /another",
         "Semantic versioning asks for no step.",
+    ]
+
+
+def test_what_is_new_and_required_is_needed_by_all_that_call_the_operation() -> None:
+    after = trimmed("4.15.5")
+    tenant = {"name": "tenant", "in": "query", "required": True, "schema": {"type": "string"}}
+    after["paths"]["/process_events/{process_id}"]["post"]["parameters"].append(tenant)
+    body = after["paths"]["/tasks/{task_id}"]["put"]["requestBody"]["content"]["application/json"]["schema"]
+    body["properties"]["reason"] = {"type": "string"}
+    body["required"].append("reason")
+    assert diff.report(trimmed("4.15.5"), after, "1.4.2")[2:8] == [
+        "    + parameter tenant of POST /process_events/{process_id}: string, required",
+        "        why: calls that do not send it may be refused",
+        "        needed by: start, start_many",
+        "    + property reason of the body of PUT /tasks/{task_id} as application/json: string, required",
+        "        why: calls that do not send it may be refused",
+        "        needed by: complete",
     ]
 
 
