@@ -197,6 +197,8 @@ class _Examination:
     def _said_of_proxy(self, proxy: Proxy, error: e.TransportError) -> str:
         """What to say of a call through the proxy that failed; nothing where it is about the server's certificate."""
         said = e.sentence(error)
+        if " through the proxy: 407" in said:
+            return f"{said} It wants a user name and password: {proxy.variable}=http://user:password@host:port"
         if self._answers_directly():
             return f"{said} Without the proxy it answers: add {self._host} to NO_PROXY"
         try:
@@ -465,8 +467,6 @@ def _way_out(error: e.TransportError, host: str) -> str:
         return f"Nobody here knows the name {host}: look at the address, and at the VPN"
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return "Nothing listens there: look at the address and its port"
-    if " through the proxy: 407" in str(error):
-        return "It wants a user name and password: HTTPS_PROXY=http://user:password@host:port"
     return "Look at the address, the network and its firewalls"
 
 
