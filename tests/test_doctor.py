@@ -22,7 +22,7 @@ from openapi_spec_validator import validate
 from processmaker import cli
 from processmaker._endpoints import ENDPOINTS, REQUESTS
 from processmaker.cli import _session
-from processmaker.cli._doctor import misfits_of
+from processmaker.cli._document import misfits_of
 from processmaker.sandbox import Clock, Sandbox
 from test_wire import wired
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -26,12 +25,13 @@ from attrs import evolve, field, frozen
 from .. import _errors as e
 from .._auth import PasswordGrant
 from .._data import IDEMPOTENCY_KEY
-from .._endpoints import ENDPOINTS, PROCESSES, REQUESTS
+from .._endpoints import PROCESSES, REQUESTS
 from .._http import transport_errors
 from .._io import run
 from .._models import Process, items, process_from
 from .._proxy import Proxy, names_proxy, network_of, proxy_for, without_proxy
 from .._settings import API_PATH, site_of
+from ._document import document_from, misfits_of
 from ._exits import explained
 from ._profiles import claims, expiry
 from ._settings import server, signed_in
@@ -302,14 +302,17 @@ class _Examination:
         for base in dict.fromkeys((self.site, self._origin)):
             url = f"{base}/docs"
             answer = self._ask_quietly(url)
-            if answer is not None and answer.is_success and (document := _document(answer.content)):
+            if answer is not None and answer.is_success and (document := document_from(answer.content)):
                 break
         if not document:
             return Finding("skipped", "the server shows no document of its API at /docs")
         misfits = list(misfits_of(document))
         if not misfits:
             return Finding("ok", f"{url} has every operation and parameter that this client sends", {"misfits": []})
-        said = f"{url} does not fit this client: {'; '.join(misfits)}. Look for a newer processmaker-client"
+        said = (
+            f"{url} does not fit this client: {'; '.join(misfits)}. Look for a newer processmaker-client, or make one "
+        )
+        said += f"in a checkout of it: make regenerate SPEC={url}"
         return Finding("failed", said, {"misfits": misfits})
 
     # The token
@@ -468,62 +471,3 @@ def _way_out(error: e.TransportError, host: str) -> str:
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return "Nothing listens there: look at the address and its port"
     return "Look at the address, the network and its firewalls"
-
-
-# The API's document
-
-
-def _document(content: bytes) -> dict[str, Any] | None:
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) and isinstance(document.get("paths"), dict) else None
-
-
-def misfits_of(document: dict[str, Any]) -> Iterator[str]:
-    """What this client sends and the document does not have, or the document requires and this client does not send.
-
-    Args:
-        document: an OpenAPI document, of whatever quality.
-    """
-    offered = {}
-    for path, methods in document["paths"].items():
-        if isinstance(methods, dict):
-            shape = _without_names(path.removeprefix(API_PATH))
-            for method in methods:
-                offered[f"{method.upper()} {shape}"] = [methods, methods[method]]
-    for endpoint in ENDPOINTS:
-        places = offered.get(_without_names(endpoint.operation))
-        if places is None:
-            yield f"no {endpoint.operation}"
-            continue
-        parameters = [
-            _resolved(parameter, document)
-            for place in places
-            if isinstance(place, dict) and isinstance(place.get("parameters"), list)
-            for parameter in place["parameters"]
-        ]
-        # Wherever they are: documents say that a parameter is in the path that is in the query (4.2 to 4.15).
-        names = {parameter.get("name") for parameter in parameters}
-        for name in endpoint.sends:
-            if name not in names:
-                yield f"{endpoint.operation} has no parameter {name}"
-        for parameter in parameters:
-            if parameter.get("in") == "query" and parameter.get("required") is True:
-                wanted = parameter.get("name")
-                if wanted not in (*endpoint.sends, *endpoint.undocumented):
-                    yield f"{endpoint.operation} wants the parameter {wanted}, which is not sent"
-
-
-def _without_names(path: str) -> str:
-    return re.sub(r"\{[^}]*\}", "{}", path.rstrip("/"))
-
-
-def _resolved(parameter: Any, document: Any) -> dict[str, Any]:
-    reference = parameter.get("$ref") if isinstance(parameter, dict) else None
-    if isinstance(reference, str):
-        parameter = document
-        for name in reference.removeprefix("#/").split("/"):
-            parameter = parameter.get(name) if isinstance(parameter, dict) else None
-    return parameter if isinstance(parameter, dict) else {}
