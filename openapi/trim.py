@@ -9,6 +9,7 @@ beside this file. The result goes to processmaker.yaml, or to FILE.
 import argparse
 import copy
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -221,12 +222,15 @@ def _pick(official: Json, rules: Json) -> tuple[Json, dict[str, str]]:
     added = {c["where"] for c in rules["corrections"] if ABSENT in _accepted(c)}
     for name, words in rules["operations"].items():
         method, path = _operation(name)
-        item = official.get("paths", {}).get(path, {})
+        theirs = _same_path(official.get("paths", {}), path)
+        item = official.get("paths", {}).get(theirs, {})
         if method in item:
             operation = dict(item[method])
             parameters = [*item.get("parameters", []), *operation.get("parameters", [])]
             if parameters:
-                operation["parameters"] = [_dereference(official, parameter) for parameter in parameters]
+                ours = dict(zip(_PART.findall(theirs), _PART.findall(path), strict=True))
+                whole = [_dereference(official, parameter) for parameter in parameters]
+                operation["parameters"] = [one | {"name": ours.get(one["name"], one["name"])} for one in whole]
             # The names of the generated modules are ours, so that a new name in the document moves none of them.
             paths.setdefault(path, {})[method] = operation | {key: words[key] for key in NAMING if key in words}
         elif f"paths.{path}" not in added:
@@ -236,6 +240,16 @@ def _pick(official: Json, rules: Json) -> tuple[Json, dict[str, str]]:
     document: Json = _normalised(_without_prose({"paths": paths, "components": official.get("components", {})}))
     _keep_what_is_needed(document)
     return document, absent
+
+
+_PART = re.compile(r"\{([^}]*)\}")
+
+
+def _same_path(paths: Json, path: str) -> str:
+    """The path in a document that is this one, whatever it calls the parts that vary: those names are sent nowhere."""
+    if path in paths:
+        return path
+    return next((theirs for theirs in paths if _PART.sub("{}", theirs) == _PART.sub("{}", path)), path)
 
 
 def _operation(name: str) -> tuple[str, str]:

@@ -282,6 +282,13 @@ def test_the_generated_modules_have_names_of_ours() -> None:
     assert (operation["operationId"], operation["tags"]) == ("readDog", ["Dogs"])
 
 
+def test_other_names_for_the_parts_of_a_path_that_vary_do_not_matter() -> None:
+    official = full_document()
+    official["paths"] = {"/cats": official["paths"]["/cats"], "/dogs/{id}": official["paths"]["/dogs/{dog_id}"]}
+    official["paths"]["/dogs/{id}"]["get"]["parameters"][0]["name"] = "id"
+    assert trimmed(official=official) == trimmed()
+
+
 def test_the_order_of_the_parts_of_a_schema_does_not_matter() -> None:
     where = "components.schemas.dog.allOf.1.properties.description"
     official = full_document()
