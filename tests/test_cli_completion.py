@@ -75,6 +75,7 @@ def test_files_are_offered_for_data(run: Run, tmp_path: Path, environ: pytest.Mo
     assert offered(run, "start", "2", "--data", "@") == ["@data dir/", "@data.json"]
     assert offered(run, "start", "2", f"letter=@{tmp_path}/data.") == [f"letter=@{tmp_path}/data.json"]
     assert offered(run, "start", "2", "items:=@data.") == ["items:=@data.json"]
+    assert offered(run, "api", "POST", "/groups", "-f", "items:=@data.") == ["items:=@data.json"]
 
 
 def test_where_the_server_cannot_be_asked_nothing_is_offered_and_nothing_fails(
@@ -164,6 +165,9 @@ def test_a_real_shell_completes(shell: str, typed: str, words: list[str], tmp_pa
         ("processmaker start Leave", ["Leave Request", "Leave Request Contractors"]),
         ("processmaker start 'Two Doors' --event node_", ["node_web", "node_mail"]),
         ("processmaker start 2 --data @lett", ["@letters/"]),
+        ("processmaker start-many 2 lett", ["letters/"]),
+        ("processmaker sandbox --setup lett", ["letters/"]),
+        ("processmaker start --fly", []),
     ],
 )
 def test_fish_completes(line: str, words: list[str], tmp_path: Path) -> None:

@@ -23,6 +23,15 @@ def test_a_key_takes_its_text_or_its_json_from_a_file(run: Run, sandbox: Sandbox
     assert sandbox.request(1).data == {"letter": "Dear Zoë,\nyes.", "items": [1, {"a": None}], "handle": "@mia"}
 
 
+def test_a_file_below_the_home_folder_is_read_as_the_shell_completes_it(
+    run: Run, sandbox: Sandbox, tmp_path: Path, environ: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "letter.txt").write_text("yes")
+    environ.setenv("HOME", str(tmp_path))
+    assert run("start", 2, "letter=@~/letter.txt").code == 0
+    assert sandbox.request(1).data == {"letter": "yes"}
+
+
 @pytest.mark.parametrize(
     ("word", "said"),
     [
@@ -55,6 +64,7 @@ def test_a_file_that_cannot_be_read_is_bad_usage(
         ("utf-8", codecs.BOM_UTF8),
         ("utf-16-le", codecs.BOM_UTF16_LE),
         ("utf-16-be", codecs.BOM_UTF16_BE),
+        ("utf-16-le", b""),
         ("utf-32-le", codecs.BOM_UTF32_LE),
     ],
 )
@@ -98,9 +108,30 @@ def test_what_is_piped_in_and_is_no_data_is_refused(served: Sandbox, content: by
     assert served.calls == []
 
 
-def test_where_data_is_given_standard_input_is_left_to_others(served: Sandbox) -> None:
+@pytest.mark.parametrize("words", [("start", "2", "a=1"), ("complete", "2", "--data", "{}"), ("api", "POST", "/x")])
+def test_what_is_piped_in_beside_other_data_is_refused(served: Sandbox, tmp_path: Path, words: tuple[str, ...]) -> None:
+    file = tmp_path / "data.json"
+    file.write_text('{"days": 3}')
+    with file.open("rb") as data:
+        from_a_file = subprocess.run([*COMMAND, *words], stdin=data, capture_output=True)
+    for done in (piped(*words, content=b'{"days": 3}'), from_a_file):
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert b"there is data on standard input, too, which would get lost: to send it, give no" in done.stderr
+    assert served.calls == []
+
+
+def test_a_file_that_a_loop_reads_is_left_to_it(served: Sandbox, tmp_path: Path) -> None:
     command = " ".join(COMMAND)
-    loop = f"while read -r who; do {command} start 2 who=$who --event node_1 --quiet; done"
+    (tmp_path / "names").write_text("Mia\nZoe\n")
+    loop = f"while read -r who; do {command} start 2 who=$who --event node_1 --quiet; done < names"
+    done = subprocess.run(["sh", "-c", loop], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("1\n2\n", "")
+    assert [request.data for request in served.requests] == [{"who": "Mia"}, {"who": "Zoe"}]
+
+
+def test_a_loop_over_a_pipe_keeps_it_from_the_command(served: Sandbox) -> None:
+    command = " ".join(COMMAND)
+    loop = f"while read -r who; do {command} start 2 who=$who --event node_1 --quiet </dev/null; done"
     done = subprocess.run(["sh", "-c", loop], input="Mia\nZoe\n", capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("1\n2\n", "")
     assert [request.data for request in served.requests] == [{"who": "Mia"}, {"who": "Zoe"}]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import COMMAND, Run, Terminal, mind_ctrl_c
+from command_line import COMMAND, Run, Terminal, mind_ctrl_c, saved
 from processmaker import ConnectionLost, ProcessMaker, StartOutcomeUnknown, TimedOut
 from processmaker.cli import _exits
 from processmaker.sandbox import Sandbox
@@ -26,7 +26,6 @@ from programs import not_run
         (["processes"], None, 0),
         (["processes"], ("GET", 500), 1),
         (["processes"], ("GET", "refused"), 1),
-        ([], None, 2),
         (["fly"], None, 2),
         (["show", "two"], None, 2),
         (["show", "-1"], None, 2),
@@ -90,9 +89,28 @@ def test_the_exit_codes_are_in_the_help(run: Run) -> None:
         assert f"  {exit_.code:<4} {exit_.meaning}\n" in help_
 
 
-def test_an_unauthorized_call_says_how_to_sign_in(run: Run, environ: pytest.MonkeyPatch) -> None:
+def test_an_unauthorized_call_says_how_to_sign_in(run: Run, environ: pytest.MonkeyPatch, tmp_path: Path) -> None:
     environ.setenv("PROCESSMAKER_TOKEN", "expired")
-    assert run("processes").err.endswith("To sign in: processmaker login\n")
+    assert run("processes").err.endswith(
+        "401 Unauthorized: Unauthenticated. The token is from PROCESSMAKER_TOKEN, which goes before a profile: "
+        "set another, or unset it\n"
+    )
+    environ.delenv("PROCESSMAKER_TOKEN")
+    saved(tmp_path, **{"of mine": {"url": "https://pm.example.com", "token": "expired", "current": True}})
+    ended = run("processes")
+    assert (ended.code, ended.err.partition("Unauthenticated. ")[2]) == (
+        3,
+        "To sign in again: processmaker login --profile 'of mine'\n",
+    )
+
+
+def test_a_request_that_could_not_be_read_is_not_said_to_go_on(run: Run, sandbox: Sandbox) -> None:
+    sandbox.fail_next("refused", on="GET", times=99)
+    ended = run("wait", 17, "--timeout", "5")
+    assert ended.code == 5
+    assert "Request 17 could not be read in time (" in ended.err
+    assert "Connection refused" in ended.err
+    assert "It goes on" not in ended.err
 
 
 def test_an_unexpected_error_is_one_line_and_debug_shows_where(run: Run, environ: pytest.MonkeyPatch) -> None:

@@ -369,7 +369,7 @@ def test_login_with_a_password_keeps_only_the_token(
     ended = run("login", "--url", sandbox.url, "--client-id", "3", "--username", "integration.bot", "--json")
     assert (ended.code, ended.json["processes"]) == (0, 6)
     written = (tmp_path / "config" / "processmaker" / "profiles.json").read_text()
-    assert json.loads(written)["default"]["token"].startswith("sandbox-access-token")
+    assert "sandbox-access-token" in json.loads(written)["default"]["token"]
     assert "password" not in written
     assert "secret" not in written
     assert run("processes").code == 0
@@ -551,6 +551,7 @@ def test_whoami_asks_the_api_for_the_user_that_the_token_names(
     )
     assert run("whoami", "--json").json == {
         "server": "https://pm.example.com",
+        "token_from": "PROCESSMAKER_TOKEN",
         "user_id": 3,
         "user_name": "integration.bot",
         "name": "Integration Bot",
@@ -558,7 +559,12 @@ def test_whoami_asks_the_api_for_the_user_that_the_token_names(
         "expires": "2027-01-15T08:00:00+00:00",
     }
     told = run("whoami").out  # the API tells nothing
-    assert told == "server   https://pm.example.com\nuser id  3\nexpires  2027-01-15 08:00:00+00:00\n"
+    assert told.splitlines() == [
+        "server      https://pm.example.com",
+        "token from  PROCESSMAKER_TOKEN",
+        "user id     3",
+        "expires     2027-01-15 08:00:00+00:00",
+    ]
     assert asked == ["/api/1.0/users/3"] * 2
     assert len(connections) == 2
 
@@ -571,14 +577,72 @@ def test_whoami_with_a_token_that_says_nothing_tells_whether_the_server_takes_it
     ended = run("whoami")
     assert ended.code == (0 if token == TOKEN else 3)
     if token == TOKEN:
-        assert ended.out == "server  https://pm.example.com\n"
+        assert ended.out == "server      https://pm.example.com\ntoken from  PROCESSMAKER_TOKEN\n"
+        assert ended.err == "processmaker: neither the server nor the token tells whose it is\n"
+        quiet = run("whoami", "--quiet")
+        assert (quiet.code, quiet.out, quiet.err) == (4, "", ended.err)
 
 
 def test_whoami_signs_in_with_a_password(run: Run, environ: pytest.MonkeyPatch) -> None:
     environ.delenv("PROCESSMAKER_TOKEN")
     for name, value in PASSWORD.items():
         environ.setenv(f"PROCESSMAKER_{name}", value)
-    assert run("whoami").code == 0
+    whoami = run("whoami", "--json").json
+    assert (whoami["user_id"], whoami["token_from"]) == (3, "PROCESSMAKER_CLIENT_ID")
+    assert whoami["expires"].startswith("2027-11-23T")
+
+
+def test_whoami_names_the_profile_that_is_used(run: Run, environ: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    saved(tmp_path, box={"url": "https://pm.example.com", "token": TOKEN})
+    assert run("whoami", "--profile", "box", "--json").json["token_from"] == "the profile box"
+    environ.setenv("PROCESSMAKER_PROFILE", "box")
+    environ.delenv("PROCESSMAKER_TOKEN")
+    assert run("whoami", "--json").json["token_from"] == "the profile box"
+
+
+def test_login_and_use_say_where_something_else_goes_before_the_profile(
+    run: Run, environ: pytest.MonkeyPatch, tmp_path: Path, typed: Callable[[str], None]
+) -> None:
+    saved(tmp_path, box={"url": A, "token": TOKEN}, bot={"url": A, "token": TOKEN})
+    by_token = "PROCESSMAKER_TOKEN is set, which goes before the profile; to use it, unset that, or say --profile bot\n"
+    assert run("use", "bot").err == f"processmaker: {by_token}"
+    assert run("use", "bot", "--quiet").err == ""
+    environ.delenv("PROCESSMAKER_TOKEN")
+    assert run("use", "bot").err.startswith("processmaker: PROCESSMAKER_URL is set, which goes before the profile")
+    environ.delenv("PROCESSMAKER_URL")
+    assert run("use", "bot").err == ""
+    environ.setenv("PROCESSMAKER_PROFILE", "box")
+    assert run("use", "bot").err == (
+        "processmaker: the profile box stays in use; to use bot, unset PROCESSMAKER_PROFILE, or say --profile bot\n"
+    )
+    environ.delenv("PROCESSMAKER_PROFILE")
+    typed(TOKEN)
+    ended = run("login", "--url", A, "--profile", "box")
+    assert ended.err == (
+        "processmaker: the profile bot stays in use; to use box, run processmaker use box, or say --profile box\n"
+    )
+
+
+def test_a_user_without_a_home_has_no_profiles_and_is_told_so_only_at_login(
+    run: Run, environ: pytest.MonkeyPatch, sandbox: Sandbox, typed: Callable[[str], None]
+) -> None:
+    environ.delenv("XDG_CONFIG_HOME")
+    environ.setattr(Path, "home", homeless)
+    assert run("processes").code == 0
+    assert run("profiles").out == "no profile; make one with login\n"
+    typed(TOKEN)
+    ended = run("login", "--url", sandbox.url)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.endswith("profiles have no place: this user has no home folder; set HOME or XDG_CONFIG_HOME\n")
+    environ.delenv("PROCESSMAKER_URL")
+    environ.delenv("PROCESSMAKER_TOKEN")
+    assert run("processes").code == 3
+    with pytest.raises(ConfigurationError, match="there is no profile 'default'"):
+        ProcessMaker.from_profile()
+
+
+def homeless() -> Path:
+    raise RuntimeError("Could not determine home directory.")
 
 
 PASSWORD = {

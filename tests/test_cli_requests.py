@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import fields
-from command_line import COMMAND, Run
-from processmaker import Process, Progress, Request, StartEvent, Task
+from command_line import COMMAND, TOKEN, Ended, Run, saved
+from processmaker.cli import _commands
 from processmaker.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
@@ -91,6 +91,8 @@ def test_api_calls_anything_else_and_prints_its_json(run: Run, sandbox: Sandbox,
     assert sandbox.request(1).status == "CANCELED"
     assert run("api", "POST", "/process_events/4", "--data", '{"a": [1]}', "-f", "event=node_1").json["id"] == 2
     assert sandbox.request(2).data == {"a": [1]}
+    assert run("api", "POST", "/process_events/4?event=node_1", "--data", "[1]").json["id"] == 3
+    assert sandbox.request(3).sent == [1]
 
 
 def test_api_ends_as_other_commands_do(run: Run, sandbox: Sandbox) -> None:
@@ -119,8 +121,11 @@ def test_open_opens_the_page_of_a_request_in_the_browser(environ: pytest.MonkeyP
 def test_where_there_is_no_browser_open_prints_the_address(run: Run, environ: pytest.MonkeyPatch) -> None:
     environ.setattr("webbrowser.open", lambda _: False)
     ended = run("open", 17)
-    assert (ended.code, ended.out) == (4, "url  https://pm.example.com/requests/17\n")
-    assert "no browser was found" in ended.err
+    assert (ended.code, ended.out) == (1, "url  https://pm.example.com/requests/17\n")
+    assert "there is no browser here that opens it; BROWSER names one" in ended.err
+    assert run("open", 17, "--quiet").out == "https://pm.example.com/requests/17\n"
+    environ.setenv("PROCESSMAKER_URL", "http://pm.internal")  # no token goes there
+    assert run("open", 17, "--quiet").out == "http://pm.internal/requests/17\n"
 
 
 # What is printed
@@ -139,19 +144,81 @@ def test_quiet_prints_ids_and_nothing_beside_errors(run: Run, sandbox: Sandbox) 
     assert len(sandbox.requests) == 1
 
 
-DOCUMENTS: dict[str, Any] = {"start": Request, "complete": Task, "processes": Process, "watch": Progress}
-
-
-@pytest.mark.parametrize("command", DOCUMENTS)
-def test_the_fields_that_the_readme_names_are_those_of_the_documents(run: Run, command: str) -> None:
+def told_in_the_guide(command: str) -> list[str]:
+    """What the guide names in the row of this command, in its order."""
     guides = [path.read_text("utf-8") for path in (ROOT / "README.md", ROOT / "wrapper" / "README.md") if path.exists()]
-    rows = [line.split("|") for guide in guides for line in guide.splitlines() if line.startswith("| ")]
-    [told] = [row[2].split("`")[1::2] for row in rows if f"`{command}`" in row[1] and row[2].count("`") > 3]
-    names = [attribute.name for attribute in fields(DOCUMENTS[command]) if attribute.name != "raw"]
-    if command == "processes":
-        names += [attribute.name for attribute in fields(StartEvent) if attribute.name != "raw"]
-    assert told == names
-    assert run("processes").code == 0
+    lines = "\n".join(guides).partition("| command | document |\n")[2].partition("\n\n")[0].splitlines()
+    [row] = [cells for cells in (line.split("|") for line in lines) if f"`{command}`" in cells[1]]
+    return row[2].split("`")[1::2]
+
+
+def names_in(document: dict[str, Any]) -> list[str]:
+    """The names in a document; those of the first start event or check, too."""
+    inner = [names_in(document[name][0]) for name in ("start_events", "checks") if name in document]
+    return [*document, *(name for names in inner for name in names)]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("start", ["start", "12", "--idempotency-key", "b"]),
+        ("find", ["find", "a", "--process", "12"]),
+        ("show", ["show", "1"]),
+        ("wait", ["wait", "1", "--until", "task"]),
+        ("requests", ["requests", "--process", "12"]),
+        ("requests --count", ["requests", "--count"]),
+        ("complete", ["complete", "2"]),
+        ("tasks", ["tasks", "1"]),
+        ("processes", ["processes"]),
+        ("watch", ["watch", "1", "--timeout", "1"]),
+        ("open", ["open", "1"]),
+        ("login", ["login", "--url", "https://pm.example.com", "--profile", "bot"]),
+        ("profiles", ["profiles"]),
+        ("use", ["use", "box"]),
+        ("logout", ["logout", "--profile", "box"]),
+        ("whoami", ["whoami"]),
+        ("doctor", ["doctor"]),
+        ("start-many", ["start-many", "4", "rows.csv", "--key-column", "k"]),
+        ("journal", ["journal", "--all", "--journal", "rows.csv.journal"]),
+    ],
+)
+def test_json_has_the_fields_that_the_guide_names(
+    run: Run,
+    environ: pytest.MonkeyPatch,
+    tmp_path: Path,
+    typed: Callable[[str], None],
+    command: str,
+    words: list[str],
+) -> None:
+    environ.chdir(tmp_path)
+    environ.setattr("webbrowser.open", lambda _: True)
+    saved(tmp_path, box={"url": "https://pm.example.com", "token": TOKEN})
+    typed(TOKEN)
+    run("start", "12", "--idempotency-key", "a")
+    (tmp_path / "rows.csv").write_text("k\n1\n")
+    if command == "journal":
+        run("start-many", "4", "rows.csv", "--key-column", "k")
+    names = names_in(first(run(*words, "--json")))
+    if command == "start-many":
+        names += ["--dry-run", *names_in(run(*words, "--dry-run", "--json").json)]
+    if command == "journal":
+        prune = run("journal", "prune", "--older-than", "90d", "--journal", "rows.csv.journal", "--json")
+        names += ["journal prune", *names_in(prune.json)]
+    assert told_in_the_guide(command) == names
+
+
+def test_every_command_that_prints_json_is_in_the_guide_with_its_fields() -> None:
+    commands = [command for command in _commands.COMMANDS if "--json" in [a.flags[0] for a in command.all_arguments]]
+    assert all(told_in_the_guide(command.name) for command in commands)
+
+
+def first(ended: Ended) -> dict[str, Any]:
+    """The first document or the first item of it."""
+    try:
+        document = ended.json
+    except ValueError:
+        document = ended.lines
+    return dict(document[0] if isinstance(document, list) else document)
 
 
 # What is mistyped
@@ -168,10 +235,13 @@ def test_the_fields_that_the_readme_names_are_those_of_the_documents(run: Run, c
             "--idempotency_key x (did you mean --idempotency-key?)",
         ),
         ("start --wait 4", "the 4 after --wait is its seconds. Write --wait=4 and the process, or put --wait last"),
-        ("completion bash --profile x", "unrecognized arguments: --profile x"),
+        ("start --wait 4 a=1", "no PROCESS is named: the 4 after --wait is its seconds."),
+        ("api /users/1 GET", "invalid method (GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE) value: '/users/1'"),
+        ("api GET /users/1 --json", "api does not use --json; leave it out"),
+        ("profiles --url https://pm.example.com", "profiles does not use --url; leave it out"),
+        ("completion bash --profile x", "completion does not use --profile; leave it out"),
         ("--profile x completion bash", "completion does not use --profile; leave it out"),
         ("--quiet doctor", "doctor does not use --quiet; leave it out"),
-        ("profiles --url https://pm.example.com", "unrecognized arguments: --url"),
         ("show 17 --curl --json", "--curl prints a curl command"),
     ],
 )
@@ -180,6 +250,15 @@ def test_what_is_mistyped_gets_an_answer_that_helps(run: Run, sandbox: Sandbox, 
     assert ended.code in (2, 4)
     assert said in ended.err
     assert not any(method == "POST" for method, _, _ in sandbox.calls)
+
+
+def test_without_a_word_it_prints_its_help(run: Run) -> None:
+    assert (run().code, run().out) == (0, run("--help").out)
+
+
+def test_the_help_fits_a_terminal_of_80_columns(run: Run, environ: pytest.MonkeyPatch) -> None:
+    environ.setenv("COLUMNS", "80")
+    assert [line for line in run("--help").out.splitlines() if len(line) > 80] == []
 
 
 def test_help_lists_only_the_options_that_a_command_uses(run: Run) -> None:

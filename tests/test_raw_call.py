@@ -49,6 +49,13 @@ def test_a_call_goes_to_the_api_with_the_clients_token(echo: Any, seen: Seen) ->
     assert request.content == '{"name": "Zoë", "tags": []}'.encode()
 
 
+@pytest.mark.parametrize("value", [{"a": 1}, [["a"]], b"a", {1}])
+def test_what_a_query_cannot_hold_is_refused(echo: Any, seen: Seen, value: Any) -> None:
+    with pytest.raises(InvalidData, match=r"params\['x'\] is .*: a query takes text, numbers and lists of both"):
+        echo.request("GET", "/tasks", params={"x": value})
+    assert seen == []
+
+
 @pytest.mark.parametrize(
     ("path", "url"),
     [

@@ -73,7 +73,7 @@ PERMITTED = {
     "uuid": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "date": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00",
     "SQL date": r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d",
-    "access token": r"TEST-ACCESS-TOKEN|sandbox-access-token-\d+",
+    "access token": r"TEST-ACCESS-TOKEN|[\w-]+\.[\w-]+\.sandbox-access-token-\d+",
     "refresh token": r"TEST-REFRESH-TOKEN|sandbox-refresh-token-\d+",
     "entity tag": r'"[0-9a-f]{32}"',
     "count": r"count: \d+",

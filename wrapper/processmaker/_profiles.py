@@ -43,13 +43,22 @@ class Profile:
 
 
 def profiles_file(environ: Mapping[str, str]) -> Path:
-    """Where profiles are kept: in the user's config folder, as the platform has it."""
+    """Where profiles are kept: in the user's config folder, as the platform has it.
+
+    Raises:
+        ConfigurationError: there is no such folder, as for a user of a container who has no home.
+    """
     if os.name == "nt" and environ.get("APPDATA"):
         folder = Path(environ["APPDATA"])
     else:
         folder = Path(environ.get("XDG_CONFIG_HOME", ""))
         if not folder.is_absolute():
-            folder = Path.home() / ".config"
+            try:
+                folder = Path.home() / ".config"
+            except RuntimeError:
+                raise ConfigurationError(
+                    "profiles have no place: this user has no home folder; set HOME or XDG_CONFIG_HOME"
+                ) from None
     return folder / "processmaker" / "profiles.json"
 
 
@@ -62,7 +71,10 @@ def read_profiles(environ: Mapping[str, str], *, private: bool = True) -> dict[s
     Raises:
         ConfigurationError: the file cannot be read, is not what `login` writes, or others can read it.
     """
-    path = profiles_file(environ)
+    try:
+        path = profiles_file(environ)
+    except ConfigurationError:
+        return {}  # where none can be kept, there is none
     try:
         with path.open(encoding="utf-8") as file:
             mode = os.fstat(file.fileno()).st_mode

@@ -51,8 +51,12 @@ class RawCall(Endpoint):
         if params is not None and not isinstance(params, Mapping):
             raise InvalidData(f"params={params!r} is no mapping of names to values")
         given = [*query, *((name, value) for name, value in (params or {}).items() if value is not None)]
-        for text in (each for name, value in given for each in (name, *_listed(value)) if isinstance(each, str)):
-            check_text("params", text)
+        for name, value in given:
+            for each in (name, *_listed(value)):
+                if isinstance(each, str):
+                    check_text("params", each)
+                elif isinstance(each, Mapping | list | tuple | set | bytes):
+                    raise InvalidData(f"params[{name!r}] is {each!r}: a query takes text, numbers and lists of both")
         if body is not None and method in READING:
             raise InvalidData(f"a {method} has no body; give params= in place of json=")
         return cls(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import signal
 import sys
 import traceback
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import ProcessMakerError
-from . import _commands, _completion, _exits, _output, _parser, _session
+from . import _commands, _completion, _exits, _output, _parser, _session, _settings
 
 __all__ = ["main"]
 
@@ -120,11 +121,24 @@ def _tell(ended: BaseException, session: _session.Session) -> None:
     if isinstance(ended, KeyboardInterrupt):
         _output.say(_interrupted(session))
     elif isinstance(ended, ProcessMakerError):
-        _output.say(_exits.explained(ended))
+        _output.say(_exits.explained(ended, _sign_in(session)))
     elif isinstance(ended, Exception):
         unknown = f"; whether it was done is not known{_look(session)}" if session.changes else ""
         where = "" if session.options.debug else " (--debug shows where)"
         _output.say(f"internal error: {type(ended).__name__}: {ended}{where}{unknown}")
+
+
+def _sign_in(session: _session.Session) -> str:
+    """What to do where the server does not take the token: that depends on where the token is from."""
+    if session.options.command == "login":
+        return "Nothing was saved"
+    try:
+        by = _settings.signed_in_by(session.options, os.environ)
+    except ProcessMakerError:
+        return "To sign in: processmaker login"
+    if not by.startswith("the profile "):
+        return f"The token is from {by}, which goes before a profile: set another, or unset it"
+    return f"To sign in again: processmaker login --profile {shlex.quote(by.removeprefix('the profile '))}"
 
 
 def _interrupted(session: _session.Session) -> str:

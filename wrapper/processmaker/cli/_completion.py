@@ -203,7 +203,12 @@ if [[ $funcstack[1] == _processmaker ]]; then _processmaker "$@"; else compdef _
 # fish completion for processmaker. For this shell: processmaker completion fish | source
 function __processmaker_words
     set -l words (commandline -opc)
-    $words[1] __complete fish $words[2..-1] (commandline -ct) 2>/dev/null
+    set -l found ($words[1] __complete fish $words[2..-1] (commandline -ct) 2>/dev/null)
+    if set -q found[1]
+        printf '%s\\n' $found
+    else if not string match -q -- '-*' (commandline -ct)
+        __fish_complete_path (commandline -ct)
+    end
 end
 complete -c processmaker -f -a '(__processmaker_words)'
 """,

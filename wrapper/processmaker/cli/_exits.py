@@ -66,18 +66,25 @@ def exit_code(problem: BaseException, *, changes: bool) -> int:
     return next(_CODES[kind] for kind in type(problem).__mro__ if kind in _CODES)
 
 
-def explained(error: e.ProcessMakerError) -> str:
-    """What went wrong, with the next step as one takes it on the command line."""
+def explained(error: e.ProcessMakerError, sign_in: str = "To sign in: processmaker login") -> str:
+    """What went wrong, with the next step as one takes it on the command line.
+
+    Args:
+        sign_in: what to do where the server does not take the token.
+    """
     if isinstance(error, UsageError):
         return str(error)
     if isinstance(error, e.StartOutcomeUnknown):
         failed_look = f" The last look for it failed: {e.sentence(error.look_error)}" if error.look_error else ""
         return f"{in_options(e.sentence(error.wire_error))} {_after_an_unknown_start(error)}{failed_look}"
     if isinstance(error, e.WaitTimeout):
-        state = f"is still {error.request.status}" if error.request else "could not be read in time"
-        return f"Request {error.request_id} {state}. It goes on; to wait again: processmaker wait {error.request_id}"
+        again = f"to wait again: processmaker wait {error.request_id}"
+        if error.request:
+            return f"Request {error.request_id} is still {error.request.status}. It goes on; {again}"
+        why = f" ({error.__cause__})" if error.__cause__ else ""
+        return f"Request {error.request_id} could not be read in time{why}; {again}"
     if isinstance(error, e.Unauthorized):
-        return f"{e.sentence(error)} To sign in: processmaker login"
+        return f"{e.sentence(error)} {sign_in}"
     return in_options(str(error))
 
 

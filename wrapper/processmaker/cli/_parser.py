@@ -44,7 +44,7 @@ class Argument:
 
     @property
     def needs_value(self) -> bool:
-        return self.is_option and "action" not in self.options and self.options.get("nargs") != "?"
+        return self.is_option and self.options.get("action", "append") == "append" and self.options.get("nargs") != "?"
 
     @property
     def dest(self) -> str:
@@ -152,9 +152,12 @@ class Command:
 
 EPILOG = """\
 settings, each from the first of these that has it:
-  an option; the environment (PROCESSMAKER_URL, PROCESSMAKER_TOKEN, or PROCESSMAKER_CLIENT_ID, _CLIENT_SECRET,
-  _USERNAME and _PASSWORD; inside a script task API_HOST, API_TOKEN and API_SSL_VERIFY); a profile made by login:
-  the one that PROCESSMAKER_PROFILE names, else the one that use chose.
+  an option
+  the environment: PROCESSMAKER_URL with PROCESSMAKER_TOKEN, or with
+  PROCESSMAKER_CLIENT_ID, _CLIENT_SECRET, _USERNAME and _PASSWORD; inside a
+  script task API_HOST, API_TOKEN and API_SSL_VERIFY
+  a profile made by login: the one that PROCESSMAKER_PROFILE names, else the one
+  that use chose
   A token that goes with one server's address is never sent to another server.
 
 exit codes:
@@ -162,11 +165,11 @@ exit codes:
   Once something was done, its exit code stays, whatever becomes of the output.
 
 after an unknown outcome:
-  processmaker find KEY --process PROCESS      the Request started with that --idempotency-key
+  processmaker find KEY --process PROCESS   (KEY: its --idempotency-key)
   processmaker requests --process PROCESS --since 1h
 
 example:
-  processmaker start "Leave Request" days:=3 --idempotency-key leave-2026-17 --wait
+  processmaker start "Leave Request" days:=3 --idempotency-key leave-17 --wait
 """
 
 
@@ -231,26 +234,28 @@ def parse(commands: Sequence[Command], words: Sequence[str]) -> argparse.Namespa
         meant = f"; did you mean {' or '.join(near)}?" if near else f"; there are: {', '.join(by_name)}"
         raise UsageError(f"there is no command {words[position]!r}{meant}")
     parser = build(commands)
+    if not words:
+        parser.print_help()
     try:
         options, rest = parser.parse_known_args(_explicit_wait(words))
     except UsageError as problem:
-        if "required: PROCESS" in str(problem) and (taken := _seconds_after_wait(words)):
-            raise UsageError(
-                f"no PROCESS is named: the {taken} after --wait is its seconds. Write --wait={taken} and the process, "
-                "or put --wait last"
-            ) from None
+        if "required: PROCESS" in str(problem):
+            _refuse_seconds_for_a_process(words)
         raise
     command = by_name[options.command]
+    if hasattr(options, "wait") and "=" in options.process:
+        _refuse_seconds_for_a_process(words)
+    used = {flag for argument in command.all_arguments for flag in argument.flags}
+    for argument in COMMON:
+        flag = argument.flags[0]
+        if flag not in used and (hasattr(options, argument.dest) or flag in rest):
+            raise UsageError(f"{command.name} does not use {flag}; leave it out")
     if rest and (not hasattr(options, "values") or any(word.startswith("-") for word in rest)):
         raise UsageError(
             f"unrecognized arguments: {' '.join(rest)}{_meant(rest, command)}; see {parser.prog} {command.name} --help"
         )
     if rest:
         options.values = [*options.values, *rest]
-    used = {argument.dest for argument in command.all_arguments}
-    for argument in COMMON:
-        if argument.dest not in used and hasattr(options, argument.dest):
-            raise UsageError(f"{command.name} does not use {argument.flags[0]}; leave it out")
     return argparse.Namespace(**{**DEFAULTS, **vars(options)})
 
 
@@ -279,8 +284,14 @@ def _explicit_wait(words: Sequence[str]) -> list[str]:
     ]
 
 
-def _seconds_after_wait(words: Sequence[str]) -> str:
-    return next((following for word, following in pairwise(words) if word == "--wait" and following), "")
+def _refuse_seconds_for_a_process(words: Sequence[str]) -> None:
+    """Says so where `start --wait 4` means the process 4."""
+    taken = next((following for word, following in pairwise(words) if word == "--wait" and following), None)
+    if taken:
+        raise UsageError(
+            f"no PROCESS is named: the {taken} after --wait is its seconds. Write --wait={taken} and the process, "
+            "or put --wait last"
+        )
 
 
 def _add(target: Any, arguments: Sequence[Argument], **more: Any) -> None:

@@ -6,12 +6,15 @@ import base64
 import getpass
 import json
 import os
+import shlex
 import sys
+from argparse import Namespace
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from .._errors import ProcessMakerError
 from .._profiles import (
     Profile,
     no_profile,
@@ -22,11 +25,11 @@ from .._profiles import (
     save_profile,
     use_profile,
 )
-from ._exits import NotSignedIn, UsageError
-from ._output import hide
-from ._parser import DEBUG, JSON, PROFILE, QUIET, Argument, Command
+from ._exits import Absent, NotSignedIn, UsageError
+from ._output import hide, say
+from ._parser import DEBUG, DEFAULTS, JSON, PROFILE, QUIET, Argument, Command
 from ._session import Session
-from ._settings import connection, signed_in
+from ._settings import connection, signed_in, signed_in_by
 from ._typed import piped_text, typed_line
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 def login(session: Session) -> None:
     from .._settings import site_of
 
-    options = session.options
+    options, path = session.options, profiles_file(os.environ)
     profiles = read_profiles(os.environ, private=False)
     name = options.profile or profile_in_use(profiles, os.environ)
     url = options.url or os.environ.get("PROCESSMAKER_URL", "").strip() or asked_url(profiles.get(name))
@@ -50,7 +53,6 @@ def login(session: Session) -> None:
         count = len(session.connect(base_url=url, token=token, **connection(options)).processes())
     profile = Profile(url=url, token=token, allow_http=options.allow_http)
     in_keyring = save_profile(name, profile, os.environ, in_keyring=not options.no_keyring)
-    path = profiles_file(os.environ)
     if session.output.as_json:
         token_in = "keyring" if in_keyring else "file"
         session.output.document(
@@ -60,6 +62,23 @@ def login(session: Session) -> None:
         session.output.line(f"Signed in to {url}, where this token may start {count} processes.")
         token_in = "; its token is in the system's keyring" if in_keyring else ""
         session.output.line(f"Saved as profile {name} in {path}{token_in}")
+    tell_what_goes_before(name, session)
+
+
+def tell_what_goes_before(name: str, session: Session) -> None:
+    """Says so where commands do not use this profile: the environment names another, or other settings."""
+    try:
+        by = signed_in_by(Namespace(**DEFAULTS), os.environ)
+    except ProcessMakerError:
+        by = "PROCESSMAKER_URL"
+    if session.output.quiet or by == f"the profile {name}":
+        return
+    if by.startswith("the profile"):
+        named = os.environ.get("PROCESSMAKER_PROFILE", "").strip()
+        way = "unset PROCESSMAKER_PROFILE" if named else f"run processmaker use {shlex.quote(name)}"
+        say(f"{by} stays in use; to use {name}, {way}, or say --profile {shlex.quote(name)}")
+    else:
+        say(f"{by} is set, which goes before the profile; to use it, unset that, or say --profile {shlex.quote(name)}")
 
 
 def logout(session: Session) -> None:
@@ -75,6 +94,7 @@ def use(session: Session) -> None:
         raise NotSignedIn(no_profile(name, profiles))
     use_profile(name, os.environ)
     session.output.facts({"profile": name, "url": profiles[name].url}, quietly=name)
+    tell_what_goes_before(name, session)
 
 
 def profiles(session: Session) -> None:
@@ -112,15 +132,22 @@ def whoami(session: Session) -> None:
     else:
         pm.processes()  # at least whether the server takes the token
     user = user if isinstance(user, dict) else {}
+    who = str(user.get("username") or number)
+    if not who:
+        untold = "neither the server nor the token tells whose it is"
+        if session.output.quiet:
+            raise Absent(untold)
+        say(untold)
     facts = {
         "server": pm._settings.site,
+        "token from": signed_in_by(session.options, os.environ),
         "user id": int(number) if number.isdigit() else None,
         "user name": user.get("username"),
         "name": user.get("fullname"),
         "email": user.get("email"),
         "expires": expiry(said),
     }
-    session.output.facts(facts, quietly=str(facts["user name"] or number))
+    session.output.facts(facts, quietly=who)
 
 
 def claims(token: str) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from itertools import islice
 
 from attrs import evolve
 
+from .._errors import ProcessMakerError
 from ._exits import Absent, UsageError
 from ._journal import JOURNAL
 from ._output import say
-from ._parser import ALLOW_HTTP, DEBUG, JSON, PROFILE, URL, WAIT_SECONDS, Argument, Command, count, identifier, seconds
+from ._parser import DEBUG, JSON, PROFILE, QUIET, URL, WAIT_SECONDS, Argument, Command, count, identifier, seconds
 from ._session import Session, changes, waited
 from ._settings import server
 from ._typed import DATA, data_from
@@ -89,12 +90,11 @@ def open_(session: Session) -> None:
 
     from .._settings import site_of
 
-    arguments = server(session.options, os.environ)
-    site = site_of(arguments["base_url"], allow_http=arguments.get("allow_http", False))
+    site = site_of(server(session.options, os.environ)["base_url"], allow_http=True)  # no token goes there from here
     url = f"{site}/requests/{session.options.id}"
     session.output.facts({"url": url}, quietly=url)
     if not webbrowser.open(url):
-        raise Absent("no browser was found to open it in")
+        raise ProcessMakerError("there is no browser here that opens it; BROWSER names one")
 
 
 def wait(session: Session) -> None:
@@ -269,7 +269,7 @@ COMMANDS = (
         help="open a Request in the browser",
         example="processmaker open 17",
         arguments=(ID,),
-        settings=(URL, PROFILE, ALLOW_HTTP, JSON, DEBUG),
+        settings=(URL, PROFILE, JSON, QUIET, DEBUG),
         run=open_,
     ),
     Command(

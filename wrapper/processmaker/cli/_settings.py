@@ -74,9 +74,24 @@ def signed_in(options: Namespace, environ: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         NotSignedIn: there are none.
     """
+    arguments = server(options, environ)
+    return {**arguments, **_credentials(arguments, options, environ)[1]()}
+
+
+def signed_in_by(options: Namespace, environ: Mapping[str, str]) -> str:
+    """What gives those credentials, such as `PROCESSMAKER_TOKEN` or `the profile staging`.
+
+    Raises:
+        NotSignedIn: nothing does.
+    """
+    return _credentials(server(options, environ), options, environ)[0]
+
+
+def _credentials(
+    arguments: Mapping[str, Any], options: Namespace, environ: Mapping[str, str]
+) -> tuple[str, Callable[[], dict[str, Any]]]:
     from .._settings import site_of
 
-    arguments = server(options, environ)
     # Before anything is said about signing in to an address that cannot be used.
     site_of(arguments["base_url"], allow_http=arguments.get("allow_http", False))
     origin = _origin(arguments["base_url"])
@@ -85,7 +100,7 @@ def signed_in(options: Namespace, environ: Mapping[str, str]) -> dict[str, Any]:
         if source.credentials is None:
             continue
         if source.url is None or _origin(source.url) == origin:
-            return {**arguments, **source.credentials()}
+            return source.name, source.credentials
         others += f"; {source.name} is for {_origin(source.url)}, and goes to no other server"
     raise NotSignedIn(
         f"not signed in to {origin.partition('://')[2]}{others}: run processmaker login --url "

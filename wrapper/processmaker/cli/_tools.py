@@ -7,22 +7,36 @@ from ._exits import UsageError
 from ._parser import ALLOW_HTTP, DEBUG, JSON, PROFILE, RETRIES, TIMEOUT, URL, Argument, Command
 from ._requests import CURL
 from ._session import Session
-from ._typed import data_of_document, data_of_pairs
+from ._typed import body_of_document, data_of_pairs, refuse_piped
+
+READING = ("GET", "HEAD", "OPTIONS")
+
+METHODS = (*READING, "POST", "PUT", "PATCH", "DELETE")
+
+
+def method(word: str) -> str:
+    if word.upper() not in METHODS:
+        raise ValueError
+    return word.upper()
+
+
+method.__name__ = f"method ({', '.join(METHODS)})"
 
 
 def api(session: Session) -> None:
     options = session.options
-    reads = options.method in ("GET", "HEAD", "OPTIONS")
+    reads = options.method in READING
     session.changes = session.changes and not reads
-    fields = data_of_pairs(options.field)
+    fields, body = data_of_pairs(options.field), None
     if options.data is not None and reads:
         raise UsageError(f"{options.method} sends no body: give -f key=value in place of --data")
-    if reads:
-        answer = session.pm.request(options.method, options.path, params=fields)
-    elif options.data is None:
-        answer = session.pm.request(options.method, options.path, json=fields or None)
-    else:
-        answer = session.pm.request(options.method, options.path, params=fields, json=data_of_document(options.data))
+    if not reads:
+        refuse_piped(options.data)
+    if options.data is not None:
+        body = body_of_document(options.data)
+    elif not reads:
+        fields, body = {}, fields or None
+    answer = session.pm.request(options.method, options.path, params=fields, json=body)
     if answer is not None:
         session.output.document(answer)
 
@@ -59,9 +73,9 @@ COMMANDS = (
             Argument(
                 "method",
                 metavar="METHOD",
-                type=str.upper,
-                choices=("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"),
-                help="GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS",
+                type=method,
+                choices=METHODS,
+                help=", ".join(METHODS),
             ),
             Argument("path", metavar="PATH", help="below /api/1.0, such as /users/1"),
             Argument(
@@ -70,13 +84,14 @@ COMMANDS = (
                 action="append",
                 default=[],
                 metavar="key=value",
+                completed="data",
                 help="a field: of the query for GET and with --data, else of a JSON body; key:=JSON for what is no "
                 "string",
             ),
             Argument(
                 "--data",
                 metavar="JSON",
-                help="the body, a JSON object; @FILE reads a file, - standard input",
+                help="the body; @FILE reads a file, - standard input",
                 completed="data",
             ),
             CURL,

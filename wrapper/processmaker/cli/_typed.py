@@ -49,11 +49,16 @@ def data_from(options: Namespace) -> dict[str, Any]:
     if options.data is not None:
         if options.values:
             raise UsageError(f"give the data either with --data or as key=value, not both ({options.values[0]})")
+        refuse_piped(options.data)
         return data_of_document(options.data)
-    if not options.values and _is_piped():
-        text = _decoded(sys.stdin.buffer.read(), "what came in on standard input")
-        return _object(text, "what came in on standard input") if text.strip() else {}
-    return data_of_pairs(options.values)
+    if options.values:
+        refuse_piped()
+        return data_of_pairs(options.values)
+    if not _is_piped():
+        return {}
+    what = "what came in on standard input (where no data is given; </dev/null for none)"
+    text = _decoded(sys.stdin.buffer.read(), what)
+    return _object(text, what) if text.strip() else {}
 
 
 def data_of_pairs(pairs: Sequence[str]) -> dict[str, Any]:
@@ -76,12 +81,22 @@ def data_of_pairs(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def data_of_document(source: str) -> dict[str, Any]:
+    return _object(*_document(source))
+
+
+def body_of_document(source: str) -> Any:
+    """The same; JSON of any kind."""
+    return parsed(*_document(source))
+
+
+def _document(source: str) -> tuple[str, str]:
+    """What --data says, and what to call it."""
     if source == "-":
         what = "what --data - read from standard input"
-        return _object(_decoded(sys.stdin.buffer.read(), what), what)
+        return _decoded(sys.stdin.buffer.read(), what), what
     if source.startswith("@"):
-        return _object(_file(source[1:]), f"the file {source[1:]}")
-    return _object(source, "--data")
+        return _file(source[1:]), f"the file {source[1:]}"
+    return source, "--data"
 
 
 def parsed(text: str, what: str) -> Any:
@@ -123,18 +138,49 @@ def _object(text: str, what: str) -> dict[str, Any]:
 
 def _file(name: str, hint: str = "") -> str:
     try:
-        return _decoded(Path(name).read_bytes(), f"the file {name}")
+        return _decoded(Path(os.path.expanduser(name)).read_bytes(), f"the file {name}")  # noqa: PTH111 - it never fails
     except (OSError, ValueError) as problem:
         raise UsageError(f"the file {name} cannot be read: {getattr(problem, 'strerror', problem)}{hint}") from problem
 
 
 def _decoded(content: bytes, what: str) -> str:
-    """Text in UTF-8; in UTF-16 and -32 where it says so at its beginning, as what Windows shells write does."""
-    encoding = json.detect_encoding(content[:4]) if content[:1] in (b"\xff", b"\xfe") else "utf-8-sig"
+    """Text in UTF-8, or in UTF-16 or -32, as Windows shells write it; its first characters tell which."""
     try:
-        return content.decode(encoding)
+        return content.decode(json.detect_encoding(content))
     except UnicodeDecodeError as problem:
         raise UsageError(f"{what} is not UTF-8") from problem
+
+
+def refuse_piped(data: str | None = None) -> None:
+    """Refuses what lies on standard input, where `data` (of --data) does not ask for it: it would get lost.
+
+    A file that somebody else has begun to read, such as the loop of a shell, is not for this command.
+
+    Raises:
+        UsageError: something does.
+    """
+    if data != "-" and _waiting():
+        raise UsageError(
+            "there is data on standard input, too, which would get lost: to send it, give no other data but --data -; "
+            "where it is not for this command, add </dev/null"
+        )
+
+
+def _waiting() -> bool:
+    """Whether standard input has something for this command by now; a terminal has nothing."""
+    try:
+        handle = sys.stdin.fileno()
+        status = os.fstat(handle)
+        if stat.S_ISREG(status.st_mode):
+            return status.st_size > 0 and os.lseek(handle, 0, os.SEEK_CUR) == 0
+        if not (stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode)) or sys.platform == "win32":
+            return False
+        import fcntl
+        import termios
+
+        return fcntl.ioctl(handle, termios.FIONREAD, bytes(4)) != bytes(4)
+    except (OSError, ValueError, ImportError):
+        return False
 
 
 def _is_piped() -> bool:

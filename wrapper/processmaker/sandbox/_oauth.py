@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -119,12 +121,24 @@ class TokenEndpoint:
     def _give(self, user: User | None) -> Json:
         self._given += 1
         grant = _Grant(user, self.clock.now() + timedelta(seconds=self.expires_in))
-        token = f"sandbox-access-token-{self._given}"
+        token = self._access_token(grant)
         self._grants[token] = grant
         given: Json = {"token_type": "Bearer", "expires_in": self.expires_in, "access_token": token}
         if user is not None:
             grant.refresh_token = given["refresh_token"] = f"sandbox-refresh-token-{self._given}"
         return given
+
+    def _access_token(self, grant: _Grant) -> str:
+        """A JWT that names the user and the expiry, as the server's does; not signed."""
+        said = {
+            "jti": str(self._given),
+            "iat": self.clock.now().timestamp(),
+            "exp": grant.expires_at.timestamp(),
+            "sub": str(grant.user.id) if grant.user else "",
+        }
+        parts = ({"typ": "JWT", "alg": "RS256"}, said)
+        encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+        return ".".join((*encoded, f"sandbox-access-token-{self._given}"))
 
 
 def _check_client(client: tuple[str, str], expected: tuple[str, str]) -> None:
