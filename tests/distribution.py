@@ -86,10 +86,18 @@ def try_wheel(wheel: Path, scratch: Path) -> None:
     python(executable, "-c", DOCTOR, folder=scratch)
 
 
-def try_sdist(sdist: Path, scratch: Path) -> None:
+def unpacked(sdist: Path, into: Path) -> Path:
+    """The project, unpacked from the source distribution."""
     with tarfile.open(sdist) as archive:
-        archive.extractall(scratch / "unpacked", filter="data")
-    (project,) = (scratch / "unpacked").iterdir()
+        if hasattr(tarfile, "data_filter"):  # from Python 3.11.4 on
+            archive.extraction_filter = tarfile.data_filter
+        archive.extractall(into)
+    (project,) = into.iterdir()
+    return project
+
+
+def try_sdist(sdist: Path, scratch: Path) -> None:
+    project = unpacked(sdist, scratch / "unpacked")
     executable = fresh_environment(project / ".venv")
     constraints = str(Path(".ci", "constraints.txt"))
     python(executable, "-m", "pip", "install", "--quiet", "-c", constraints, "-e", ".[dev]", folder=project)

@@ -12,7 +12,6 @@ import runpy
 import shutil
 import subprocess
 import sys
-import tarfile
 import tomllib
 import typing
 import venv
@@ -142,10 +141,7 @@ def test_the_version_stands_in_one_place() -> None:
 @pytest.fixture
 def project(sdist: Path, tmp_path: Path) -> Path:
     """The unpacked source distribution."""
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path / "unpacked", filter="data")
-    (folder,) = (tmp_path / "unpacked").iterdir()
-    return folder
+    return distribution.unpacked(sdist, tmp_path / "unpacked")
 
 
 @pytest.mark.parametrize(
@@ -244,9 +240,7 @@ def test_the_wheel_works_in_a_fresh_environment(wheel: Path, tmp_path: Path, mon
 
 
 def test_the_wheel_can_be_built_from_the_source_distribution(wheel: Path, sdist: Path, tmp_path: Path) -> None:
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
-    (source,) = tmp_path.iterdir()
+    source = distribution.unpacked(sdist, tmp_path)
     made_by_tools = {
         "node_modules",
         ".venv",

@@ -179,7 +179,8 @@ def _reason(problem: BaseException) -> str:
             what = getattr(cause, "reason", None)
             if what in _NO_TLS:
                 return "it does not speak TLS there; plain http has an address that begins with http://"
-            if what == "UNEXPECTED_EOF_WHILE_READING":
+            # Python before 3.11.4 takes it for the end of a whole connection.
+            if what == "UNEXPECTED_EOF_WHILE_READING" or isinstance(cause, ssl.SSLZeroReturnError):
                 return "it broke off the TLS handshake; perhaps plain http is spoken there"
             return clean(what or cause)
         if isinstance(cause, OSError) and cause.strerror and cause.errno:
