@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from queue import SimpleQueue
+from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -23,12 +29,14 @@ from processmaker import (
     ProcessMakerError,
     RequestFailed,
     Retries,
+    SQLiteJournal,
     StartOutcomeUnknown,
     _many,
 )
 from processmaker._io import run
 from processmaker._retry import Gate, retrying
-from processmaker.sandbox import Sandbox
+from processmaker.journal import KeyedStart
+from processmaker.sandbox import Clock, Sandbox
 
 START = "POST /process_events"
 AUTO = {"process": 4, "event": "node_1"}
@@ -213,6 +221,149 @@ def test_what_the_journal_knows_is_read_in_blocks_by_its_ids(connect: Connect, s
     assert {(call.method, call.path) for call in sandbox.calls} == {("GET", "/requests")}
 
 
+def test_what_the_journal_knows_is_read_by_a_condition_that_a_real_server_was_seen_to_take(sandbox: Sandbox) -> None:
+    asked: list[str] = []
+
+    def watched(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.params.get("pmql", ""))
+        return sandbox(request)
+
+    journal = MemoryJournal(90.0)
+    transport = httpx.MockTransport(watched)
+    with ProcessMaker(sandbox.url, token=sandbox.token(), transport=transport, journal=journal) as pm:
+        all_of(pm, rows(5))
+        all_of(pm, rows(3), key="order")
+        asked.clear()
+        all_of(pm, rows(3), key="order")
+    assert asked
+    for condition in asked:
+        assert re.fullmatch(r'data\._idempotency_key IN \["order[^\]]*"\] AND process_id = 4 AND id > [5-7]', condition)
+
+
+# --- beside other callers -------------------------------------------------------------------------------------------
+
+
+def beside_another(connect: Connect, sandbox: Sandbox, keys: int) -> tuple[Any, MemoryJournal, list[KeyedStart]]:
+    """A client whose journal says that another caller is sending the first keys."""
+    journal = MemoryJournal(90.0, now=sandbox.clock.now)
+    theirs = [KeyedStart(sandbox.url, 4, f"order-{number}") for number in range(keys)]
+    for start in theirs:
+        journal.claim(start, "another caller")
+    options = {"token": sandbox.token(), "transport": sandbox.transport(), "clock": sandbox.clock}
+    return connect(sandbox.url, journal=journal, **options), journal, theirs
+
+
+@pytest.mark.parametrize("look_first", [True, False])
+def test_rows_that_a_killed_caller_was_sending_hold_up_no_other_and_are_started_after_its_lease(
+    connect: Connect, sandbox: Sandbox, look_first: bool
+) -> None:
+    pm, _, _ = beside_another(connect, sandbox, keys=20)
+    began = sandbox.clock.monotonic()
+    told = {}
+    for outcome in pm.start_many(4, rows(300), event="node_1", key="order", concurrency=4, look_first=look_first):
+        assert outcome.request.created, outcome.error
+        told[outcome.number] = sandbox.clock.monotonic() - began
+    assert len(told) == len(sandbox.requests) == 300
+    assert max(told[number] for number in range(20, 300)) < 10
+    assert min(told[number] for number in range(20)) >= 90
+    assert max(told.values()) < 100
+
+
+KILLED = """
+import sys, time
+import httpx
+from processmaker import ProcessMaker, SQLiteJournal
+
+def server(request):
+    if request.method == "POST":
+        print("sending", flush=True)
+        time.sleep(60)
+    return httpx.Response(200, json={"data": [], "meta": {"last_page": 1}})
+
+rows = [{"order": f"order-{number}"} for number in range(200)]
+journal = SQLiteJournal("starts.db")
+with ProcessMaker(sys.argv[1], token="any", transport=httpx.MockTransport(server), journal=journal) as pm:
+    list(pm.start_many(4, rows, event="node_1", key="order", concurrency=4))
+"""
+
+
+def test_the_rows_of_a_killed_process_hold_up_no_other_where_it_runs_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = Sandbox(clock=Clock())
+    command = [sys.executable, "-c", KILLED, sandbox.url]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        assert [run.stdout.readline() for _ in range(4)] == ["sending\n"] * 4
+        run.kill()
+    now = SimpleNamespace(time=sandbox.clock.monotonic, monotonic=time.monotonic, sleep=time.sleep)
+    monkeypatch.setattr("processmaker.journal._sqlite.time", now)
+    with (
+        SQLiteJournal(tmp_path / "starts.db") as journal,
+        ProcessMaker(sandbox.url, token=sandbox.token(), transport=sandbox.transport(), journal=journal) as pm,
+    ):
+        assert [entry.request_id for entry in journal.entries(started=True)] == [None] * 4
+        killed_at = {entry.start.key: entry.since.timestamp() for entry in journal.entries()}
+        ended_at = {}
+        for outcome in pm.start_many(4, rows(200), event="node_1", key="order", concurrency=4):
+            assert outcome.request, outcome.error
+            ended_at[outcome.key] = sandbox.clock.monotonic()
+    assert list(ended_at)[-4:] == sorted(killed_at, key=list(ended_at).index)
+    assert all(ended_at[key] - killed_at[key] > 90 for key in killed_at)
+    assert sorted(request.data["n"] for request in sandbox.requests) == list(range(200))
+
+
+def test_more_rows_under_way_elsewhere_than_are_read_ahead_hold_up_no_other(connect: Connect, sandbox: Sandbox) -> None:
+    pm, _, _ = beside_another(connect, sandbox, keys=220)
+    outcomes = list(pm.start_many(4, rows(240), event="node_1", key="order", concurrency=4))
+    assert sorted(outcome.number for outcome in outcomes[:20]) == list(range(220, 240))
+    assert len(sandbox.requests) == 240
+
+
+def test_a_row_that_another_caller_has_started_meanwhile_is_its_request(connect: Connect, sandbox: Sandbox) -> None:
+    pm, journal, theirs = beside_another(connect, sandbox, keys=2)
+    other = connect(sandbox.url, token=sandbox.token(), transport=sandbox.transport(), clock=sandbox.clock)
+    began = sandbox.clock.monotonic()
+    ids = []
+    for outcome in pm.start_many(4, rows(50), event="node_1", key="order", concurrency=1):
+        ids.append(outcome.request.id)
+        if len(ids) == 40:
+            for start, row in zip(theirs, rows(2), strict=True):
+                request = other.start(4, row, event="node_1", idempotency_key=start.key)
+                if start is theirs[0]:  # the other one was killed before it could say so
+                    journal.started(start, "another caller", request.id)
+    assert sandbox.clock.monotonic() - began < 30
+    assert sorted(ids) == [request.id for request in sandbox.requests]
+    assert len(ids) == 50
+
+
+def test_a_row_that_others_claim_again_and_again_is_given_up_as_unknown(connect: Connect, sandbox: Sandbox) -> None:
+    pm, journal, theirs = beside_another(connect, sandbox, keys=1)
+    read = journal.read
+
+    def claimed_again(start: KeyedStart) -> Any:
+        journal.claim(theirs[0], "another caller")
+        return read(start)
+
+    journal.read = claimed_again  # type: ignore[method-assign]
+    first, second = all_of(pm, rows(2), key="order")
+    assert isinstance(first.error, StartOutcomeUnknown)
+    assert (first.started, first.error.retryable) == (None, True)
+    assert '"order-0" is being sent by another caller' in str(first.error)
+    assert second.request.created
+
+
+def test_stop_tells_of_the_rows_that_wait_for_another_caller(connect: Connect, sandbox: Sandbox) -> None:
+    pm, _, _ = beside_another(connect, sandbox, keys=3)
+    outcomes = pm.start_many(4, rows(40), event="node_1", key="order", concurrency=2)
+    told = [next(outcomes) for _ in range(37)]
+    outcomes.stop()
+    waiting = list(outcomes)
+    assert sorted(outcome.number for outcome in waiting) == [0, 1, 2]
+    assert {outcome.started for outcome in waiting} == {None}
+    assert len(told) == len(sandbox.requests)
+
+
 def test_many_under_every_fault_are_each_started_once(connect: Connect, sandbox: Sandbox) -> None:
     retries = Retries(attempts=10)
     pm = connect(
@@ -380,6 +531,59 @@ def test_outcomes_come_while_the_next_row_is_awaited(sandbox: Sandbox) -> None:
         return count
 
     assert asyncio.run(asyncio.wait_for(main(), 30)) == 2
+
+
+@pytest.mark.parametrize("from_a_thread", [False, True])
+def test_stop_does_not_wait_for_the_next_row(sandbox: Sandbox, from_a_thread: bool) -> None:
+    put_in_order = []
+
+    async def coming() -> AsyncIterator[dict[str, Any]]:
+        try:
+            for row in rows(3):
+                yield row
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            put_in_order.append(True)
+
+    async def main() -> list[Outcome]:
+        async with AsyncProcessMaker(sandbox.url, token=sandbox.token(), transport=sandbox.transport()) as pm:
+            before = asyncio.all_tasks()
+            outcomes = pm.start_many(4, coming(), event="node_1", key="order")
+            told = []
+            async for outcome in outcomes:
+                told.append(outcome)
+                if len(told) == 3:
+                    if from_a_thread:
+                        asyncio.get_running_loop().call_later(0.05, Thread(target=outcomes.stop).start)
+                    else:
+                        asyncio.get_running_loop().call_later(0.05, outcomes.stop)
+            assert asyncio.all_tasks() == before
+            return told
+
+    assert len(asyncio.run(asyncio.wait_for(main(), 20))) == len(sandbox.requests) == 3
+    assert put_in_order == [True]
+
+
+def test_stop_while_a_row_is_awaited_lets_what_is_in_flight_end(sandbox: Sandbox) -> None:
+    async def coming() -> AsyncIterator[dict[str, Any]]:
+        yield {"n": 1}
+        await asyncio.Event().wait()
+
+    async def main() -> list[Outcome]:
+        async def slow(request: httpx.Request) -> httpx.Response:
+            outcomes.stop()
+            await asyncio.sleep(0.1)
+            return sandbox(request)
+
+        transport = httpx.MockTransport(slow)
+        async with AsyncProcessMaker(sandbox.url, token=sandbox.token(), transport=transport) as pm:
+            outcomes = pm.start_many(4, coming(), event="node_1")
+            return [outcome async for outcome in outcomes]
+
+    (outcome,) = asyncio.run(asyncio.wait_for(main(), 20))
+    assert outcome.request
+    assert [outcome.request.id] == [request.id for request in sandbox.requests]
 
 
 def test_a_cancelled_task_finishes_what_is_in_flight(sandbox: Sandbox) -> None:

@@ -8,6 +8,7 @@ from ._errors import Forbidden, JournalError, NotFound, ProcessMakerError, sente
 from ._io import IO
 from ._log import log, of_request
 from ._models import Request
+from ._retry import BeingSent
 from .journal._protocol import Entry, KeyedStart, new_owner
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
@@ -41,6 +42,8 @@ class Claim:
         look: Callable[[], Awaitable[Request | None]],
         read: Callable[[int], Awaitable[Request]],
         renounced: Callable[[Request], bool],
+        *,
+        waits: bool = True,
     ) -> tuple[Request | None, bool]:
         """Waits until this start may send its key, or another one has started it.
 
@@ -48,6 +51,7 @@ class Claim:
             look: looks for the key at the server, in case the other caller is dead.
             read: the Request of that id, if it is the key's.
             renounced: whether a Request that is there is to be no answer, so that a new one is started on purpose.
+            waits: whether to wait at all.
 
         Returns:
             The Request, or None where this start is to send its key now; and then, whether it has to look for the key
@@ -56,6 +60,7 @@ class Claim:
         Raises:
             JournalError: the journal failed; nothing was sent.
             ProcessMakerError: with `processed` None: another caller is still sending this key.
+            BeingSent: it is, and this start does not wait.
         """
         clock = self._io.clock
         began = clock.monotonic()
@@ -71,6 +76,8 @@ class Claim:
                     return request, False
                 await self._io.step("forget", self._start, request_id=entry.request_id)
                 continue
+            if not waits:
+                raise BeingSent(self._still_sent(entry), max(self._io.journal.lease - entry.silent_for, 0.0))
             now = clock.monotonic()
             if now >= look_at:
                 look_at, between_looks = now + between_looks, min(2 * between_looks, LONGEST_BETWEEN_LOOKS)

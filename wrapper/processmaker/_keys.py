@@ -56,20 +56,21 @@ async def find(
     return _counts([request for request in found if request.idempotency_key == key])
 
 
-async def find_all(io: IO, process_id: int, keys: Sequence[str], *, among: range | None = None) -> dict[str, Request]:
+async def find_all(
+    io: IO, process_id: int, keys: Sequence[str], *, newer_than: int | None = None
+) -> dict[str, Request]:
     """The Requests that count for these keys, by key, as `find` finds them; as many calls as their length takes.
 
     Args:
         io, process_id, keys: as there.
-        among: ids to look among, in place of all Requests that are young enough.
+        newer_than: only Requests with an id above that, in place of those that are young enough.
     """
     if not keys:
         return {}
-    newer_than = await _too_old(io, None) if among is None else among.start - 1
+    newer_than = await _too_old(io, None) if newer_than is None else newer_than
     found: dict[str, Request] = {}
     for block in blocks(keys):
         condition = "IN [" + ", ".join(f'"{key}"' for key in block) + "]"
-        condition += f" AND id < {among.stop}" if among else ""
         rows = await _found(io, process_id, condition, {"per_page": 100, "order_by": "id"}, newer_than=newer_than)
         for key in block:
             if counts := _counts([request for request in rows if request.idempotency_key == key]):

@@ -8,12 +8,12 @@ their keys are there already.
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
-    Awaitable,
     Callable,
     Coroutine,
     Generator,
@@ -23,7 +23,7 @@ from collections.abc import (
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from queue import SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -37,14 +37,20 @@ from ._io import IO, run
 from ._keys import IN_ONE_CALL, find_all
 from ._models import Request
 from ._processes import AnyEvent, AnyProcess, Catalog
-from ._retry import Gate
-from ._start import Start, start_as
+from ._retry import BeingSent, Gate
+from ._start import Start, start_as, unknown
 
 if TYPE_CHECKING:
     from .journal import Entry
 
 CONCURRENCY = 8
 """Starts at a time, unless told otherwise."""
+
+FIRST_ASIDE, LONGEST_ASIDE = 0.5, 4.0
+"""Seconds for which a row steps aside whose key another caller is sending; each time is twice the one before."""
+
+MOST_ASIDE = 5_000
+"""Rows that may have stepped aside while others are read: more than runs that were killed leave behind."""
 
 
 @frozen(kw_only=True)
@@ -86,6 +92,11 @@ class Row:
     """Whether its key was looked for a moment ago."""
     known: bool = False
     """Whether the journal says that it was started as what was found."""
+    aside: ProcessMakerError | None = None
+    """Why it has stepped aside, and what there is to say where nothing more is heard of it."""
+    aside_since: float = 0.0
+    aside_for: float = FIRST_ASIDE
+    """Seconds: for how long it steps aside the next time."""
 
     def outcome(self, request: Request | None = None, error: Exception | None = None) -> Outcome:
         if error is not None and request is None:
@@ -119,6 +130,8 @@ class Many:
     on_altered_data: OnAlteredData
     concurrency: int
     gate: Gate = field(init=False)
+    wake: Callable[[], object] = lambda: None
+    """Wakes whoever waits for rows to come."""
     ids: tuple[int, str] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -139,12 +152,13 @@ class Many:
             CannotStart: it is not.
         """
         self.ids = await self.catalog.resolve(self.process, self.event)
-        looks = self.key is not None and self.look_first
-        return Rows(self.prepare_row, self.find_keys if looks else None, self.start_row, self.concurrency, self.gate)
+        return Rows(self)
 
     def stop(self) -> None:
         """Nothing more is to be started; may be called at any time, also by the handler of a signal."""
         self.gate.left = True
+        with suppress(RuntimeError):  # its event loop is closed
+            self.wake()
 
     def prepare_row(self, row: Row) -> None:
         body = check_data(row.row)
@@ -166,14 +180,13 @@ class Many:
         others = []
         for key in [str(row.key) for row in block]:
             entry = await self._entry(key)
-            if entry is None:
-                others.append(key)
-            elif entry.request_id is not None:
+            if entry and entry.request_id is not None:
                 started[key] = entry.request_id
+            else:
+                others.append(key)
         found = await find_all(self.io, self.ids[0], others)
         if started:
-            ids = started.values()
-            there = await find_all(self.io, self.ids[0], list(started), among=range(min(ids), max(ids) + 1))
+            there = await find_all(self.io, self.ids[0], list(started), newer_than=min(started.values()) - 1)
             found |= {key: request for key, request in there.items() if request.id == started[key]}
         for row in block:
             row.looked_for = True
@@ -200,9 +213,14 @@ class Many:
             found=row.found,
             known=row.known,
             gate=self.gate,
+            waits=False,
         )
-        look_first = self.look_first and (row.found is not None or not row.looked_for)
-        return await start_as(self.io, self.catalog, self.process, self.event, this, look_first=look_first)
+        look_first = row.found is not None or (self.look_first and not row.looked_for)
+        try:
+            return await start_as(self.io, self.catalog, self.process, self.event, this, look_first=look_first)
+        except BeingSent as other:
+            other.error = unknown(this, other.error, retry_after=other.left)
+            raise
 
 
 def key_of_row(row: Any, key: str | Callable[[Any], object]) -> str:
@@ -234,39 +252,31 @@ def key_of_row(row: Any, key: str | Callable[[Any], object]) -> str:
 class Rows:
     """What is to be done next, and what came of it. Used by one thread, or by one event loop.
 
-    Args:
-        prepare: checks a row and fills in its `key` and `body`; what it raises is that row's outcome.
-        find: fills in what is there already; None where nothing is to be looked for before a start.
-        start: starts one row.
-        concurrency: how many jobs there may be at once.
-        gate: what is told when the caller leaves.
+    A row whose key another caller is sending steps aside, so that it holds up no other, and comes back now and then:
+    by then it was started, or its sender was killed and the lease is over.
     """
 
-    def __init__(
-        self,
-        prepare: Callable[[Row], None],
-        find: Callable[[list[Row]], Awaitable[None]] | None,
-        start: Callable[[Row], Awaitable[Request]],
-        concurrency: int,
-        gate: Gate,
-    ) -> None:
-        self._prepare, self._find, self._start = prepare, find, start
-        self.concurrency = concurrency
-        self._gate = gate
+    def __init__(self, many: Many) -> None:
+        self._many = many
+        self._gate = many.gate
         self._number = 0
         self._block: list[Row] = []
-        self._looks: deque[Job] = deque()
-        self._starts: deque[Job] = deque()
+        self._looks: deque[list[Row]] = deque()
+        self._starts: deque[Row] = deque()
         self._outcomes: deque[Outcome] = deque()
         self._under_way = 0
         self._looking = 0
+        # The rows that stepped aside, by when they come back.
+        self._aside: list[tuple[float, int, Row]] = []
+        self._pausing = False
         # The keys under way, each with the rows that came with the same key since.
         self._same_key: dict[str, list[Row]] = {}
 
     @property
     def hungry(self) -> bool:
         """Whether another row is wanted: enough to keep all at work, and no more."""
-        return self._under_way < 2 * (IN_ONE_CALL + self.concurrency) and not self.stopped
+        busy = self._under_way - min(len(self._aside), MOST_ASIDE)
+        return busy < 2 * (IN_ONE_CALL + self._many.concurrency) and not self.stopped
 
     @property
     def stopped(self) -> bool:
@@ -278,7 +288,7 @@ class Rows:
         row = Row(number=self._number, row=given)
         self._number += 1
         try:
-            self._prepare(row)
+            self._many.prepare_row(row)
         except Exception as error:
             self._outcomes.append(row.outcome(error=error))
             return
@@ -297,30 +307,34 @@ class Rows:
     def stop(self) -> None:
         """Nothing more is to be started."""
         self._gate.left = True
-        self._looks.clear()
-        self._starts.clear()
-        self._block.clear()
-        self._same_key.clear()
 
     def next_job(self) -> Job | None:
         """Something to do, for a worker that is free. Its coroutine returns what is to be called when it is done."""
         if self.stopped:
             return None
+        comes_back_in = self._come_back()
         if not self._looks and not self._starts and not self._looking:
             self._close_block()  # rows gather as long as there is something to start, or a look is under way
         if self._looks:  # before the starts, so that there is always something to start
             self._looking += 1
-            return self._looks.popleft()
-        return self._starts.popleft() if self._starts else None
+            return partial(self._do_find, self._looks.popleft())
+        if self._starts:
+            return partial(self._do_start, self._starts.popleft())
+        if comes_back_in is None or self._pausing:
+            return None
+        self._pausing = True
+        return partial(self._do_pause, min(comes_back_in, FIRST_ASIDE))
 
     def outcomes(self) -> Iterator[Outcome]:
         """The outcomes since it was last asked."""
+        if self.stopped:
+            self._drop()
         while self._outcomes:
             yield self._outcomes.popleft()
 
     def _enter(self, row: Row) -> None:
-        if row.key is None or self._find is None:
-            self._starts.append(partial(self._do_start, row))
+        if row.key is None or not (self._many.look_first or row.aside):
+            self._starts.append(row)
             return
         self._block.append(row)
         if len(self._block) == IN_ONE_CALL:
@@ -328,26 +342,65 @@ class Rows:
 
     def _close_block(self) -> None:
         if self._block:
-            self._looks.append(partial(self._do_find, self._block))
+            self._looks.append(self._block)
             self._block = []
 
     async def _do_find(self, block: list[Row]) -> Callable[[], None]:
-        assert self._find is not None
         with suppress(ProcessMakerError):  # each row then looks for itself, and tells its own error
-            await self._find(block)
+            await self._many.find_keys(block)
         return partial(self._looked_for, block)
 
     def _looked_for(self, block: list[Row]) -> None:
         self._looking -= 1
-        self._starts.extend(partial(self._do_start, row) for row in block)
+        self._starts.extend(block)
 
     async def _do_start(self, row: Row) -> Callable[[], None]:
         try:
-            return partial(self._ended, row, row.outcome(await self._start(row)))
+            return partial(self._ended, row, row.outcome(await self._many.start_row(row)))
+        except BeingSent as other:
+            return partial(self._step_aside, row, other)
         except ConfigurationError:
             raise  # it is of no row: the client is closed, or cannot send this at all
         except Exception as error:
             return partial(self._ended, row, row.outcome(error=error))
+
+    def _step_aside(self, row: Row, other: BeingSent) -> None:
+        now = self._many.io.clock.monotonic()
+        if row.aside is None:
+            row.aside_since = now
+        row.aside = other.error
+        if now - row.aside_since > self._many.io.journal.lease + LONGEST_ASIDE:
+            self._ended(row, row.outcome(error=other.error))  # others claim it again and again
+            return
+        # One that was killed is heard no more: its lease ends then.
+        due = now + min(row.aside_for, other.left + 0.01)
+        row.aside_for = min(2 * row.aside_for, LONGEST_ASIDE)
+        heapq.heappush(self._aside, (due, row.number, row))
+
+    def _come_back(self) -> float | None:
+        """Takes up those whose time has come; the seconds until the next one's does, or None."""
+        if not self._aside:
+            return None
+        now = self._many.io.clock.monotonic()
+        while self._aside and self._aside[0][0] <= now:
+            self._enter(heapq.heappop(self._aside)[2])
+        return self._aside[0][0] - now if self._aside else None
+
+    def _drop(self) -> None:
+        """Lets go of what was not begun, and tells of those rows that were: they stepped aside."""
+        held = [row for _, _, row in self._aside]
+        held += [*self._block, *chain.from_iterable(self._looks), *self._starts]
+        for rows in (self._aside, self._block, self._looks, self._starts):
+            rows.clear()
+        self._outcomes.extend(row.outcome(error=row.aside) for row in held if row.aside)
+
+    async def _do_pause(self, seconds: float) -> Callable[[], None]:
+        with suppress(ProcessMakerError):  # the caller has left
+            await self._gate.wait(seconds)
+        return self._paused
+
+    def _paused(self) -> None:
+        self._pausing = False
 
     def _ended(self, row: Row, outcome: Outcome) -> None:
         self._under_way -= 1
@@ -361,7 +414,7 @@ class Rows:
         elif same:
             # It did not start, or nobody knows: the next one looks for itself.
             self._same_key[str(row.key)] = same[1:]
-            self._starts.append(partial(self._do_start, same[0]))
+            self._starts.append(same[0])
 
 
 def blocking(many: Many, given: Iterable[object], rest: list[Outcome]) -> Generator[Outcome, None, None]:
@@ -378,11 +431,11 @@ def blocking(many: Many, given: Iterable[object], rest: list[Outcome]) -> Genera
             finished.append(partial(_again, problem))
         arrived.put(None)
 
-    with ThreadPoolExecutor(rows.concurrency, "start_many") as pool:
+    with ThreadPoolExecutor(many.concurrency, "start_many") as pool:
         unread: Iterator[object] | None = iter(given)
         try:
             while True:
-                while running < rows.concurrency and (job := rows.next_job()):
+                while running < many.concurrency and (job := rows.next_job()):
                     pool.submit(work, job)
                     running += 1
                 yield from rows.outcomes()
@@ -417,7 +470,8 @@ async def awaiting(
     running = 0
     unread: AsyncIterator[object] | Iterator[object] | None
     unread = aiter(given) if isinstance(given, AsyncIterable) else iter(given)
-    reading = False
+    reading: asyncio.Task[None] | None = None
+    many.wake = partial(asyncio.get_running_loop().call_soon_threadsafe, finished.put_nowait, lambda: None)
 
     async def work(job: Job) -> None:
         nonlocal running
@@ -443,23 +497,26 @@ async def awaiting(
             finished.put_nowait(rows.end)
         except Exception as problem:
             finished.put_nowait(partial(_again, problem))
-        reading = False
+        reading = None
 
-    def begin(work: Coroutine[Any, Any, None]) -> None:
+    def begin(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         tasks.add(task := asyncio.create_task(work))
         task.add_done_callback(tasks.discard)
+        return task
 
     try:
         while True:
-            while running < rows.concurrency and (job := rows.next_job()):
+            while running < many.concurrency and (job := rows.next_job()):
                 running += 1
                 begin(work(job))
             for outcome in rows.outcomes():
                 yield outcome
             if unread and not reading and rows.hungry:
-                reading = True
-                begin(read(unread))
-            if not running and (not reading or rows.stopped) and finished.empty():
+                reading = begin(read(unread))
+            if reading and rows.stopped:
+                reading.cancel()  # it may be long until the next row comes
+                reading = None
+            if not running and not reading and finished.empty():
                 return
             (await finished.get())()
             while not finished.empty():
@@ -470,8 +527,11 @@ async def awaiting(
             while running or not finished.empty():
                 (await finished.get())()
         finally:
+            many.wake = lambda: None
             for task in tasks:
                 task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)  # rows may have something to put in order
         rest += rows.outcomes()
 
 
@@ -489,7 +549,10 @@ class Outcomes(Iterator[Outcome]):
         self.rest = rest
 
     def stop(self) -> None:
-        """Starts nothing more; the outcomes of what is in flight still come. A handler of a signal may call it, too."""
+        """Starts nothing more; the outcomes of what is in flight still come. A handler of a signal may call it, too.
+
+        Rows that are being waited for are waited for still: what blocks in them cannot be left from outside.
+        """
         self._many.stop()
 
     def __next__(self) -> Outcome:
@@ -522,7 +585,10 @@ class AsyncOutcomes(AsyncIterator[Outcome]):
         self.rest = rest
 
     def stop(self) -> None:
-        """Starts nothing more; the outcomes of what is in flight still come. A handler of a signal may call it, too."""
+        """Starts nothing more; the outcomes of what is in flight still come. A handler of a signal may call it, too, or
+
+        another thread. It does not wait for the next row: whatever async rows are awaiting is cancelled.
+        """
         self._many.stop()
 
     async def __anext__(self) -> Outcome:

@@ -103,6 +103,10 @@ class Gate:
     async def pause(self, seconds: float) -> None:
         """Lets time pass for one start, and lets no other one pass meanwhile."""
         self.shut(seconds)
+        await self.wait(seconds)
+
+    async def wait(self, seconds: float) -> None:
+        """Lets time pass for whoever awaits it; ends early, with an error, once the caller has left."""
         await self._until(self._io.clock.monotonic() + seconds)
 
     async def passed(self) -> None:
@@ -124,3 +128,17 @@ class Gate:
         if self.left:
             # Not to be sent again here; by the caller, whenever that is.
             raise ProcessMakerError("not started: the run was left before its turn came", retry_after=0.0)
+
+
+class BeingSent(Exception):
+    """Another caller is sending the key, and this start was not to wait for that: nothing was sent.
+
+    Args:
+        error: what there is to say if it is never known what became of it.
+        left: the seconds after which the key may be taken over, unless that caller is heard again.
+    """
+
+    def __init__(self, error: ProcessMakerError, left: float) -> None:
+        super().__init__(error, left)
+        self.error = error
+        self.left = left

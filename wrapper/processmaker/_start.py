@@ -52,7 +52,7 @@ class Start:
     """One start as it goes on the wire.
 
     `found` is what a look for many keys at once has found just now; with `known` the journal says the same. `gate`
-    holds back the starts of a whole run.
+    holds back the starts of a whole run. Where another caller is sending the key, it `waits`, or raises `BeingSent`.
     `ended` is the id of the newest Request with its key that had failed before: what this start makes is newer.
     `sent_at` is when it was sent, by the clock; None where it was not, or certainly did nothing.
     """
@@ -66,6 +66,7 @@ class Start:
     found: Request | None = None
     known: bool = False
     gate: Gate | None = None
+    waits: bool = True
     claim: Claim | None = None
     ended: int = 0
     sent_at: float | None = None
@@ -211,7 +212,7 @@ async def _beside(io: IO, this: Start, key: str) -> Request:
         f'another call of this process is starting the key "{key}", and either takes more than {LONGEST_TURN:g} s over '
         "it, or is a task of the event loop that this blocking call holds up: await it there, or block in a thread"
     )
-    raise _unknown(this, wait, look_error=look_error, retry_after=SETTLED_AFTER) from wait
+    raise unknown(this, wait, look_error=look_error, retry_after=SETTLED_AFTER) from wait
 
 
 async def _known(io: IO, this: Start, *, look_first: bool) -> Request:
@@ -255,7 +256,7 @@ async def _sent(io: IO, this: Start, look_first: bool) -> Request:
     async def attempt() -> Request:
         nonlocal look
         while True:
-            if this.claim and this.key is not None:
+            if this.claim and this.key is not None and this.found is None:
                 there, taken_over = await _claimed(io, this, this.claim, this.key)
                 if there:
                     return await _told(io, this, this.key, there)
@@ -304,7 +305,7 @@ async def _claimed(io: IO, this: Start, claim: Claim, key: str) -> tuple[Request
         this.ended = max(this.ended, request.id)
         return True
 
-    return await claim.settled(look, read, renounced)
+    return await claim.settled(look, read, renounced, waits=this.waits)
 
 
 async def _look_before(io: IO, this: Start, key: str) -> Request | None:
@@ -395,16 +396,17 @@ async def _what_became_of(io: IO, this: Start, wire_error: ProcessMakerError, be
         if lost:
             return evolve(lost, created=None)
     settled_in = None if this.key is None or this.sent_at is None else settles_in(io.clock, this.sent_at)
-    raise _unknown(this, wire_error, request_id, look_error, settled_in) from wire_error
+    raise unknown(this, wire_error, request_id, look_error, settled_in) from wire_error
 
 
-def _unknown(
+def unknown(
     this: Start,
     wire_error: ProcessMakerError,
     request_id: int | None = None,
     look_error: ProcessMakerError | None = None,
     retry_after: float | None = None,
 ) -> StartOutcomeUnknown:
+    """The error for a start of which it is not known what became of it."""
     failed_look = f" The last look for it failed: {sentence(look_error)}" if look_error else ""
     return StartOutcomeUnknown(
         f"{sentence(wire_error)} {_next_step(this, request_id, retry_after)}{failed_look}",
