@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -86,6 +88,13 @@ def test_what_stays_unknown_is_code_6_and_says_how_to_go_on(start: Any, sandbox:
     assert "run the same command again: what is started is found, and the rest is started" in ended.err
     rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
     assert sorted(row["outcome"] for row in rows) == ["started", "started", "unknown"]
+
+
+@pytest.mark.parametrize(("name", "content"), [("rows.csv", "order,days\n"), ("rows.jsonl", "")])
+def test_no_rows_are_no_error(start: Any, name: str, content: str) -> None:
+    ended = start(content, name=name)
+    assert (ended.code, ended.err) == (0, "")
+    assert "rows         0\n" in ended.out
 
 
 def test_rows_without_keys_have_to_be_meant(run: Run, start: Any, sandbox: Sandbox, folder: Path) -> None:
@@ -329,12 +338,75 @@ def test_a_signal_finishes_what_is_in_flight_and_the_same_command_goes_on(
     started = len(served.requests)
     assert started < 100
     assert f"started      {started}\n" in out
-    assert len(results((folder / "results.csv").read_text())) == started
+    outcomes = [row["outcome"] for row in results((folder / "results.csv").read_text()).values()]
+    assert outcomes.count("started") == started
+    assert set(outcomes) <= {"started", "not_started"}
     served.start_takes = 0
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(served.requests) == 100
     assert len(results((folder / "results.csv").read_text())) == 100
+
+
+def test_rows_that_were_held_back_when_a_signal_came_are_told_and_the_same_command_starts_them(
+    served: Sandbox, folder: Path
+) -> None:
+    served.fail_next(429, on="POST", retry_after=25)
+    (folder / "rows.csv").write_text("order\n" + "".join(f"order-{number}\n" for number in range(40)))
+    command = [*COMMAND, "start-many", "4", "rows.csv", "--event", "node_1", "--key-column", "order"]
+    command += ["--output", "results.csv", "--concurrency", "1", "--json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=mind_ctrl_c
+    ) as run:
+        while not any(call.status == 429 for call in served.calls):
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=30)
+    assert run.returncode == 130
+    assert "rows.csv:" not in err
+    ((line, told),) = results((folder / "results.csv").read_text()).items()
+    assert (line, told["key"], told["outcome"]) == ("2", "order-0", "not_started")
+    assert "the run was left before its turn came" in told["error"]
+    assert (json.loads(out)["rows"], json.loads(out)["not_started"]) == (1, 1)
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told_again = results((folder / "results.csv").read_text()).values()
+    assert [row["outcome"] for row in told_again] == ["started"] * 40
+    assert len(served.requests) == 40
+
+
+def test_a_signal_does_not_wait_for_the_next_row(served: Sandbox, folder: Path) -> None:
+    command = [*COMMAND, "start-many", "4", "-", "--event", "node_1", "--key-column", "order"]
+    command += ["--journal", "starts.db", "--output", "results.csv"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=mind_ctrl_c
+    ) as run:
+        assert run.stdin
+        run.stdin.write(b"order\norder-1\norder-2\n")
+        run.stdin.flush()
+        while not served.calls:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(30) == 143
+    assert len(results((folder / "results.csv").read_text())) == len(served.requests)
+
+
+def test_rows_from_a_pipe_are_read_once_and_need_a_journal_of_their_own(
+    start: Any, sandbox: Sandbox, folder: Path, environ: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(folder / "pipe.csv")
+
+    def filled() -> None:
+        (folder / "pipe.csv").write_text(CSV)
+
+    environ.setattr(sys, "stderr", Terminal())
+    for options, code in (((), 2), (("--journal", "starts.db"), 0)):
+        writer = threading.Thread(target=filled)
+        writer.start()
+        assert start(None, *options, name="pipe.csv").code == code
+        writer.join()
+    assert len(sandbox.requests) == 3
 
 
 def test_results_that_cannot_be_written_stop_the_run(served: Sandbox, folder: Path) -> None:

@@ -62,7 +62,7 @@ def start_many(session: Session) -> None:
             this.rejects = _closed(stack, Rejects(Path(options.rejects), reader)) if options.rejects else None
             this.check()
         else:
-            journal = _journal_of(session, path)
+            journal = _journal_of(session, source)
             options.journal = _journal.NONE  # it is opened here
             pm = session.connect(**signed_in(options, os.environ), **({} if journal is None else {"journal": journal}))
             this.results = _closed(stack, Results(Path(options.output), FIELDS)) if options.output else None
@@ -105,17 +105,17 @@ def _check(options: Any, path: Path | None) -> None:
             )
 
 
-def _journal_of(session: Session, path: Path | None) -> SQLiteJournal | RedisJournal | None:
+def _journal_of(session: Session, source: Source) -> SQLiteJournal | RedisJournal | None:
     """The journal of this run: the one that was named, else a file beside the input."""
     options = session.options
     where = None if options.no_key else _journal.place(options.journal, os.environ)
     if where is None and not options.no_key:
-        if path is None:
+        if not source.lasts:
             raise UsageError(
-                "rows from standard input have no place for a journal beside them: give --journal FILE, with which the "
+                f"rows from {source.name} have no place for a journal beside them: give --journal FILE, with which the "
                 "same rows can be given again, or --journal none"
             )
-        where = f"{path}.journal"
+        where = f"{source.path}.journal"
     options.journal_place = None if where == _journal.NONE else where
     if options.journal_place is None:
         return None
@@ -144,6 +144,7 @@ class Run:
         self._repeated = 0
         self._in_a_row = 0
         self._signal: int | None = None
+        self._reading = False
         self._ended: Exception | None = None
         self._done: Callable[[], None] = lambda: None
         self._outcomes: Outcomes | None = None
@@ -153,7 +154,7 @@ class Run:
     def start(self, pm: Any) -> None:
         options = self._options
         self._tell_of_those_before(pm)
-        if _output.is_terminal(sys.stderr) and self._source.path is not None and not options.quiet:
+        if _output.is_terminal(sys.stderr) and self._source.lasts and not options.quiet:
             with self._source.open() as again:
                 self._counts.total = sum(1 for _ in again)
         more = {} if options.look_again_for is None else {"look_again_for": options.look_again_for}
@@ -178,13 +179,24 @@ class Run:
         self.code = self._code()
 
     def _good_rows(self) -> Iterator[Row]:
-        for row in self._reader:
+        rows = iter(self._reader)
+        while (row := self._next_of(rows)) is not None:
             if isinstance(row, BadRow):
                 self._bad(row.line, row.text, row.problem)
                 self._done()
             else:
                 self._look_for_alterations(row)
                 yield row
+
+    def _next_of(self, rows: Iterator[Row | BadRow]) -> Row | BadRow | None:
+        """The next row; None at their end, and where a signal comes while it is awaited: that may take long."""
+        try:
+            self._reading = True
+            row = None if self._signal is not None else next(rows, None)
+            self._reading = False
+        except _Stopped:
+            return None
+        return row
 
     def _take(self, outcome: Outcome) -> None:
         """Counts, tells and writes what became of a row."""
@@ -195,8 +207,7 @@ class Run:
             self._bad(row.line, row.text, str(said), outcome.key)
             self._done()
             return
-        if outcome.started is False and self._stopping and getattr(error, "retryable", False):
-            return  # its turn did not come
+        held_back = outcome.started is False and self._stopping and getattr(error, "retryable", False)
         if error is None:
             found = request is not None and request.created is False
             word = "found" if found else "started"
@@ -207,7 +218,7 @@ class Run:
         setattr(counts, word, getattr(counts, word) + 1)
         if request is not None and self._session.output.quiet:
             self._session.output.line(str(request.id))
-        if said is not None:
+        if said is not None and not held_back:
             self._tell(row.line, said)
         request_id = request.id if request else getattr(error, "request_id", None)
         self._write(row.line, outcome.key, request_id, word, request.status if request else None, said)
@@ -309,8 +320,8 @@ class Run:
                 "failed": counts.failed,
                 "not started": counts.not_started,
                 "unknown": counts.unknown,
-                "seconds": round(counts.rows / counts.rate, 1) if output.as_json else None,
-                "took": None if output.as_json else f"{duration(counts.rows / counts.rate)} ({counts.rate:,.0f}/s)",
+                "seconds": round(counts.seconds, 1) if output.as_json else None,
+                "took": None if output.as_json else f"{duration(counts.seconds)} ({counts.rate:,.0f}/s)",
                 "journal": options.journal_place and _journal.shown(options.journal_place),
                 "results": options.output,
             }
@@ -370,7 +381,7 @@ class Run:
         if open_ := sum(1 for _ in journal.entries()):
             self._say(
                 f"{open_:,} starts were being sent when an earlier run ended: each is looked for, and sent again only "
-                f"where the server does not show it within {journal.lease:g} s of that (--lease)"
+                f"where the server does not show it within {journal.lease:g} s of that (--lease); the others go on"
             )
 
     @contextmanager
@@ -405,6 +416,8 @@ class Run:
                 self._outcomes.stop()
             with suppress(RuntimeError):  # it may come while something is being written there
                 self._say("finishing what is in flight; once more ends at once")
+            if self._reading:
+                raise _Stopped
 
         before: dict[int, Any] = {}
         try:
@@ -418,6 +431,10 @@ class Run:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler or signal.SIG_DFL)
+
+
+class _Stopped(Exception):
+    """A signal came while a row was awaited."""
 
 
 class _Seen:

@@ -40,9 +40,14 @@ class Counts:
         return self.started + self.found + self.failed + self.not_started + self.unknown
 
     @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return max(time.monotonic() - self.began, 0.001)
+
+    @property
     def rate(self) -> float:
         """Rows in a second."""
-        return self.rows / max(time.monotonic() - self.began, 0.001)
+        return self.rows / self.seconds
 
     @property
     def words(self) -> str:

@@ -100,7 +100,7 @@ column_type.__name__ = "COLUMN=TYPE, with str, int, float, bool or json as the t
 
 @frozen(kw_only=True)
 class Source:
-    """Where rows come from. It is read as a stream, and, where it is a file, as often as one likes.
+    """Where rows come from. It is read as a stream, and, where it `lasts`, as often as one likes.
 
     Args:
         path: the file; None for standard input.
@@ -119,6 +119,11 @@ class Source:
     @property
     def name(self) -> str:
         return "standard input" if self.path is None else str(self.path)
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it can be read as often as one likes: it is no pipe."""
+        return self.path is not None and self.path.is_file()
 
     def open(self) -> Reader:
         """Opens it, and reads what the columns are.
