@@ -19,6 +19,7 @@ from command_line import COMMAND, TOKEN, Run, Terminal, mind_ctrl_c
 from processmaker import ProcessMaker, cli
 from processmaker.cli import _commands, _parser
 from processmaker.sandbox import Sandbox
+from processmaker.sandbox.__main__ import main as serve
 
 # Listing and starting
 
@@ -451,6 +452,13 @@ def test_sandbox_serves_until_ctrl_c() -> None:
         process.send_signal(signal.SIGINT)
         process.stdout.read()
     assert process.returncode == 0
+
+
+def test_the_sandbox_takes_the_same_options_as_a_module(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        serve(["--help"])
+    as_a_module = set(re.findall(r"--[a-z-]+", capfd.readouterr().out)) - {"--demo"}
+    assert set(re.findall(r"--[a-z-]+", run("sandbox", "--help").out)) - {"--debug"} == as_a_module
 
 
 def test_a_sandbox_that_cannot_listen_is_bad_usage(run: Run) -> None:

@@ -56,7 +56,7 @@ def test_requests_are_finished_and_failed_from_outside(processmaker_sandbox: San
     pm = processmaker_sandbox.pm
     processmaker_sandbox.add_process("Order", tasks=["Approve"])
     first, second = pm.start("Order"), pm.start("Order")
-    processmaker_sandbox.finish(first.id)
+    processmaker_sandbox.finish(first)
     processmaker_sandbox.fail(second.id, "No stock")
     assert pm.wait(first).status == "COMPLETED"
     with pytest.raises(RequestFailed, match="No stock"):
@@ -107,8 +107,8 @@ def test_what_is_over_by_then_stays_as_it_is(processmaker_sandbox: SandboxFixtur
     sandbox.finish(request.id)
     sandbox.clock.advance(20)
     assert sandbox.request(request.id).status == "COMPLETED"
-    with pytest.raises(LookupError, match="no open task: it is COMPLETED"):
-        sandbox.complete(request.id)
+    with pytest.raises(LookupError, match="Request 1 has no open task: it is COMPLETED"):
+        sandbox.complete(request)
     with pytest.raises(ValueError, match="after=-1 is not a number of seconds"):
         sandbox.finish(request.id, after=-1)
 
@@ -144,6 +144,8 @@ def test_other_users_have_clients_too(processmaker_sandbox: SandboxFixture) -> N
     assert "Payroll" in [process.name for process in processmaker_sandbox.client("admin").processes()]
     assert asyncio.run(processmaker_sandbox.async_client(user="mail.user").processes())[0].name == "Mail Approval"
     assert processmaker_sandbox.client(retries=None) is not processmaker_sandbox.pm
+    with pytest.raises(LookupError, match=r"no user 'bot'; there are: admin, integration\.bot, mail\.user"):
+        processmaker_sandbox.client(user="bot")
 
 
 def test_a_fault_on_an_impossible_route_is_refused(processmaker_sandbox: SandboxFixture) -> None:

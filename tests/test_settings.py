@@ -334,6 +334,19 @@ def test_an_argument_is_not_looked_for_in_the_environment(environ: Any, from_env
     assert from_env(token=sandbox.token())[0].processes()
 
 
+@pytest.mark.parametrize("variables", [{"PROCESSMAKER_TOKEN": "t"}, SIGN_IN])
+def test_what_the_environment_has_for_one_address_goes_to_no_other(
+    environ: Any, from_env: Any, sandbox: Sandbox, variables: dict[str, str]
+) -> None:
+    environ(PROCESSMAKER_URL="https://other.example.com/api/1.0", **variables)
+    with pytest.raises(
+        ConfigurationError, match=r"is for PROCESSMAKER_URL, https://other\.example\.com, and goes to no"
+    ):
+        from_env(base_url=sandbox.url)
+    environ(PROCESSMAKER_URL=f"{sandbox.url}:443/api/1.0/", PROCESSMAKER_TOKEN=sandbox.token())
+    assert from_env(base_url=sandbox.url)[0].processes()
+
+
 # --- where the token goes -------------------------------------------------------------------------------------------
 
 

@@ -171,6 +171,11 @@ def site_of(base_url: str, *, allow_http: bool) -> str:
     return f"{url.scheme}://{url.netloc.decode()}{path}"
 
 
+def origin_of(url: str) -> str:
+    """`https://pm.example.com`: scheme, host, and the port where it is not the usual one."""
+    return "/".join(site_of(url, allow_http=True).split("/")[:3])
+
+
 def not_copied(client: object) -> TypeError:
     """Why a client is neither pickled nor copied, and what to do instead."""
     kind = type(client).__name__
@@ -207,6 +212,12 @@ def from_environment(environ: Mapping[str, str], options: Mapping[str, Any] | No
         raise ConfigurationError("PROCESSMAKER_URL is not set (such as https://pm.example.com)")
     if signed_in:
         return {**options, "base_url": base_url}
+    at_home = found.get("PROCESSMAKER_URL")
+    if "base_url" in options and at_home and (origin := origin_of(at_home)) != origin_of(base_url):
+        raise ConfigurationError(
+            f"what the environment signs in with is for PROCESSMAKER_URL, {origin}, and goes to no other server: "
+            f"give token= or auth= for {origin_of(base_url)}, too"
+        )
     if "PROCESSMAKER_TOKEN" in found:
         return {**options, "base_url": base_url, "token": found["PROCESSMAKER_TOKEN"].strip()}
     names = [f"PROCESSMAKER_{name}" for name in ("CLIENT_ID", "CLIENT_SECRET", "USERNAME", "PASSWORD")]

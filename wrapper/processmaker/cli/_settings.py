@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
@@ -90,18 +89,18 @@ def signed_in_by(options: Namespace, environ: Mapping[str, str]) -> str:
 def _credentials(
     arguments: Mapping[str, Any], options: Namespace, environ: Mapping[str, str]
 ) -> tuple[str, Callable[[], dict[str, Any]]]:
-    from .._settings import site_of
+    from .._settings import origin_of, site_of
 
     # Before anything is said about signing in to an address that cannot be used.
     site_of(arguments["base_url"], allow_http=arguments.get("allow_http", False))
-    origin = _origin(arguments["base_url"])
+    origin = origin_of(arguments["base_url"])
     others = ""
     for source in _sources(options, environ):
         if source.credentials is None:
             continue
-        if source.url is None or _origin(source.url) == origin:
+        if source.url is None or origin_of(source.url) == origin:
             return source.name, source.credentials
-        others += f"; {source.name} is for {_origin(source.url)}, and goes to no other server"
+        others += f"; {source.name} is for {origin_of(source.url)}, and goes to no other server"
     raise NotSignedIn(
         f"not signed in to {origin.partition('://')[2]}{others}: run processmaker login --url "
         f"{arguments['base_url']}, or set PROCESSMAKER_URL and PROCESSMAKER_TOKEN for it"
@@ -153,14 +152,3 @@ def _profile(name: str, profiles: Mapping[str, Profile]) -> Source:
         credentials=lambda: {"token": token_of(name, profile)},
         options={"allow_http": True} if profile.allow_http else {},
     )
-
-
-def _origin(url: str) -> str:
-    """`https://pm.example.com`: scheme, host, and the port where it is not the usual one."""
-    from .._settings import site_of
-
-    parts = urlsplit(site_of(url, allow_http=True))
-    usual = {"http": 80, "https": 443}[parts.scheme]
-    port = f":{parts.port}" if parts.port not in (None, usual) else ""
-    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
-    return f"{parts.scheme}://{host}{port}"

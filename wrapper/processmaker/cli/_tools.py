@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import _completion
 from ._exits import UsageError
-from ._parser import ALLOW_HTTP, DEBUG, JSON, PROFILE, RETRIES, TIMEOUT, URL, Argument, Command
+from ._parser import ALLOW_HTTP, DEBUG, JSON, PROFILE, RETRIES, TIMEOUT, URL, Argument, Command, count, seconds
 from ._requests import CURL
 from ._session import Session
 from ._typed import body_of_document, data_of_pairs, refuse_piped
@@ -50,14 +50,31 @@ def doctor(session: Session) -> None:
 def sandbox(session: Session) -> None:
     from ..sandbox.__main__ import main
 
-    given = {"--port": session.options.port, "--setup": session.options.setup}
-    if main([word for name, value in given.items() if value is not None for word in (name, str(value))]):
-        raise UsageError("the sandbox cannot be served so; give it another --port, or mend the file")
+    given = {argument.flags[0]: getattr(session.options, argument.dest) for argument in SANDBOX}
+    if main([word for flag, value in given.items() if value is not None for word in (flag, str(value))]):
+        raise UsageError("so the sandbox is not served")
 
 
 def completion(session: Session) -> None:
     session.output.text(_completion.SCRIPTS[session.options.shell], end="")
 
+
+SANDBOX = (
+    Argument("--port", type=count, metavar="N", help="port on 127.0.0.1 (default: 8765; 0: a free one)"),
+    Argument(
+        "--setup",
+        metavar="FILE",
+        completed="files",
+        help="a file of JSON with processes and faults of your own",
+    ),
+    Argument("--start-takes", type=seconds, metavar="SECONDS", help="how long a start takes (default: 0)"),
+    Argument(
+        "--appears-after",
+        type=seconds,
+        metavar="SECONDS",
+        help="how long after the call the Request is listed (default: with the answer)",
+    ),
+)
 
 COMMANDS = (
     Command(
@@ -115,15 +132,7 @@ COMMANDS = (
         name="sandbox",
         help="serve a ProcessMaker in memory, to try things out",
         example="processmaker sandbox --port 8765\nprocessmaker sandbox --setup sandbox.json",
-        arguments=(
-            Argument("--port", type=int, metavar="N", help="port on 127.0.0.1 (default: 8765; 0: a free one)"),
-            Argument(
-                "--setup",
-                metavar="FILE",
-                completed="files",
-                help="a file of JSON with processes and faults of your own",
-            ),
-        ),
+        arguments=SANDBOX,
         settings=(DEBUG,),
         run=sandbox,
     ),

@@ -21,7 +21,7 @@ from .._io import run
 from . import _data, _faults, _pmql, _shapes
 from ._oauth import TokenEndpoint
 from ._shapes import Json, Refused, answer, message, not_found
-from ._state import PROCESSES, USERS, Clock, Process, Request, Started, StartEvent, Task, User
+from ._state import PROCESSES, USERS, Clock, Identified, Process, Request, Started, StartEvent, Task, User
 from ._transport import Blocking, Line, SandboxTransport
 
 URL = "https://pm.example.com"
@@ -198,12 +198,18 @@ class Sandbox:
         self._oauth.expires_in = seconds
 
     def user(self, username: str = "integration.bot") -> User:
-        """One of the users admin, integration.bot and mail.user."""
+        """One of the users admin, integration.bot and mail.user.
+
+        Raises:
+            LookupError: there is no such user.
+        """
+        if username not in self.users:
+            raise LookupError(f"no user {username!r}; there are: {', '.join(self.users)}")
         return self.users[username]
 
     def token(self, username: str = "integration.bot") -> str:
         """The user's access token, such as `sandbox-integration-bot-token`; it stays good until revoked."""
-        return self.users[username].token
+        return self.user(username).token
 
     def revoke(self, token: str | None = None) -> None:
         """Make an access token invalid; without one, all that /oauth/token has given out."""
@@ -274,24 +280,25 @@ class Sandbox:
             raise LookupError(f"no process {process_name!r}; there are: {', '.join(sorted(names))}")
         return found
 
-    def request(self, request_id: int) -> Request:
-        """One Request; LookupError if there is none."""
+    def request(self, request_id: int | Identified) -> Request:
+        """One Request, by its id or as a client gave it; LookupError if there is none."""
         self._catch_up()
-        if not 1 <= request_id <= len(self._requests):
-            raise LookupError(f"no Request {request_id}")
-        return self._requests[request_id - 1]
+        number = request_id if isinstance(request_id, int) else request_id.id
+        if not 1 <= number <= len(self._requests):
+            raise LookupError(f"no Request {number}")
+        return self._requests[number - 1]
 
-    def finish(self, request_id: int, *, after: float = 0) -> None:
+    def finish(self, request_id: int | Identified, *, after: float = 0) -> None:
         """Let a Request complete, whatever tasks are left; at once, or so many seconds later if it is ACTIVE then."""
         request = self.request(request_id)
         self._later(request, after, lambda: self._end(request, "COMPLETED"))
 
-    def cancel(self, request_id: int, *, after: float = 0) -> None:
+    def cancel(self, request_id: int | Identified, *, after: float = 0) -> None:
         """Cancel a Request; at once, or so many seconds later if it is ACTIVE then."""
         request = self.request(request_id)
         self._later(request, after, lambda: self._end(request, "CANCELED"))
 
-    def fail(self, request_id: int, message: str = "The engine failed", *, after: float = 0) -> None:
+    def fail(self, request_id: int | Identified, message: str = "The engine failed", *, after: float = 0) -> None:
         """Let the engine fail: the Request gets status ERROR and an error with that message.
 
         At once, or so many seconds later if it is ACTIVE then.
@@ -307,13 +314,13 @@ class Sandbox:
 
         self._later(request, after, fail)
 
-    def complete(self, request_id: int, data: dict[str, Any] | None = None, *, after: float = 0) -> None:
+    def complete(self, request_id: int | Identified, data: dict[str, Any] | None = None, *, after: float = 0) -> None:
         """Complete the open task of a Request, as the person would for whom it waits.
 
         At once, or so many seconds later if it is ACTIVE then.
 
         Args:
-            request_id: the Request's id.
+            request_id: the Request, or its id.
             data: what is added to its data.
             after: seconds.
 
@@ -322,7 +329,7 @@ class Sandbox:
         """
         request = self.request(request_id)
         if not after and not any(task.status == "ACTIVE" for task in request.tasks):
-            raise LookupError(f"Request {request_id} has no open task: it is {request.status}")
+            raise LookupError(f"Request {request.id} has no open task: it is {request.status}")
 
         def complete() -> None:
             for task in [task for task in request.tasks if task.status == "ACTIVE"]:

@@ -7,7 +7,7 @@ import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 from math import ceil
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
@@ -51,6 +51,13 @@ class Clock(RealClock):
     async def async_sleep(self, seconds: float) -> None:
         self.advance(seconds)
         await asyncio.sleep(0)  # lets other tasks of the loop run, as a real sleep does
+
+
+class Identified(Protocol):
+    """What has the id of a Request, such as the Request that a client gave."""
+
+    @property
+    def id(self) -> int: ...
 
 
 @attrs.frozen
