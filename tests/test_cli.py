@@ -462,4 +462,8 @@ def test_the_sandbox_takes_the_same_options_as_a_module(run: Run, capfd: pytest.
 
 
 def test_a_sandbox_that_cannot_listen_is_bad_usage(run: Run) -> None:
-    assert run("sandbox", "--port", "70000").code == 2
+    ended = run("sandbox", "--port", "70000")
+    assert (ended.code, len(ended.err.splitlines())) == (2, 1)
+    assert run("sandbox", "--setup", "no.json").err == (
+        "processmaker: no.json cannot be read: No such file or directory\n"
+    )

@@ -48,11 +48,12 @@ def doctor(session: Session) -> None:
 
 
 def sandbox(session: Session) -> None:
-    from ..sandbox.__main__ import main
+    from ..sandbox.__main__ import serve
 
-    given = {argument.flags[0]: getattr(session.options, argument.dest) for argument in SANDBOX}
-    if main([word for flag, value in given.items() if value is not None for word in (flag, str(value))]):
-        raise UsageError("so the sandbox is not served")
+    try:
+        serve(**{argument.dest: getattr(session.options, argument.dest) for argument in SANDBOX})
+    except ValueError as problem:
+        raise UsageError(str(problem)) from problem
 
 
 def completion(session: Session) -> None:

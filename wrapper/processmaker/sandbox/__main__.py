@@ -18,42 +18,61 @@ def main(arguments: list[str] | None = None) -> int:
         description="An in-memory ProcessMaker on 127.0.0.1, to try things out. Each call is a line on standard error. "
         "Stop it with Ctrl-C.",
     )
-    parser.add_argument("--port", type=int, default=None, help="port to listen on (default: 8765; 0: a free one)")
+    parser.add_argument("--port", type=int, help="port to listen on (default: 8765; 0: a free one)")
     parser.add_argument("--demo", action="store_true", help="lose an answer and find the Request, then stop")
     parser.add_argument(
         "--setup",
         metavar="FILE",
         help='JSON: {"processes": [what add_process takes], "faults": [what fail_next takes], "misbehave": {…}}',
     )
-    parser.add_argument("--start-takes", type=_seconds, default=0, metavar="SECONDS", help="how long a start takes")
+    parser.add_argument("--start-takes", type=_seconds, metavar="SECONDS", help="how long a start takes (default: 0)")
     parser.add_argument(
         "--appears-after",
         type=_seconds,
         metavar="SECONDS",
         help="how long after the call the Request is listed (default: with the answer)",
     )
-    options = parser.parse_args(arguments)
-    sandbox = Sandbox(start_takes=options.start_takes, appears_after=options.appears_after)
-    port = options.port if options.port is not None else 0 if options.demo else 8765
-    if options.setup is not None:
-        try:
-            set_up(sandbox, options.setup)
-        except (OSError, ValueError) as problem:
-            print(problem, file=sys.stderr)
-            return 2
+    options = vars(parser.parse_args(arguments))
+    if options.pop("demo"):
+        sandbox = Sandbox()
+        with sandbox.serve() as url:
+            demonstrate(sandbox, url)
+        return 0
     try:
-        with sandbox.serve(port, log=None if options.demo else _log) as url:
-            if options.demo:
-                demonstrate(sandbox, url)
-            else:
-                print(about(sandbox, url), flush=True)
-                threading.Event().wait()
+        serve(**options)
+    except ValueError as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    return 0
+
+
+def serve(
+    *,
+    port: int | None = None,
+    setup: str | None = None,
+    start_takes: float | None = None,
+    appears_after: float | None = None,
+) -> None:
+    """Serves a sandbox until Ctrl-C.
+
+    Raises:
+        ValueError: it cannot, and why.
+    """
+    sandbox = Sandbox(start_takes=start_takes or 0, appears_after=appears_after)
+    port = 8765 if port is None else port
+    if setup is not None:
+        try:
+            set_up(sandbox, setup)
+        except OSError as problem:
+            raise ValueError(f"{setup} cannot be read: {problem.strerror}") from None
+    try:
+        with sandbox.serve(port, log=_log) as url:
+            print(about(sandbox, url), flush=True)
+            threading.Event().wait()
     except KeyboardInterrupt:
         print()
     except (OSError, OverflowError) as problem:
-        print(f"cannot listen on port {port}: {problem}", file=sys.stderr)
-        return 2
-    return 0
+        raise ValueError(f"cannot listen on port {port}: {getattr(problem, 'strerror', problem)}") from None
 
 
 def _log(line: str) -> None:
