@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import COMMAND, TOKEN, Ended, Run, saved
+from command_line import COMMAND, TOKEN, Ended, Run, Terminal, saved
 from processmaker.cli import _commands
 from processmaker.sandbox import Sandbox
 
@@ -69,7 +70,7 @@ def test_a_list_that_is_cut_says_how_many_there_are(run: Run) -> None:
     ]
     assert ended.err == "processmaker: these are the newest 2 of 4; --limit 0 lists all\n"
     assert run("requests", "--limit", 4).err == ""
-    assert run("requests", "--status", "ERROR").out == "no such Request\n"
+    assert run("requests", "--status", "ERROR").out == "no Request\n"
 
 
 @pytest.mark.parametrize("words", ["--since soon", "--since 2026-13-01", "--status OVER", "--limit -1", "--process -2"])
@@ -207,6 +208,13 @@ def test_json_has_the_fields_that_the_guide_names(
     assert told_in_the_guide(command) == names
 
 
+def test_a_warning_names_the_command_that_shows_what_a_key_was_used_for(run: Run) -> None:
+    run("start", 4, "a=1", "--idempotency-key", "k")
+    ended = run("start", 4, "a=2", "--idempotency-key", "k")
+    assert "See what it holds with processmaker api GET '/requests/1?include=summary' or on https://" in ended.err
+    assert run("api", "GET", "/requests/1?include=summary").json["id"] == 1
+
+
 def test_every_command_that_prints_json_is_in_the_guide_with_its_fields() -> None:
     commands = [command for command in _commands.COMMANDS if "--json" in [a.flags[0] for a in command.all_arguments]]
     assert all(told_in_the_guide(command.name) for command in commands)
@@ -219,6 +227,17 @@ def first(ended: Ended) -> dict[str, Any]:
     except ValueError:
         document = ended.lines
     return dict(document[0] if isinstance(document, list) else document)
+
+
+def test_only_a_status_has_its_colour(run: Run, sandbox: Sandbox, environ: pytest.MonkeyPatch) -> None:
+    sandbox.add_process("ERROR", id=70)
+    run("start", 70)
+    terminal = Terminal()
+    environ.setattr(sys, "stdout", terminal)
+    run("requests")
+    heading, row = terminal.getvalue().splitlines()
+    assert (heading.count("\x1b"), row.count("\x1b[")) == (0, 2)
+    assert row.startswith("1   \x1b[32mCOMPLETED\x1b[0m  ERROR ")
 
 
 # What is mistyped

@@ -118,6 +118,7 @@ _AS_OPTIONS = (
     (_OURS + r"allow_http=True", "--allow-http"),
     (_OURS + r"base_url\b", "the URL"),
     (_OURS + r"get\(([0-9]+)\)", r"processmaker show \1"),
+    (_OURS + r'get\(([0-9]+), include="summary"\)', r"processmaker api GET '/requests/\1?include=summary'"),
     (_OURS + r"tasks\(([0-9]+)\)", r"processmaker tasks \1"),
     (_OURS + r"tasks\(…\) of its Request", "processmaker tasks REQUEST"),
     (_OURS + r"event=", "--event"),

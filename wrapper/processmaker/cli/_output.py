@@ -100,7 +100,7 @@ class Output:
             )
             for request in requests
         ]
-        self._table(requests, ("ID", "STATUS", "NAME", "PROCESS", "CREATED", "COMPLETED"), rows, "no such Request")
+        self._table(requests, ("ID", "STATUS", "NAME", "PROCESS", "CREATED", "COMPLETED"), rows, "no Request")
 
     def profiles(self, profiles: Sequence[Mapping[str, Any]]) -> None:
         rows = [
@@ -174,7 +174,7 @@ class Output:
         shown = {name: _text(fact) for name, fact in facts.items() if fact is not None}
         width = max(map(len, shown)) + 2
         lines = [
-            f"{'' if number else name:{width}}{self._coloured(printable(line))}"
+            f"{'' if number else name:{width}}{self._coloured(name, printable(line))}"
             for name, text in shown.items()
             for number, line in enumerate(text.split("\n"))
         ]
@@ -198,8 +198,8 @@ class Output:
         widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
         lines = []
         for row in cells:
-            columns = zip(row, widths, strict=True)
-            padded = [self._coloured(cell) + " " * (width - _width(cell)) for cell, width in columns]
+            columns = zip(headings, row, widths, strict=True)
+            padded = [self._coloured(name, cell) + " " * (width - _width(cell)) for name, cell, width in columns]
             lines += ["  ".join(padded).rstrip()]
         self.text("\n".join(lines))
 
@@ -209,8 +209,9 @@ class Output:
         if self.problem is None:
             self.problem = _written(sys.stdout, text + end)
 
-    def _coloured(self, text: str) -> str:
-        colour = _COLOURS.get(text)
+    def _coloured(self, name: str, text: str) -> str:
+        """What stands under this name, in the colour of that status where it is one."""
+        colour = _COLOURS.get(text) if name in ("status", "STATUS") else None
         return f"\x1b[{colour}m{text}\x1b[0m" if colour and self._colours else text
 
 
