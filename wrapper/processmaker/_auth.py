@@ -1,8 +1,7 @@
 """How calls get their token: one that is given, or one from signing in with a password, renewed when it is due.
 
 `PasswordGrant` renews once, however many threads and asyncio tasks (of several loops, too) share it. Whoever needs a
-token first registers a renewal and does it; everybody else waits for that renewal to be over and looks again. A
-`concurrent.futures.Future` stands for it, because threads can wait for one as well as asyncio tasks can; the only
+token first registers a renewal and does it; everybody else waits for that renewal to be over and looks again. The only
 lock guards the bookkeeping and is never held while anything is sent or awaited. So a task that is cancelled in the
 middle of a renewal leaves nothing locked: its renewal is over, and one of those who waited begins another.
 """
@@ -14,8 +13,6 @@ import json
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
-from concurrent.futures import Future
-from concurrent.futures import wait as wait_for_futures
 from contextlib import suppress
 from copy import copy
 from typing import Any
@@ -26,6 +23,7 @@ from ._clock import Clock
 from ._errors import ConfigurationError, SignInError, clean, retry_after, server_message
 from ._fork import begins_anew
 from ._http import TOKEN_PATH, Auth, HTTPRequest, HTTPResponse
+from ._pending import Pending
 from ._secrets import Secrets
 from ._watch import DEADLINE
 
@@ -89,20 +87,10 @@ class _Grant:
     renew_at: float
 
 
-class _Renewal(Future[None]):
-    """A renewal under way; done when it is over, however it ended."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.thread = threading.get_ident()
-        # From here on a task that stops waiting for it cannot cancel it for the others.
-        self.set_running_or_notify_cancel()
-
-
 _Origin = tuple[str, str, int | None]
 
 # A step is a request to be sent, or a renewal to wait for; what comes back is the answer, or whether it was waited for.
-_Steps = Generator[HTTPRequest | _Renewal, Any, Any]
+_Steps = Generator[HTTPRequest | Pending[None], Any, Any]
 
 
 class PasswordGrant(Auth):
@@ -139,7 +127,7 @@ class PasswordGrant(Auth):
         self._token_url: str | None = None
         self._origin: _Origin | None = None
         self._lock = threading.Lock()
-        self._renewal: _Renewal | None = None
+        self._renewal: Pending[None] | None = None
         self._grant: _Grant | None = None
         self._failure: SignInError | None = None
         begins_anew(self)
@@ -178,10 +166,8 @@ class PasswordGrant(Auth):
         step = next(steps)
         while True:
             try:
-                if isinstance(step, _Renewal):
-                    # A task of this very thread's loop cannot go on while we block: do not wait for that one.
-                    alone = step.thread == threading.get_ident()
-                    answer: Any = not alone and bool(wait_for_futures([step], _patience(request)).done)
+                if isinstance(step, Pending):
+                    answer: Any = step.over_in(_patience(request))
                 else:
                     answer = yield step
                     # Read at once: an answer that is not read keeps its connection, which the sign-in may need.
@@ -199,8 +185,8 @@ class PasswordGrant(Auth):
         step = next(steps)
         while True:
             try:
-                if isinstance(step, _Renewal):
-                    answer: Any = await _over(step, _patience(request))
+                if isinstance(step, Pending):
+                    answer: Any = await step.over_within(_patience(request))
                 else:
                     answer = yield step
                     await answer.aread()
@@ -230,12 +216,12 @@ class PasswordGrant(Auth):
 
     def _usable(
         self, request: HTTPRequest, before: _Grant | None, failure: SignInError | None, *, refused: bool = False
-    ) -> Generator[HTTPRequest | _Renewal, Any, _Grant]:
+    ) -> Generator[HTTPRequest | Pending[None], Any, _Grant]:
         """A grant to make the call with. `before` and `failure` are what was known when the call began:
 
         whatever came since, somebody else's sign-in or its failure, holds for this call too.
         """
-        stuck: _Renewal | None = None
+        stuck: Pending[None] | None = None
         while True:
             with self._lock:
                 grant = self._grant
@@ -245,7 +231,7 @@ class PasswordGrant(Auth):
                     raise copy(self._failure)
                 renewal = self._renewal
                 if renewal is None or renewal is stuck:
-                    renewal = self._renewal = _Renewal()
+                    renewal = self._renewal = Pending()
                     break
             if not (yield renewal):
                 stuck = renewal
@@ -354,15 +340,6 @@ def _patience(call: HTTPRequest) -> float:
     """Seconds that a call waits for somebody else's renewal."""
     deadline: float = call.extensions.get(DEADLINE, float("inf"))
     return min(LONGEST_WAIT, max(0.0, deadline - time.monotonic()))
-
-
-async def _over(renewal: _Renewal, patience: float) -> bool:
-    try:
-        async with asyncio.timeout(patience):
-            await asyncio.wrap_future(renewal)
-    except TimeoutError:
-        return False
-    return True
 
 
 def _end(steps: _Steps, problem: BaseException, *, cancelled: bool) -> None:

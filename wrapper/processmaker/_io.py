@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from concurrent.futures import wait as wait_for_futures
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -34,10 +32,10 @@ from ._errors import (
 )
 from ._http import LEAST, SALVAGED, HTTPResponse, is_cut, no_longer_than, server_behind, transport_errors, whole
 from ._log import log
+from ._pending import Pending
 from ._retry import retrying
 from ._salvage import salvaged_id
 from ._secrets import Secrets
-from ._turns import Turn
 from ._watch import DEADLINE, Call
 
 if TYPE_CHECKING:
@@ -158,8 +156,8 @@ class IO(ABC):
             raise JournalError(f"the journal raised {problem!r}", journal=repr(self.journal)) from problem
 
     @abstractmethod
-    async def wait_for(self, turn: Turn, seconds: float) -> bool:
-        """Whether another's turn ends within that time; False at once where it cannot end while this call waits."""
+    async def over(self, pending: Pending[Any], seconds: float) -> bool:
+        """Whether what another is at ends within that time; False at once where it cannot while this call waits."""
 
 
 class BlockingIO(IO):
@@ -184,9 +182,8 @@ class BlockingIO(IO):
         with self.journal_errors():
             return getattr(self.journal, name)(*args, **options)
 
-    async def wait_for(self, turn: Turn, seconds: float) -> bool:
-        # A task of this very thread's loop cannot go on while we block.
-        return turn.thread != threading.get_ident() and bool(wait_for_futures([turn], seconds).done)
+    async def over(self, pending: Pending[Any], seconds: float) -> bool:
+        return pending.over_in(seconds)
 
 
 class AsyncIO(IO):
@@ -216,13 +213,8 @@ class AsyncIO(IO):
                     await step
                 raise
 
-    async def wait_for(self, turn: Turn, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await asyncio.wrap_future(turn)
-        except TimeoutError:
-            return False
-        return True
+    async def over(self, pending: Pending[Any], seconds: float) -> bool:
+        return await pending.over_within(seconds)
 
 
 def run(operation: Coroutine[Any, Any, T]) -> T:

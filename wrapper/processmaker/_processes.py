@@ -18,14 +18,19 @@ from ._errors import (
     clean,
     in_words,
 )
+from ._fork import begins_anew
 from ._io import IO
 from ._log import log
 from ._models import Process, StartEvent, integer, is_id, items, process_from
+from ._pending import Pending
 
 T = TypeVar("T")
 
 REMEMBERED_FOR = 60.0
 """Seconds for which a listing is used again."""
+
+LONGEST_WAIT = 30.0
+"""Seconds to wait for the listing that another call has asked for."""
 
 AnyProcess = int | str | Process
 """A process: its id, its exact name, or itself."""
@@ -41,12 +46,26 @@ class Catalog:
         self._io = io
         self._processes: list[Process] = []
         self._looked_at = float("-inf")
+        self._look: Pending[None] | None = None
+        begins_anew(self)
+
+    def in_child(self) -> None:
+        """A look under way is of a thread that is not here."""
+        self._look = None
 
     async def processes(self, *, fresh: bool = False) -> list[Process]:
         """GET /start_processes: the only listing that an ordinary user may read, whole in one answer (4.15.5)."""
+        if not fresh and not self._remembered() and self._look:
+            await self._io.over(self._look, LONGEST_WAIT)  # where it fails, or takes longer, this call looks for itself
         if fresh or not self._remembered():
-            self._processes = await self._io.call(PROCESSES, _read)
-            self._looked_at = self._io.clock.monotonic()
+            look = self._look = Pending()
+            try:
+                self._processes = await self._io.call(PROCESSES, _read)
+                self._looked_at = self._io.clock.monotonic()
+            finally:
+                if self._look is look:
+                    self._look = None
+                look.set_result(None)
             log.info("Looked up what this token may start: %d processes.", len(self._processes))
         return self._processes
 

@@ -174,7 +174,7 @@ async def _in_turn(io: IO, this: Start, key: str, look_first: bool) -> Request:
         turn, own = take(place, this.body)
         if own:
             break
-        if not await io.wait_for(turn, deadline - monotonic()):
+        if not await io.over(turn, deadline - monotonic()):
             return await _beside(io, this, key)
         first = turn.result()
         if first and not (this.again and first.status in NOT_STARTED):

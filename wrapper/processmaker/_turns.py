@@ -1,18 +1,15 @@
 """One start at a time for each key within this process: who comes second waits for the first, and gets its Request.
 
 The server has no lock, and a look cannot see a Request that is still being made. Whoever begins a start with a key
-takes a turn; a `concurrent.futures.Future` stands for it, because threads can wait for one as well as asyncio tasks
-can, and the only lock guards the bookkeeping and is never held while anything is sent or awaited. A turn ends however
-its start ended, also by being cancelled. What was sent in it is remembered until a look must show it: the next start
-reads that Request by its id or, where what became of it is not known, looks for so long. Between processes a journal
-does this.
+takes a turn, which ends however its start ended. The only lock guards the bookkeeping, and is never held while anything
+is sent or awaited. What was sent in a turn is remembered until a look must show it: the next start reads that Request
+by its id or, where what became of it is not known, looks for so long. Between processes a journal does this.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Hashable
-from concurrent.futures import Future
 from typing import Any
 
 from attrs import evolve, frozen
@@ -20,6 +17,7 @@ from attrs import evolve, frozen
 from ._clock import Clock
 from ._fork import begins_anew
 from ._models import Request
+from ._pending import Pending
 
 SETTLED_AFTER = 60.0
 """Seconds from the sending of a start within which its Request shows, if there is to be one: nginx gives up on PHP
@@ -35,7 +33,7 @@ Place = tuple[Hashable, int, str]
 """The server, the id of the process, the key."""
 
 
-class Turn(Future[Request | None]):
+class Turn(Pending[Request | None]):
     """One start with a key. Its result is the Request, or None where the next one has to look for itself.
 
     Args:
@@ -47,9 +45,6 @@ class Turn(Future[Request | None]):
         super().__init__()
         self.place = place
         self.body = body
-        self.thread = threading.get_ident()
-        # From here on a task that stops waiting for it cannot cancel it for the others.
-        self.set_running_or_notify_cancel()
 
 
 @frozen
