@@ -11,12 +11,14 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from processmaker import ConfigurationError, JournalError
+from processmaker._clock import Clock
 from processmaker.journal import DEFAULT_LEASE, KeyedStart, RedisJournal, SQLiteJournal, _sqlite
 
 START = KeyedStart("https://pm.example.com", 2, "order-1234")
@@ -346,9 +348,14 @@ def test_a_full_disk_loses_nothing_that_was_said(path: Path) -> None:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def clock(journal: SQLiteJournal) -> list[float]:
     now = [1_000_000.0]
-    monkeypatch.setattr("processmaker.journal._sqlite.time.time", lambda: now[0])
+
+    class At(Clock):
+        def now(self) -> datetime:
+            return datetime.fromtimestamp(now[0], UTC)
+
+    journal.clock = At()
     return now
 
 

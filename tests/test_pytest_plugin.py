@@ -19,6 +19,7 @@ from processmaker import (
     RequestCanceled,
     RequestFailed,
     ServiceUnavailable,
+    SQLiteJournal,
     StartOutcomeUnknown,
 )
 from processmaker.sandbox import PASSWORD_CLIENT, SandboxFixture
@@ -138,6 +139,19 @@ def test_a_client_that_the_code_under_test_makes_lives_in_its_time(
             return [process.name for process in await pm.processes()]
 
     assert asyncio.run(signs_in()) == ["Mail Approval"]
+
+
+def test_a_journal_of_the_code_under_test_lives_in_its_time(
+    processmaker_sandbox: SandboxFixture, tmp_path: Path
+) -> None:
+    processmaker_sandbox.fail_next("lost before", on="POST")
+    really = time.monotonic()
+    with SQLiteJournal(tmp_path / "starts.db") as journal, ProcessMaker.from_env(journal=journal) as pm:
+        with pytest.raises(StartOutcomeUnknown):
+            pm.start("Auto Approve", idempotency_key="k")
+        # What was sent is waited for until its lease is over: 90 seconds.
+        assert pm.start("Auto Approve", idempotency_key="k").created
+    assert time.monotonic() - really < 20
 
 
 def test_other_users_have_clients_too(processmaker_sandbox: SandboxFixture) -> None:

@@ -22,14 +22,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 import trustme
 from processmaker import ConfigurationError, JournalError
-from processmaker.journal import _sqlite
 from processmaker.sandbox import Sandbox, SandboxFixture
 from test_readme import agrees, check, commands_of, recipe, shell
 from test_wire import tls_for, wired
@@ -123,11 +121,9 @@ def test_a_fastapi_application_starts_each_order_once_whichever_worker_gets_it(t
 
 
 @contextmanager
-def fastapi(sandbox: SandboxFixture, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def fastapi(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """What calls the application within its lifespan, in the sandbox's time."""
     monkeypatch.chdir(folder)
-    its_time = SimpleNamespace(**{**vars(time), "time": lambda: sandbox.clock.now().timestamp()})
-    monkeypatch.setattr(_sqlite, "time", its_time)
     names: dict[str, Any] = {"__name__": "fastapi_app"}
     exec(recipe("FastAPI")[0].code, names)
     app = names["app"]
@@ -166,7 +162,7 @@ def test_a_fastapi_application_says_whether_the_same_call_may_be_made_again(
     wait: str | None,
 ) -> None:
     processmaker_sandbox.fail_next(fault, on="POST /process_events", retry_after=60)
-    with fastapi(processmaker_sandbox, tmp_path, monkeypatch) as put:
+    with fastapi(tmp_path, monkeypatch) as put:
         answer = put("/orders/1")
         assert (answer.status_code, answer.headers.get("Retry-After")) == (status, wait)
         assert put("/orders/1").status_code == 200
@@ -176,7 +172,7 @@ def test_a_fastapi_application_says_whether_the_same_call_may_be_made_again(
 def test_a_fastapi_application_refuses_what_cannot_be_sent(
     processmaker_sandbox: SandboxFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with fastapi(processmaker_sandbox, tmp_path, monkeypatch) as put:
+    with fastapi(tmp_path, monkeypatch) as put:
         answers = put("/orders/1%23"), put("/orders/1", "1e999"), put("/orders/1", '"much"')
     assert [answer.status_code for answer in answers] == [422, 422, 422]
     assert "holds '#'" in answers[0].json()["detail"]
@@ -187,7 +183,7 @@ def test_a_fastapi_application_refuses_what_cannot_be_sent(
 def test_a_fastapi_application_leaves_a_request_that_failed_to_people(
     processmaker_sandbox: SandboxFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with fastapi(processmaker_sandbox, tmp_path, monkeypatch) as put:
+    with fastapi(tmp_path, monkeypatch) as put:
         put("/orders/1")
         processmaker_sandbox.requests[0].status = "ERROR"
         assert put("/orders/1").status_code == 502

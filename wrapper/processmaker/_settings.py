@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from ._auth import Bearer, PasswordGrant
-from ._clock import clock_of, is_seconds
+from ._clock import Clock, clock_of, is_seconds
 from ._data import OnAlteredData, check_key_lifetime, check_on_altered_data
 from ._errors import ConfigurationError
 from ._http import AsyncBaseTransport, Auth, BaseTransport, HTTPRequest, Timeout
@@ -113,7 +113,9 @@ def settings(
     transport = stand_in_for(site) if transport is None else transport
     if isinstance(auth, PasswordGrant):
         auth.bind(site)
-        auth.clock = clock_of(transport) or auth.clock
+    for shared in (auth, journal):
+        if isinstance(getattr(shared, "clock", None), Clock):
+            shared.clock = clock_of(transport) or shared.clock  # type: ignore[union-attr]
     if retries is not None and not isinstance(retries, Retries):
         raise ConfigurationError(f"retries= takes Retries(…) or None, not {retries!r}")
     phases = _timeout(timeout)

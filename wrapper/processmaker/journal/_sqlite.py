@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 from attrs import evolve
 
-from .._clock import is_seconds
+from .._clock import Clock, is_seconds
 from .._errors import ConfigurationError, JournalError
 from ._protocol import DEFAULT_LEASE, Entry, KeyedStart, check_age, check_lease
 
@@ -85,8 +85,8 @@ class SQLiteJournal:
     One object may be shared by threads, and used after a fork: each process opens the file for itself.
 
     The file is made with mode 0600, and `-wal` and `-shm` files beside it; the three belong together. For several
-    users, give the file and its folder a common group and widen the file's mode. The time is the machine's: a clock
-    that jumps forward shortens a lease by as much.
+    users, give the file and its folder a common group and widen the file's mode. The time is the machine's (or the
+    sandbox's, with a client of one): a clock that jumps forward shortens a lease by as much.
     """
 
     def __init__(
@@ -108,6 +108,8 @@ class SQLiteJournal:
         self._closed = False
         self._lock = threading.RLock()
         self.lease = lease
+        self.clock = Clock()
+        """The machine's; that of a sandbox, where a client of one has this journal."""
         if not is_seconds(busy_timeout):
             raise ConfigurationError(f"busy_timeout={busy_timeout!r} is not a number of seconds from 0")
         self._busy_timeout = float(busy_timeout)
@@ -129,18 +131,21 @@ class SQLiteJournal:
     def __repr__(self) -> str:
         return f"SQLiteJournal({str(self._path)!r}, lease={self._lease:g})"
 
+    def _now(self) -> float:
+        return self.clock.now().timestamp()
+
     # --- the steps --------------------------------------------------------------------------------------------------
 
     def claim(self, start: KeyedStart, owner: str) -> Entry:
         """See `Journal.claim`. A claim that changes nothing writes nothing, and waits for no writer."""
 
         def look(db: sqlite3.Connection) -> Entry | None:
-            now = time.time()
+            now = self._now()
             before = _read(db, start, now)
             return before if before and self._claimed(before, start, owner, now) is before else None
 
         def write(db: sqlite3.Connection) -> Entry:
-            now = time.time()
+            now = self._now()
             before = _read(db, start, now)
             after = self._claimed(before, start, owner, now)
             if after is not before:
@@ -173,7 +178,7 @@ class SQLiteJournal:
             db.execute(
                 "INSERT INTO starts VALUES (?, ?, ?, ?, ?, 0, ?) ON CONFLICT DO UPDATE SET owner = excluded.owner, "
                 "since = excluded.since, request_id = excluded.request_id WHERE request_id IS NULL",
-                (*_values(start), owner, time.time(), request_id),
+                (*_values(start), owner, self._now(), request_id),
             )
 
         self._step(write, writes=True)
@@ -186,7 +191,7 @@ class SQLiteJournal:
         """See `Journal.entries`. They are read when this is called, as of one moment."""
 
         def look(db: sqlite3.Connection) -> list[Entry]:
-            now, where = time.time(), "1" if started else "request_id IS NULL"
+            now, where = self._now(), "1" if started else "request_id IS NULL"
             found = [_entry(row, now) for row in db.execute(f"SELECT * FROM starts WHERE {where}").fetchall()]
             return [evolve(entry, silent_for=max(0.0, entry.silent_for)) for entry in found]
 
@@ -194,7 +199,7 @@ class SQLiteJournal:
 
     def read(self, start: KeyedStart) -> Entry | None:
         """See `Journal.read`."""
-        entry = self._step(lambda db: _read(db, start, time.time()))
+        entry = self._step(lambda db: _read(db, start, self._now()))
         return entry and evolve(entry, silent_for=max(0.0, entry.silent_for))
 
     def forget(self, start: KeyedStart, *, request_id: int | None = None) -> bool:
@@ -206,7 +211,7 @@ class SQLiteJournal:
     def prune(self, older_than: timedelta) -> int:
         """See `Journal.prune`."""
         age = check_age("older_than", older_than).total_seconds()
-        return self._delete("request_id IS NOT NULL AND since < ?", (time.time() - age,))
+        return self._delete("request_id IS NOT NULL AND since < ?", (self._now() - age,))
 
     def _delete(self, where: str, values: tuple[object, ...]) -> int:
         return self._step(lambda db: db.execute(f"DELETE FROM starts WHERE {where}", values).rowcount, writes=True)
