@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import runpy
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -21,6 +24,7 @@ from processmaker import (
     ServiceUnavailable,
     SQLiteJournal,
     StartOutcomeUnknown,
+    pytest_plugin,
 )
 from processmaker.sandbox import PASSWORD_CLIENT, SandboxFixture
 
@@ -225,6 +229,27 @@ def test_a_fault_that_befell_no_call_fails_its_test(tmp_path: Path) -> None:
     said = run_pytest(tmp_path, test)
     assert "1 failed, 3 passed" in said
     assert "no call met the fault that was asked for with fail_next('answer lost', on='POST /process_events')" in said
+
+
+def test_it_breaks_no_pytest_with_an_older_pluggy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hookimpl_of_pluggy_1_0(hookwrapper: bool = False, tryfirst: bool = False) -> Callable[[Any], Any]:
+        assert (hookwrapper, tryfirst) == (True, False)
+        return lambda function: function
+
+    class Outcome:
+        excinfo = None
+
+    class Item:
+        funcargs: ClassVar[dict[str, Any]] = {"processmaker_sandbox": SandboxFixture()}
+
+    monkeypatch.setattr(pytest, "hookimpl", hookimpl_of_pluggy_1_0)
+    sandbox = Item.funcargs["processmaker_sandbox"]
+    sandbox.fail_next(503)
+    hook = runpy.run_path(pytest_plugin.__file__)["pytest_pyfunc_call"](Item)
+    next(hook)
+    with pytest.raises(pytest.fail.Exception, match=r"no call met the fault .* fail_next\(503\)"):
+        hook.send(Outcome)
+    sandbox.close()
 
 
 def test_the_environment_is_set_for_its_test_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
