@@ -606,6 +606,7 @@ def test_login_and_use_say_where_something_else_goes_before_the_profile(
     saved(tmp_path, box={"url": A, "token": TOKEN}, bot={"url": A, "token": TOKEN})
     by_token = "PROCESSMAKER_TOKEN is set, which goes before the profile; to use it, unset that, or say --profile bot\n"
     assert run("use", "bot").err == f"processmaker: {by_token}"
+    assert run("profiles").err == f"processmaker: {by_token}"
     assert run("use", "bot", "--quiet").err == ""
     environ.delenv("PROCESSMAKER_TOKEN")
     assert run("use", "bot").err.startswith("processmaker: PROCESSMAKER_URL is set, which goes before the profile")

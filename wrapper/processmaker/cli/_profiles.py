@@ -113,6 +113,8 @@ def profiles(session: Session) -> None:
             for name, profile in known.items()
         ]
     )
+    if in_use in known:
+        tell_what_goes_before(in_use, session)
 
 
 def whoami(session: Session) -> None:
