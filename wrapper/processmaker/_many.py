@@ -1,14 +1,15 @@
 """Many starts: rows in, outcomes out, several at a time.
 
-`Many` says how one row is checked, looked for and started. `Rows` knows what is to be done next, and does nothing
-itself; `blocking` lets threads do it and `awaiting` tasks. Rows with a key go in blocks, as one call finds which of
-their keys are there already.
+`Many` says how one row is checked, looked for and started. `Rows` knows what is to be done next, and its workers do it:
+threads for `blocking`, tasks for `awaiting`. Rows with a key go in blocks, as one call finds which of their keys are
+there already.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
+import threading
 from collections import deque
 from collections.abc import (
     AsyncGenerator,
@@ -107,8 +108,8 @@ class Row:
 Key = str | Callable[[Any], str | int] | None
 """A column's name, or a function of the row."""
 
-Job = Callable[[], Coroutine[Any, Any, Callable[[], None]]]
-"""Makes the coroutine that does something; what it returns is to be called when it is done."""
+Job = Callable[[], Coroutine[Any, Any, None]]
+"""Makes the coroutine that does something."""
 
 
 @define(eq=False)
@@ -250,15 +251,25 @@ def key_of_row(row: Any, key: str | Callable[[Any], object]) -> str:
 
 
 class Rows:
-    """What is to be done next, and what came of it. Used by one thread, or by one event loop.
+    """What is to be done next, and what came of it. Workers take one thing to do after another while there is any, also
+
+    while the next row is awaited, and tell when there may be outcomes.
 
     A row whose key another caller is sending steps aside, so that it holds up no other, and comes back now and then:
     by then it was started, or its sender was killed and the lease is over.
     """
 
     def __init__(self, many: Many) -> None:
+        self.hire: Callable[[Coroutine[Any, Any, None]], object]
+        """Lets another worker begin."""
+        self.tell: Callable[[], object]
+        """Says that there may be outcomes."""
+        self.problems: deque[BaseException] = deque()
+        """What is of no row, and ends all."""
         self._many = many
         self._gate = many.gate
+        self._lock = threading.Lock()
+        self._workers = 0
         self._number = 0
         self._block: list[Row] = []
         self._looks: deque[list[Row]] = deque()
@@ -292,45 +303,74 @@ class Rows:
         except Exception as error:
             self._outcomes.append(row.outcome(error=error))
             return
-        self._under_way += 1
-        if row.key is not None:
-            if row.key in self._same_key:
-                self._same_key[row.key].append(row)
-                return
-            self._same_key[row.key] = []
-        self._enter(row)
-
-    def end(self) -> None:
-        """There are no more rows."""
-        self._close_block()
+        with self._lock:
+            self._under_way += 1
+            if row.key is not None:
+                if row.key in self._same_key:
+                    self._same_key[row.key].append(row)
+                    return
+                self._same_key[row.key] = []
+            self._enter(row)
 
     def stop(self) -> None:
         """Nothing more is to be started."""
-        self._gate.left = True
+        with self._lock:
+            self._gate.left = True
 
-    def next_job(self) -> Job | None:
-        """Something to do, for a worker that is free. Its coroutine returns what is to be called when it is done."""
-        if self.stopped:
+    def employ(self) -> bool:
+        """Hires as many as there is work for; whether anybody is at work then."""
+        while True:
+            with self._lock:
+                if self.stopped:
+                    self._drop()
+                pause = self._come_back()
+                if pause is None or self._pausing:
+                    job = self._next() if self._workers < self._many.concurrency else None
+                    if job is None:
+                        return self._workers > 0 or self._pausing
+                    self._workers += 1
+                    work = self._work(job)
+                else:
+                    self._pausing = True
+                    work = self._pause(min(pause, FIRST_ASIDE))
+                self.hire(work)  # none is hired once `stop` has returned
+
+    @property
+    def told(self) -> bool:
+        """Whether all outcomes that there are were asked for."""
+        return not self._outcomes
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """The outcomes since it was last asked."""
+        while self._outcomes:
+            yield self._outcomes.popleft()
+
+    async def _work(self, job: Job | None) -> None:
+        """Does that, and whatever there is to do then."""
+        try:
+            while job:
+                await job()
+                self.employ()
+                self.tell()
+                with self._lock:
+                    job = self._next()
+                    self._workers -= job is None
+        except GeneratorExit:  # the event loop is gone
+            raise
+        except BaseException as problem:
+            self._workers -= 1
+            self.problems.append(problem)
+        self.tell()
+
+    def _next(self) -> Job | None:
+        if self.stopped or len(self._outcomes) >= self._many.concurrency:  # whoever reads them may leave
             return None
-        comes_back_in = self._come_back()
         if not self._looks and not self._starts and not self._looking:
             self._close_block()  # rows gather as long as there is something to start, or a look is under way
         if self._looks:  # before the starts, so that there is always something to start
             self._looking += 1
             return partial(self._do_find, self._looks.popleft())
-        if self._starts:
-            return partial(self._do_start, self._starts.popleft())
-        if comes_back_in is None or self._pausing:
-            return None
-        self._pausing = True
-        return partial(self._do_pause, min(comes_back_in, FIRST_ASIDE))
-
-    def outcomes(self) -> Iterator[Outcome]:
-        """The outcomes since it was last asked."""
-        if self.stopped:
-            self._drop()
-        while self._outcomes:
-            yield self._outcomes.popleft()
+        return partial(self._do_start, self._starts.popleft()) if self._starts else None
 
     def _enter(self, row: Row) -> None:
         if row.key is None or not (self._many.look_first or row.aside):
@@ -345,24 +385,28 @@ class Rows:
             self._looks.append(self._block)
             self._block = []
 
-    async def _do_find(self, block: list[Row]) -> Callable[[], None]:
+    async def _do_find(self, block: list[Row]) -> None:
         with suppress(ProcessMakerError):  # each row then looks for itself, and tells its own error
             await self._many.find_keys(block)
-        return partial(self._looked_for, block)
+        with self._lock:
+            self._looking -= 1
+            self._starts.extend(block)
 
-    def _looked_for(self, block: list[Row]) -> None:
-        self._looking -= 1
-        self._starts.extend(block)
-
-    async def _do_start(self, row: Row) -> Callable[[], None]:
+    async def _do_start(self, row: Row) -> None:
+        request: Request | None = None
+        failed: Exception | None = None
         try:
-            return partial(self._ended, row, row.outcome(await self._many.start_row(row)))
+            request = await self._many.start_row(row)
         except BeingSent as other:
-            return partial(self._step_aside, row, other)
+            with self._lock:
+                self._step_aside(row, other)
+            return
         except ConfigurationError:
             raise  # it is of no row: the client is closed, or cannot send this at all
         except Exception as error:
-            return partial(self._ended, row, row.outcome(error=error))
+            failed = error
+        with self._lock:
+            self._ended(row, row.outcome(request, failed))
 
     def _step_aside(self, row: Row, other: BeingSent) -> None:
         now = self._many.io.clock.monotonic()
@@ -394,13 +438,12 @@ class Rows:
             rows.clear()
         self._outcomes.extend(row.outcome(error=row.aside) for row in held if row.aside)
 
-    async def _do_pause(self, seconds: float) -> Callable[[], None]:
+    async def _pause(self, seconds: float) -> None:
         with suppress(ProcessMakerError):  # the caller has left
             await self._gate.wait(seconds)
-        return self._paused
-
-    def _paused(self) -> None:
         self._pausing = False
+        self.employ()
+        self.tell()
 
     def _ended(self, row: Row, outcome: Outcome) -> None:
         self._under_way -= 1
@@ -420,43 +463,31 @@ class Rows:
 def blocking(many: Many, given: Iterable[object], rest: list[Outcome]) -> Generator[Outcome, None, None]:
     """The outcomes of all rows, by threads. What ends after the caller has left goes into `rest`."""
     rows = run(many.rows())
-    finished: deque[Callable[[], None]] = deque()
     arrived: SimpleQueue[None] = SimpleQueue()
-    running = 0
-
-    def work(job: Job) -> None:
-        try:
-            finished.append(run(job()))
-        except BaseException as problem:
-            finished.append(partial(_again, problem))
-        arrived.put(None)
-
-    with ThreadPoolExecutor(many.concurrency, "start_many") as pool:
+    rows.tell = partial(arrived.put, None)
+    with ThreadPoolExecutor(many.concurrency + 1, "start_many") as pool:
+        rows.hire = lambda work: pool.submit(run, work)
         unread: Iterator[object] | None = iter(given)
         try:
             while True:
-                while running < many.concurrency and (job := rows.next_job()):
-                    pool.submit(work, job)
-                    running += 1
                 yield from rows.outcomes()
-                if unread and rows.hungry and not finished:
+                at_work = rows.employ()
+                if rows.problems:
+                    raise rows.problems.popleft()
+                if unread and rows.hungry:
                     for row in unread:
                         rows.add(row)
                         break
                     else:
                         unread = None
-                        rows.end()
-                elif running:
+                elif at_work:
                     arrived.get()  # Ctrl-C, which most often comes while one waits here, takes nothing out
-                    running -= 1
-                    finished.popleft()()
-                elif not unread or rows.stopped:
+                elif rows.told:
                     return
         finally:
             rows.stop()
             pool.shutdown()  # not by counting: Ctrl-C may come between a step and its being counted
-            while finished:
-                finished.popleft()()
+            rows.employ()
             rest += rows.outcomes()
 
 
@@ -465,74 +496,67 @@ async def awaiting(
 ) -> AsyncGenerator[Outcome, None]:
     """The same by tasks."""
     rows = await many.rows()
-    finished: asyncio.Queue[Callable[[], None]] = asyncio.Queue()
+    arrived = asyncio.Event()
     tasks: set[asyncio.Task[None]] = set()
-    running = 0
+    reading: asyncio.Task[None] | None = None
     unread: AsyncIterator[object] | Iterator[object] | None
     unread = aiter(given) if isinstance(given, AsyncIterable) else iter(given)
-    reading: asyncio.Task[None] | None = None
-    many.wake = partial(asyncio.get_running_loop().call_soon_threadsafe, finished.put_nowait, lambda: None)
-
-    async def work(job: Job) -> None:
-        nonlocal running
-        try:
-            finished.put_nowait(await job())
-        except BaseException as problem:
-            finished.put_nowait(partial(_again, problem))
-        running -= 1
-
-    async def read(source: AsyncIterator[object] | Iterator[object]) -> None:
-        nonlocal unread, reading
-        try:
-            if isinstance(source, AsyncIterator):
-                finished.put_nowait(partial(rows.add, await anext(source)))
-            else:
-                number = -1
-                for number, row in enumerate(islice(source, IN_ONE_CALL)):  # noqa: B007 - counted
-                    finished.put_nowait(partial(rows.add, row))
-                if number < 0:
-                    raise StopAsyncIteration
-        except StopAsyncIteration:
-            unread = None
-            finished.put_nowait(rows.end)
-        except Exception as problem:
-            finished.put_nowait(partial(_again, problem))
-        reading = None
 
     def begin(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         tasks.add(task := asyncio.create_task(work))
         task.add_done_callback(tasks.discard)
         return task
 
+    async def read(source: AsyncIterator[object]) -> None:
+        nonlocal unread, reading
+        try:
+            rows.add(await anext(source))
+        except StopAsyncIteration:
+            unread = None
+        except Exception as problem:
+            rows.problems.append(problem)
+        reading = None
+        arrived.set()
+
+    rows.hire, rows.tell = begin, arrived.set
+    many.wake = partial(asyncio.get_running_loop().call_soon_threadsafe, arrived.set)
     try:
         while True:
-            while running < many.concurrency and (job := rows.next_job()):
-                running += 1
-                begin(work(job))
+            arrived.clear()
             for outcome in rows.outcomes():
                 yield outcome
-            if unread and not reading and rows.hungry:
-                reading = begin(read(unread))
+            at_work = rows.employ()
+            if rows.problems:
+                raise rows.problems.popleft()
             if reading and rows.stopped:
                 reading.cancel()  # it may be long until the next row comes
                 reading = None
-            if not running and not reading and finished.empty():
+            if unread and not reading and rows.hungry:
+                if isinstance(unread, AsyncIterator):
+                    reading = begin(read(unread))
+                else:
+                    number = -1
+                    for number, row in enumerate(islice(unread, IN_ONE_CALL)):  # noqa: B007 - counted
+                        rows.add(row)
+                    unread = unread if number >= 0 else None
+                    continue
+            if at_work or reading:
+                await arrived.wait()
+            elif rows.told:
                 return
-            (await finished.get())()
-            while not finished.empty():
-                finished.get_nowait()()
     finally:
+        many.wake = lambda: None
         rows.stop()
+        if reading:
+            reading.cancel()
         try:
-            while running or not finished.empty():
-                (await finished.get())()
+            if tasks:
+                await asyncio.wait(tasks)
         finally:
-            many.wake = lambda: None
             for task in tasks:
                 task.cancel()
-            if tasks:
-                await asyncio.wait(tasks)  # rows may have something to put in order
-        rest += rows.outcomes()
+            rows.employ()
+            rest += rows.outcomes()
 
 
 class Outcomes(Iterator[Outcome]):
@@ -605,7 +629,3 @@ class AsyncOutcomes(AsyncIterator[Outcome]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-def _again(problem: BaseException) -> None:
-    raise problem
