@@ -318,8 +318,9 @@ def test_the_rows_of_a_killed_process_hold_up_no_other_where_it_runs_again(
     command = [sys.executable, "-c", KILLED, sandbox.url]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout
-        assert [run.stdout.readline() for _ in range(4)] == ["sending\n"] * 4
+        told = [run.stdout.readline() for _ in range(4)]
         run.kill()
+    assert told == ["sending\n"] * 4
     now = SimpleNamespace(time=sandbox.clock.monotonic, monotonic=time.monotonic, sleep=time.sleep)
     monkeypatch.setattr("processmaker.journal._sqlite.time", now)
     with (
