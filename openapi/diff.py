@@ -461,7 +461,8 @@ def _function(
                 if owner == ENDPOINTS and name in endpoints:
                     found.operations.add(endpoints[name])
             case ast.Attribute(attr=name):
-                found.names |= methods.get(name, set())
+                # A private one is that of its own module: elsewhere the name means something else.
+                found.names |= {key for key in methods.get(name, ()) if key[0] == module or not name.startswith("_")}
             case ast.Call(
                 func=ast.Attribute(value=ast.Attribute(attr="raw"), attr="get"),
                 args=[ast.Constant(value=str(text)), *_],
