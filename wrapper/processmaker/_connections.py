@@ -15,6 +15,7 @@ import time
 import warnings
 from collections import deque
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import httpx
@@ -94,7 +95,7 @@ class _Connections(Generic[C]):
         query = httpx.QueryParams(arguments.get("params"))
         base = self._settings.api_url if arguments["url"].startswith("/") else ""
         rest = {name: value for name, value in arguments.items() if name != "params"}
-        return {**rest, "url": f"{base}{arguments['url']}{'?' if query else ''}{query}"}
+        return {**rest, "url": _address(f"{base}{arguments['url']}{'?' if query else ''}{query}")}
 
     def _kept(self) -> tuple[_One[C] | None, list[_One[C]]]:
         """The connection used last, if one is free, and those that have been unused for too long."""
@@ -308,6 +309,12 @@ class AsyncConnections(_Connections[httpx.AsyncClient]):
     def in_child(self) -> None:
         super().in_child()
         self._loop, self._turns = None, asyncio.Semaphore(WIDTH)
+
+
+@lru_cache(maxsize=256)
+def _address(url: str) -> httpx.URL:
+    """Starts of one process have one address, and reading it is a twentieth of a call."""
+    return httpx.URL(url)
 
 
 def _lay_hand(client: Any, backend: object) -> None:
