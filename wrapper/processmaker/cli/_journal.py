@@ -25,7 +25,7 @@ NONE = "none"
 JOURNAL = Argument(
     "--journal",
     metavar="FILE|URL",
-    help="the journal of starts, which all share who start the same keys: a file, or redis://…; none for none "
+    help="the journal of starts, which all share who start the same keys: a file, redis://…, or the word none "
     "(default: PROCESSMAKER_JOURNAL)",
     completed="files",
 )
