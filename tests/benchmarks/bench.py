@@ -18,6 +18,7 @@ from typing import Any
 
 import footprint
 import many_starts
+import memory
 import one_start
 import picture
 
@@ -28,7 +29,7 @@ PACKAGES = ("processmaker-client", "httpx", "httpcore", "aiohttp", "requests", "
 DELAY, IN_FLIGHT = 0.1, (10, 20, 50, 100)
 
 
-def measured(repeats: int, *, quick: bool) -> dict[str, Any]:
+def measured(repeats: int, rows: int, *, quick: bool) -> dict[str, Any]:
     delay, in_flight = (0.01, (2,)) if quick else (DELAY, IN_FLIGHT)
     return {
         "date": datetime.now(UTC).date().isoformat(),
@@ -42,6 +43,7 @@ def measured(repeats: int, *, quick: bool) -> dict[str, Any]:
             "parts_of_the_limit": many_starts.measure(delay, in_flight, 1 if quick else repeats),
         },
         "footprint": footprint.measure(0 if quick else repeats),
+        "memory_mb": memory.measure(10 if quick else rows),
     }
 
 
@@ -72,6 +74,16 @@ def page(results: dict[str, Any]) -> str:
     ]
     for way in parts[numbers[0]]:
         lines.append(f"| {way} | {' | '.join(f'{parts[number][way]:.2f}' for number in numbers)} |")
+    peaks = results["memory_mb"]
+    marks = sorted({int(mark) for at in peaks.values() for mark in at})
+    lines += [
+        "",
+        f"| memory at most, MB more than after the first {marks[0]:,} rows | {' | '.join(f'{m:,}' for m in marks)} |",
+        f"|---|{'---|' * len(marks)}",
+    ]
+    for way, at in peaks.items():
+        grown = (f"{at[str(m)] - at[str(marks[0])]:.1f}" if str(m) in at else "not measured" for m in marks)
+        lines.append(f"| {way}, keyed rows from a generator | {' | '.join(grown)} |")
     least = results["footprint"]
     lines += ["", "| to begin, in times of httpx | import | memory after it |", "|---|---|---|"]
     for name in footprint.IMPORTS:
@@ -92,6 +104,7 @@ def renewed(readme: str, results: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=5, help="how often each way is measured (5)")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="how many, for their memory (1000000: 15 minutes)")
     parser.add_argument("--quick", action="store_true", help="a run that only shows that all of it works")
     parser.add_argument("--output", type=Path, help="a folder for the figures (tests/benchmarks; a quick run has none)")
     parser.add_argument("--show", type=Path, metavar="RESULTS", help="print the page of an earlier run's results.json")
@@ -99,7 +112,7 @@ def main() -> None:
     if given.show:
         print(page(json.loads(given.show.read_text(encoding="utf-8"))))
         return
-    results = measured(given.repeats, quick=given.quick)
+    results = measured(given.repeats, given.rows, quick=given.quick)
     print(page(results))
     folder = given.output or (None if given.quick else HERE)
     if folder:

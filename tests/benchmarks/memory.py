@@ -1,53 +1,102 @@
-"""What `start_many` holds in memory, however many rows there are. Not a test; run it by hand:
+"""How much memory many starts take, by the number of rows: a stream of them is to stay a stream. Not a test:
 
-    python tests/benchmarks/memory.py [ROWS …]
+    python tests/benchmarks/memory.py [--rows 1000000] [--tasks]
 
-Each number of rows (1,000, 100,000 and 1,000,000, which takes a while) goes through a process of its own, from a
-generator to a server that is a function in that process, with keys; the peak of that process counts.
+One run of start_many over a generator, with keys, against an httpx.MockTransport: the peak of this process, in MB,
+after 1,000, 100,000 and 1,000,000 rows. What comes after the first thousand is growth.
 """
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import json
+import logging
 import resource
 import subprocess
 import sys
-from itertools import count
+from collections.abc import Iterator
+from typing import Any
 
 import httpx
-from processmaker import ProcessMaker
+from processmaker import AsyncProcessMaker, ProcessMaker
+from processmaker.sandbox import Sandbox
+
+MARKS = (1_000, 100_000, 1_000_000)
+
+OPTIONS: dict[str, Any] = {"process": 4, "event": "node_1", "key": "order", "concurrency": 8}
 
 
-def peak(rows: int) -> int:
-    """Kilobytes that this process took at most, once it has started so many rows."""
-    numbers = count(1)
+def measure(count: int) -> dict[str, dict[str, float]]:
+    """By the way of starting so many rows, the MB at most after each number of them; each in a process of its own."""
+    ways = {"ProcessMaker.start_many": [], "AsyncProcessMaker.start_many": ["--tasks"]}
+    return {way: json.loads(_printed("--rows", str(count), *options)) for way, options in ways.items()}
 
-    def server(request: httpx.Request) -> httpx.Response:
-        if request.method == "GET":
-            return httpx.Response(200, json={"data": [], "meta": {"last_page": 1}})
-        body = json.loads(request.content)
-        return httpx.Response(201, json={"id": next(numbers), "process_id": 4, "status": "ACTIVE", "data": body})
 
-    with ProcessMaker("https://pm.example.com", token="t", transport=httpx.MockTransport(server)) as pm:
-        given = ({"order": f"order-{number}", "amount": number} for number in range(rows))
-        for outcome in pm.start_many(4, given, key="order", event="node_1"):
-            if outcome.error:
-                raise outcome.error
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def _printed(*options: str) -> str:
+    return subprocess.run([sys.executable, __file__, *options], check=True, capture_output=True, text=True).stdout
+
+
+def rows(count: int) -> Iterator[dict[str, Any]]:
+    return ({"order": f"order-{number}", "days": number % 9} for number in range(count))
+
+
+def transport() -> httpx.MockTransport:
+    """Answers each start as a real one was answered, and finds no key."""
+    sandbox = Sandbox()
+    with httpx.Client(transport=sandbox.transport(), headers={"Authorization": f"Bearer {sandbox.token()}"}) as client:
+        url = f"{sandbox.url}/api/1.0"
+        started = client.post(f"{url}/process_events/4?event=node_1", json={}).content
+        none = client.get(f"{url}/requests", params={"pmql": 'data.x = "y"'}).json()
+    nothing, headers = json.dumps(none).encode(), {"content-type": "application/json"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        made = request.method == "POST"
+        return httpx.Response(201 if made else 200, headers=headers, content=started if made else nothing)
+
+    return httpx.MockTransport(answer)
+
+
+class Peaks:
+    """The peak at each mark, in MB."""
+
+    def __init__(self, count: int) -> None:
+        self.at: dict[int, float] = {}
+        self._marks = [mark for mark in MARKS if mark <= count] or [count]
+        self._count = 0
+
+    def add(self, outcome: Any) -> None:
+        assert outcome.error is None, outcome.error
+        self._count += 1
+        if self._count in self._marks:
+            kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+            self.at[self._count] = round(kib / 1024, 1)
+
+
+def by_threads(count: int, peaks: Peaks) -> None:
+    with ProcessMaker(Sandbox().url, token="any", transport=transport()) as pm:
+        for outcome in pm.start_many(rows=rows(count), **OPTIONS):
+            peaks.add(outcome)
+
+
+async def by_tasks(count: int, peaks: Peaks) -> None:
+    async with AsyncProcessMaker(Sandbox().url, token="any", transport=transport()) as pm:
+        async for outcome in pm.start_many(rows=rows(count), **OPTIONS):
+            peaks.add(outcome)
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--one"]:
-        print(peak(int(sys.argv[2])))
-        return
-    first = None
-    for rows in [int(number) for number in sys.argv[1:]] or [1_000, 100_000, 1_000_000]:
-        done = subprocess.run(
-            [sys.executable, __file__, "--one", str(rows)], capture_output=True, text=True, check=True
-        )
-        megabytes = int(done.stdout) / 1024
-        first = first or megabytes
-        print(f"{rows:>9,} rows: {megabytes:6.1f} MB at the peak, {megabytes - first:+.1f} MB", flush=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=MARKS[-1], help="how many (default: a million)")
+    parser.add_argument("--tasks", action="store_true", help="by tasks of asyncio, in place of threads")
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    peaks = Peaks(options.rows)
+    if options.tasks:
+        asyncio.run(by_tasks(options.rows, peaks))
+    else:
+        by_threads(options.rows, peaks)
+    print(json.dumps(peaks.at))
 
 
 if __name__ == "__main__":
