@@ -57,6 +57,13 @@ def results(text: str) -> dict[str, dict[str, str]]:
 # --- once -----------------------------------------------------------------------------------------------------------
 
 
+def test_rows_with_one_key_and_other_data_are_told(start: Any, sandbox: Sandbox) -> None:
+    ended = start("order,days\nA,3\nA,4\n")
+    assert 'with the key "A" and other data than this start has: data.days differ' in ended.err
+    assert ended.code == 0
+    assert len(sandbox.requests) == 1
+
+
 def test_each_row_is_started_and_the_same_command_again_finds_them(start: Any, sandbox: Sandbox, folder: Path) -> None:
     ended = start(CSV, "--type", "days=int", "--output", "results.csv")
     assert ended.code == 0

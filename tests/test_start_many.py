@@ -25,6 +25,7 @@ from processmaker import (
     CannotStart,
     DataAlteredWarning,
     InvalidData,
+    KeyReusedWarning,
     Outcome,
     ProcessMaker,
     ProcessMakerError,
@@ -192,6 +193,22 @@ def test_rows_with_one_key_become_one_request(pm: Any, sandbox: Sandbox) -> None
     assert len({outcome.request.id for outcome in same}) == 1
     assert sum(bool(outcome.request.created) for outcome in same) == 1
     assert len(sandbox.requests) == 301
+
+
+def test_rows_with_one_key_and_other_data_are_told(pm: Any, sandbox: Sandbox) -> None:
+    twice = [{"order": "A", "days": 3}, {"order": "A", "days": 4}, {"order": "A", "days": 3}]
+    with pytest.warns(KeyReusedWarning, match=r'key "A" and other data .* data\.days differ') as told:
+        outcomes = all_of(pm, twice, key="order")
+    assert [outcome.request.created for outcome in outcomes] == [True, False, False]
+    assert len(told) == len(sandbox.requests) == 1
+
+
+@pytest.mark.filterwarnings("error::processmaker.KeyReusedWarning")
+def test_a_warning_that_is_an_error_is_that_rows_error(pm: Any) -> None:
+    first, second = all_of(pm, [{"order": "A", "days": 3}, {"order": "A", "days": 4}], key="order")
+    assert first.request.id == second.request.id
+    assert first.error is None
+    assert isinstance(second.error, KeyReusedWarning)
 
 
 def test_a_row_after_one_with_the_same_key_that_failed_is_tried_for_itself(connect: Connect, sandbox: Sandbox) -> None:

@@ -39,6 +39,7 @@ from ._keys import IN_ONE_CALL, find_all
 from ._models import Request
 from ._processes import AnyEvent, AnyProcess, Catalog
 from ._retry import BeingSent, Gate
+from ._reuse import KeyReusedWarning, compare
 from ._start import Start, start_as, unknown
 
 if TYPE_CHECKING:
@@ -452,8 +453,12 @@ class Rows:
         if outcome.request is not None:
             for other in same:
                 self._under_way -= 1
-                known = evolve(outcome.request, created=False)
-                self._outcomes.append(other.outcome(known, outcome.error))
+                error = outcome.error
+                try:
+                    compare(str(row.key), outcome.request, row.body, other.body)
+                except KeyReusedWarning as warning:  # where warnings are errors
+                    error = error or warning
+                self._outcomes.append(other.outcome(evolve(outcome.request, created=False), error))
         elif same:
             # It did not start, or nobody knows: the next one looks for itself.
             self._same_key[str(row.key)] = same[1:]

@@ -38,10 +38,16 @@ async def report_other_data(io: IO, key: str, data: dict[str, Any], found: Reque
         found: as the look for the key gave it, with its summary.
     """
     if (names := differing(data, found.raw.get("summary"))) and await _untouched(io, found):
-        warn(key, found, names)
+        _warn(key, found, names)
 
 
-def warn(key: str, found: Request, names: list[str]) -> None:
+def compare(key: str, found: Request, first: dict[str, Any], data: dict[str, Any]) -> None:
+    """Warns where the start that came to `found` a moment ago had other data than this one has."""
+    if names := [name for name in {**first, **data} if first.get(name) != data.get(name)]:
+        _warn(key, found, names)
+
+
+def _warn(key: str, found: Request, names: list[str]) -> None:
     more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
     what = ", ".join(f"data.{name}" for name in names[:NAMED_AT_MOST]) + more
     warnings.warn(

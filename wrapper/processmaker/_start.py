@@ -29,8 +29,7 @@ from ._log import about, log, of_request
 from ._models import Request, request_from
 from ._processes import AnyEvent, AnyProcess, Catalog
 from ._retry import Gate, retrying
-from ._reuse import report_other_data
-from ._reuse import warn as warn_of_other_data
+from ._reuse import compare, report_other_data
 from ._turns import LONGEST_TURN, SETTLED_AFTER, Sent, end, recently_sent, settles_in, take
 
 if TYPE_CHECKING:
@@ -178,8 +177,7 @@ async def _in_turn(io: IO, this: Start, key: str, look_first: bool) -> Request:
             return await _beside(io, this, key)
         first = turn.result()
         if first and not (this.again and first.status in NOT_STARTED):
-            if names := [name for name in {**turn.body, **this.body} if turn.body.get(name) != this.body.get(name)]:
-                warn_of_other_data(key, first, names)
+            compare(key, first, turn.body, this.body)
             return evolve(first, created=False)
         look_first = True
     request = None
