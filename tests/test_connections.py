@@ -174,6 +174,33 @@ def test_one_answer_too_many_is_not_taken_for_the_next_ones(
     assert len(either.sandbox.requests) == 5
 
 
+@pytest.mark.parametrize("call", ["GET /tasks", "POST /process_events/4?event=node_1"])
+def test_what_was_received_of_a_call_is_asked_once_before_it_is_sent(
+    connect: Connect, wire: Wire, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Asked again after a part was sent, it would say that the server received nothing more."""
+    pm = connect(wire.url, token=wire.sandbox.token(), clock=wire.sandbox.clock)
+    taken: list[bytes] = []
+    take = _watch.Watch.take
+
+    def noted(self: _watch.Watch, connection: socket.socket | None) -> bytes:
+        taken.append(take(self, connection))
+        return taken[-1]
+
+    monkeypatch.setattr(_watch.Watch, "take", noted)
+    pm.request(*call.split())
+    assert [data.split(b" HTTP")[0] for data in taken] == [call.replace(" ", " /api/1.0").encode()]
+
+
+def test_one_answer_too_many_of_a_proxy_is_not_taken_either(
+    connect: Connect, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", wire.url)
+    pm = connect("http://pm.example.com", token=wire.sandbox.token(), clock=wire.sandbox.clock, allow_http=True)
+    wire.manner = lambda connection, answer: connection.sendall(answer + answer)
+    assert [pm.start(4, event="node_1").id for _ in range(3)] == [1, 2, 3]
+
+
 def test_a_call_that_a_closed_connection_did_not_take_is_sent_again(
     connect: Connect,
     either: Wire,

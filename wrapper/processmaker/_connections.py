@@ -78,6 +78,7 @@ class _Connections(Generic[C]):
         """
         with proxy_errors(used=self.own and self._arguments["trust_env"]):
             first = self._new()
+        self._headers = first.client.headers
         if not self.own:
             return first
         self._put_back(first)
@@ -90,12 +91,25 @@ class _Connections(Generic[C]):
         if self.is_closed:
             raise ConfigurationError("this client is closed; use it inside its `with` block, or make a new one")
 
-    def _whole(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The arguments with the whole address, which httpx puts together from parts at a cost that can be measured."""
-        query = httpx.QueryParams(arguments.get("params"))
-        base = self._settings.api_url if arguments["url"].startswith("/") else ""
-        rest = {name: value for name, value in arguments.items() if name != "params"}
-        return {**rest, "url": _address(f"{base}{arguments['url']}{'?' if query else ''}{query}")}
+    def _made(
+        self,
+        *,
+        url: str,
+        params: dict[str, Any] | None = None,
+        headers: Any = None,
+        timeout: httpx.Timeout | None = None,
+        extensions: dict[str, Any] | None = None,
+        **others: Any,
+    ) -> httpx.Request:
+        """The request for these arguments of httpx's `request`. What httpx would merge for each anew is at hand."""
+        base = self._settings.api_url if url.startswith("/") else ""
+        address = _address(base + url, *(params or ()), *(params or {}).values())
+        merged = httpx.Headers(self._headers)
+        if headers:
+            merged.update(headers)
+        if timeout is not None:
+            extensions = {**(extensions or {}), "timeout": timeout.as_dict()}
+        return httpx.Request(url=address, headers=merged, extensions=extensions, **others)
 
     def _kept(self) -> tuple[_One[C] | None, list[_One[C]]]:
         """The connection used last, if one is free, and those that have been unused for too long."""
@@ -142,21 +156,24 @@ class Connections(_Connections[httpx.Client]):
     def request(self, arguments: dict[str, Any]) -> HTTPResponse:
         """One exchange, with `arguments` as httpx's `request` takes them."""
         self._check_open()
-        arguments = self._whole(arguments)
+        request = self._made(**arguments)
         if self._given:
-            return self._given.client.request(**arguments)
+            return self._given.client.send(request)
         one, stale = self._kept()
         for other in stale:
             self._drop(other)
         one = one or self._new()
         self._all.add(one)
         try:
-            response = one.client.request(**arguments)
+            response = one.client.send(request)
         except BaseException as problem:
             self._drop(one)
             if one.watch.missed and isinstance(problem, httpx.TransportError):
                 raise _missed(problem) from problem
             raise
+        if _holds_more(one.client):
+            self._drop(one)
+            return response
         self._put_back(one)
         if self.is_closed:
             self.close()
@@ -216,17 +233,17 @@ class AsyncConnections(_Connections[httpx.AsyncClient]):
         """One exchange, with `arguments` as httpx's `request` takes them."""
         self._check_open()
         self._check_loop()
-        arguments = self._whole(arguments)
+        request = self._made(**arguments)
         if self._given:
-            return await self._given.client.request(**arguments)
-        await self._turn(arguments)
+            return await self._given.client.send(request)
+        await self._turn(request)
         try:
-            return await self._exchange(arguments)
+            return await self._exchange(request)
         finally:
             self._turns.release()
 
-    async def _turn(self, arguments: dict[str, Any]) -> None:
-        deadline = arguments.get("extensions", {}).get(DEADLINE)
+    async def _turn(self, request: httpx.Request) -> None:
+        deadline = request.extensions.get(DEADLINE)
         if deadline is None or not self._turns.locked():
             await self._turns.acquire()
             return
@@ -234,11 +251,10 @@ class AsyncConnections(_Connections[httpx.AsyncClient]):
             async with asyncio.timeout(deadline - time.monotonic()):
                 await self._turns.acquire()
         except TimeoutError:
-            request = httpx.Request(arguments["method"], arguments["url"])
             words = "the calls before this one took all its time"
             raise httpx.PoolTimeout(words, request=request) from None
 
-    async def _exchange(self, arguments: dict[str, Any]) -> HTTPResponse:
+    async def _exchange(self, request: httpx.Request) -> HTTPResponse:
         self._check_open()
         one, stale = self._kept()
         one = one or self._new()
@@ -246,12 +262,15 @@ class AsyncConnections(_Connections[httpx.AsyncClient]):
         try:
             for other in stale:
                 await self._drop(other)
-            response = await one.client.request(**arguments)
+            response = await one.client.send(request)
         except BaseException as problem:
             await self._drop(one)
             if one.watch.missed and isinstance(problem, httpx.TransportError):
                 raise _missed(problem) from problem
             raise
+        if _holds_more(one.client):
+            await self._drop(one)
+            return response
         _unlock(one.client)
         self._put_back(one)
         if self.is_closed:
@@ -311,10 +330,12 @@ class AsyncConnections(_Connections[httpx.AsyncClient]):
         self._loop, self._turns = None, asyncio.Semaphore(WIDTH)
 
 
-@lru_cache(maxsize=256)
-def _address(url: str) -> httpx.URL:
-    """Starts of one process have one address, and reading it is a twentieth of a call."""
-    return httpx.URL(url)
+@lru_cache(maxsize=256, typed=True)
+def _address(url: str, *query: Any) -> httpx.URL:
+    """The address with these names and then these values: starts of one process have the same."""
+    half = len(query) // 2
+    params = httpx.QueryParams(dict(zip(query[:half], query[half:], strict=True)))
+    return httpx.URL(f"{url}?{params}" if params else url)
 
 
 def _lay_hand(client: Any, backend: object) -> None:
@@ -323,6 +344,21 @@ def _lay_hand(client: Any, backend: object) -> None:
         for transport in (client._transport, *client._mounts.values()):
             if transport is not None:  # of an address under NO_PROXY
                 transport._pool._network_backend = backend
+
+
+def _holds_more(client: Any) -> bool:
+    """Whether more has arrived than the answers that were taken: h11 would take the rest for the answer to the next
+
+    call. Where that cannot be seen, in another version of httpcore, that call is unknown; see `Watch.answered`.
+    """
+    with suppress(AttributeError):
+        for transport in (client._transport, *client._mounts.values()):
+            for connection in transport._pool.connections if transport else ():
+                while hasattr(connection, "_connection"):
+                    connection = connection._connection
+                if connection._h11_state.trailing_data[0]:
+                    return True
+    return False
 
 
 class _Unlocked:

@@ -64,7 +64,8 @@ class Endpoint:
             if value is not None
         }
         for name in arguments:
-            if name not in (*self.sends, *self.undocumented) and f"{{{name}}}" not in self.operation:
+            sends = name in self.sends or name in self.undocumented
+            if not sends and f"{{{name}}}" not in self.operation:
                 raise TypeError(f"{self.operation}: {name} is not among what it `sends`")
         if lacking := [name for name in arguments if name not in taken]:
             raise self._lacking(f"the parameter {', '.join(lacking)} of this operation")
@@ -92,10 +93,8 @@ def _with_json(request: dict[str, Any], body: Body) -> dict[str, Any]:
     """The request with this body as JSON, whatever the document takes: sent otherwise, data is destroyed (4.15.5)."""
     for other in ("content", "data", "files"):
         request.pop(other, None)
-    return request | {
-        "json": body.content,
-        "headers": request.get("headers", {}) | {"Content-Type": "application/json"},
-    }
+    headers = {name: value for name, value in request.get("headers", {}).items() if name.lower() != "content-type"}
+    return request | {"json": body.content, "headers": headers}
 
 
 class Text(str):

@@ -235,7 +235,7 @@ class _Answer(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._arrived = bytearray()
         self._extensions = response.extensions
         # Unpacked here: to httpx it must not look packed any more.
-        packed = response.headers.pop("content-encoding", "identity").strip().lower()
+        packed = "content-encoding" in response.headers and response.headers.pop("content-encoding").strip().lower()
         self._unpack = zlib.decompressobj(zlib.MAX_WBITS | 16) if packed in ("gzip", "x-gzip") else None
 
     def __iter__(self) -> Iterator[bytes]:

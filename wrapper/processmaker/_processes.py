@@ -159,7 +159,7 @@ def node_id_or_name(event: object) -> str | None:
 
 def is_node_id(event: str) -> bool:
     """Whether it may be the id of a node in the process: an XML name, so without blanks."""
-    return bool(event) and not any(character.isspace() for character in event)
+    return event.split() == [event]
 
 
 def find_process(process: int | str, among: Sequence[Process]) -> Process:

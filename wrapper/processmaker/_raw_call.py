@@ -70,9 +70,9 @@ class RawCall(Endpoint):
 
     def request(self, **_: Any) -> dict[str, Any]:
         """The HTTP request, as httpx's `request` takes it."""
-        params: dict[str, Any] = {}
+        params: dict[str, tuple[str, ...]] = {}
         for name, value in self.params:
-            params[name] = [*_listed(params[name]), *_listed(value)] if name in params else value
+            params[name] = (*params.get(name, ()), *map(_text, _listed(value)))
         made: dict[str, Any] = {"method": self.method, "url": self.path}
         if params:
             made["params"] = params
@@ -105,6 +105,12 @@ def _content(body: object) -> bytes:
         return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as problem:
         raise InvalidData(f"json= cannot be sent as JSON: {problem}") from problem
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -6,7 +6,7 @@ import os
 import ssl
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from http.cookiejar import CookieJar
 from importlib.metadata import version
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -73,8 +73,7 @@ class Settings:
             "follow_redirects": False,
             # A proxy sees what passes over plain http: there it gets none with a token unless that is allowed.
             "trust_env": self.allow_http or self.site.startswith("https:"),
-            # None is kept: a session of the server's would be a second identity beside the token's.
-            "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            "cookies": _NoCookies(),
             "headers": {
                 # Without it the server takes a call for a browser's and answers with its login page.
                 "Accept": "application/json",
@@ -82,6 +81,12 @@ class Settings:
                 "User-Agent": f"processmaker-client/{version('processmaker-client')}",
             },
         }
+
+
+class _NoCookies(CookieJar):
+    """Keeps none: a session of the server's would be a second identity beside the token's."""
+
+    def extract_cookies(self, response: object, request: object) -> None: ...
 
 
 def settings(

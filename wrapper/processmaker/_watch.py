@@ -6,8 +6,7 @@ backends of this module (its public interface; that they reach it is pinned by a
 for them). They pass everything on, but
 
 - no wait is longer than what is left for the exchange;
-- what a call consists of is written in one piece, when its answer is first waited for. An answer that is there before
-  that belongs to an earlier call, and this one has not left;
+- what a call consists of is written in one piece, when it is whole, so that it has left or it has not;
 - where a server closes a connection as a call is on its way, the system is asked whether any of it was received.
 """
 
@@ -92,6 +91,8 @@ class Watch:
         self._until = float("inf")
         self.unsent = bytearray()
         """What was written and not yet sent."""
+        self.heard = True
+        """Whether anything arrived since the call was sent."""
         self.missed = False
         """Whether the server closed the connection, and certainly received nothing of the call."""
         self.streams: list[Any] = []
@@ -102,7 +103,7 @@ class Watch:
         """A request is about to be sent: the call itself, or the sign-in before it."""
         self._until = min(request.extensions.get(DEADLINE, float("inf")), time.monotonic() + self._total)
         self.unsent.clear()
-        self.missed = False
+        self.heard = self.missed = False
         if call := _under_way.get():
             call.begins(request)
 
@@ -110,11 +111,11 @@ class Watch:
         """The head of an answer is there.
 
         Raises:
-            httpx.ConnectError: it was there before the call was sent.
+            httpx.RemoteProtocolError: it was there before the call was sent, where `holds_more` could not see it.
         """
-        if self.unsent:
-            words = "the connection held one answer too many, of an earlier call; this one was not sent"
-            raise httpx.ConnectError(words, request=response.request)
+        if not self.heard and self.streams:
+            words = "the connection held one answer too many, of an earlier call"
+            raise httpx.RemoteProtocolError(words, request=response.request)
         if call := _under_way.get():
             call.ends(response)
 
@@ -129,6 +130,7 @@ class Watch:
         """What is to be sent now."""
         data = bytes(self.unsent)
         self.unsent.clear()
+        self.heard = False
         self._acknowledged = _acknowledged(connection)
         return data
 
@@ -169,16 +171,19 @@ class Stream(httpcore.NetworkStream):
         self._stream = stream
         self._watch = watch
         self._write_timeout: float | None = None
+        self._socket = stream.get_extra_info("socket")
         watch.streams = [stream]
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._watch.unsent += buffer
         self._write_timeout = timeout
+        if self._watch.unsent and not buffer:  # the end of a body whose length was given
+            self._send()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        first = bool(self._watch.unsent)
-        if first:
+        if self._watch.unsent:
             self._send()
+        first, self._watch.heard = not self._watch.heard, True
         data = self._stream.read(max_bytes, self._watch.left(timeout, httpcore.ReadTimeout))
         if first and not data:
             self._watch.missed = self._missed()
@@ -187,7 +192,7 @@ class Stream(httpcore.NetworkStream):
     def _send(self) -> None:
         # Where no time is left for this first step, nothing was sent.
         limit = self._watch.left(self._write_timeout, httpcore.ConnectTimeout)
-        data = memoryview(self._watch.take(self._stream.get_extra_info("socket")))
+        data = memoryview(self._watch.take(self._socket))
         # A server may refuse a call before it has read it, and close; its answer can still be read.
         with suppress(httpcore.WriteError):
             for begin in range(0, len(data), MOST_AT_ONCE):
@@ -195,7 +200,7 @@ class Stream(httpcore.NetworkStream):
                 limit = self._watch.left(self._write_timeout, httpcore.WriteTimeout)
 
     def _missed(self) -> bool:
-        connection = self._stream.get_extra_info("socket")
+        connection = self._socket
         unreceived = self._watch.unreceived(connection) and _is_reset(connection, RESET_WITHIN)
         return unreceived and self._watch.unreceived(connection)
 
@@ -259,11 +264,13 @@ class AsyncStream(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._watch.unsent += buffer
         self._write_timeout = timeout
+        if self._watch.unsent and not buffer:
+            await self._send()
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        first = bool(self._watch.unsent)
-        if first:
+        if self._watch.unsent:
             await self._send()
+        first, self._watch.heard = not self._watch.heard, True
         data = await self._stream.read(max(max_bytes, MOST_AT_ONCE), self._watch.left(timeout, httpcore.ReadTimeout))
         if first and not data:
             self._watch.missed = await self._missed()

@@ -26,7 +26,7 @@ from .. import _errors as e
 from .._auth import PasswordGrant
 from .._data import IDEMPOTENCY_KEY
 from .._endpoints import PROCESSES, REQUESTS
-from .._http import transport_errors
+from .._http import Auth, transport_errors
 from .._io import run
 from .._models import Process, items, process_from
 from .._proxy import Proxy, names_proxy, network_of, proxy_for, without_proxy
@@ -114,7 +114,7 @@ class _Examination:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._arguments = {**server(session.options, os.environ), "token": "not-sent", "retries": None}
+        self._arguments = {**server(session.options, os.environ), "auth": Auth(), "retries": None}
         self.site = site_of(self._arguments["base_url"], allow_http=self._arguments.get("allow_http", False))
         parts = urlsplit(self.site)
         self._scheme, self._host = parts.scheme, str(parts.hostname)
@@ -393,7 +393,7 @@ class _Examination:
     def _ask(self, url: str, pm: ProcessMaker | None = None) -> HTTPResponse:
         """GET, without the token."""
         with transport_errors():
-            return run((pm or self._unsigned)._io.request({"method": "GET", "url": url, "auth": None}))
+            return run((pm or self._unsigned)._io.request({"method": "GET", "url": url}))
 
     def _ask_quietly(self, url: str) -> HTTPResponse | None:
         try:
