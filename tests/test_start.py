@@ -108,6 +108,12 @@ def test_an_inactive_process_starts_when_its_event_is_given(pm: Any) -> None:
     assert pm.start(9, event="node_1").name == "Retired"
 
 
+def test_a_refused_start_by_ids_is_not_told_to_start_by_ids(pm: Any) -> None:
+    with pytest.raises(Forbidden, match="process 6 is not among those this token may start") as caught:
+        pm.start(6, event="node_timer")
+    assert "is started by its id" not in str(caught.value)
+
+
 def test_an_event_made_after_the_process_was_listed_is_found(pm: Any, sandbox: Sandbox) -> None:
     sandbox.add_process("Orders", id=30)
     orders = next(process for process in pm.processes() if process.id == 30)

@@ -400,9 +400,12 @@ def describe(kind: type[E], response: HTTPResponse, words: str, **facts: Any) ->
     return only_reads(error, response.request.method)
 
 
+READING = ("GET", "HEAD", "OPTIONS")
+
+
 def only_reads(error: E, method: str) -> E:
     """The same error; where the call only reads, there was nothing that the server could have carried out."""
-    if method in ("GET", "HEAD"):
+    if method in READING:
         error.processed = False
     return error
 

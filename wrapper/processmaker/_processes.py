@@ -117,7 +117,7 @@ class Catalog:
         """
         among = await self.processes(fresh=True)
         named = process if isinstance(process, str) else refused[0]
-        return find_both(named, node_id_or_name(event), among)
+        return find_both(named, node_id_or_name(event), among, tried=True)
 
     async def _pick(self, pick: Callable[[list[Process]], T]) -> T:
         """What `pick` finds in the listing; asked for afresh where a remembered one does not have it."""
@@ -162,24 +162,28 @@ def is_node_id(event: str) -> bool:
     return event.split() == [event]
 
 
-def find_process(process: int | str, among: Sequence[Process]) -> Process:
-    """The one with that id, or with exactly that name."""
+def find_process(process: int | str, among: Sequence[Process], *, tried: bool = False) -> Process:
+    """The one with that id, or with exactly that name; `tried` where a start by its ids was refused just now."""
     for candidate in among:
         if process in (candidate.id, candidate.name):
             return candidate
     what = f"process {process} is not" if isinstance(process, int) else f'no process named "{process}"'
-    message = (
-        f"{what} among those this token may start; {nearest(process, among)}. "
-        "One that is inactive or has only timers is not listed: it is started by its id and the node id of its event"
-    )
+    message = f"{what} among those this token may start; {nearest(process, among)}"
+    if not tried:
+        message += (
+            ". One that is inactive or has only timers is not listed: it is started by its id and the node id of "
+        )
+        message += "its event"
     if isinstance(process, str) and (number := integer(process)):
         message += f". To start a process by its id, give a number: {number}"
     raise ProcessNotFound(message, processes=tuple(among))
 
 
-def find_both(process: int | str, event: str | None, among: Sequence[Process]) -> tuple[int, str]:
+def find_both(
+    process: int | str, event: str | None, among: Sequence[Process], *, tried: bool = False
+) -> tuple[int, str]:
     """The ids of the process and of its start event."""
-    found = find_process(process, among)
+    found = find_process(process, among, tried=tried)
     return found.id, find_event(found, event).id
 
 

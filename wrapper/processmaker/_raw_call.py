@@ -12,11 +12,9 @@ from attrs import frozen
 
 from ._data import check_text
 from ._endpoints import Endpoint
-from ._errors import InvalidData, left_open
+from ._errors import READING, InvalidData, left_open
 from ._io import IO
 from ._settings import API_PATH
-
-READING = ("GET", "HEAD", "OPTIONS")
 
 Params = Mapping[str, str | int | float | bool | list[str | int] | None]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _output
 from ._exits import Absent, UsageError
-from ._parser import COMMON, Argument, Command
+from ._parser import COMMON, Argument, Command, id_or_name
 from ._settings import server
 from ._typed import typed_line
 
@@ -106,7 +106,6 @@ def _forget(session: Session, there: SQLiteJournal | RedisJournal) -> None:
     from .._io import run
     from .._settings import site_of
     from ..journal import KeyedStart
-    from ._requests import id_or_name
 
     options = session.options
     if not options.key or options.process is None:

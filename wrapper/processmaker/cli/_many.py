@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from .. import _errors as e
 from . import _journal, _output
 from ._exits import FAILED, INTERRUPTED, OUTCOME_UNKNOWN, TERMINATED, UsageError, exit_code, explained, in_options
-from ._parser import Argument, Command, count, seconds
+from ._parser import Argument, Command, count, id_or_name, seconds
 from ._progress import Counts, duration, shown
-from ._requests import PROCESS, id_or_name
+from ._requests import PROCESS
 from ._rows import BadRow, Reader, Rejects, Results, Row, Source, column_type, written_as
 from ._session import Session
 from ._settings import signed_in

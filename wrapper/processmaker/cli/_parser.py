@@ -75,6 +75,10 @@ def identifier(text: str) -> int:
     return int(text)
 
 
+def id_or_name(text: str) -> int | str:
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else text
+
+
 # argparse names them in its messages: "invalid number of seconds value: 'soon'".
 seconds.__name__, count.__name__, identifier.__name__ = "number of seconds", "number", "id"
 

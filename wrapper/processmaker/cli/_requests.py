@@ -13,7 +13,20 @@ from .._errors import ProcessMakerError
 from ._exits import Absent, UsageError
 from ._journal import JOURNAL
 from ._output import say
-from ._parser import DEBUG, JSON, PROFILE, QUIET, URL, WAIT_SECONDS, Argument, Command, count, identifier, seconds
+from ._parser import (
+    DEBUG,
+    JSON,
+    PROFILE,
+    QUIET,
+    URL,
+    WAIT_SECONDS,
+    Argument,
+    Command,
+    count,
+    id_or_name,
+    identifier,
+    seconds,
+)
 from ._session import Session, changes, waited
 from ._settings import server
 from ._typed import DATA, data_from
@@ -124,10 +137,6 @@ def complete(session: Session) -> None:
 
 def cancel(session: Session) -> None:
     session.output.request(session.pm.cancel(session.options.id))
-
-
-def id_or_name(word: str) -> int | str:
-    return int(word) if re.fullmatch(r"[0-9]{1,18}", word) else word
 
 
 def moment(text: str) -> datetime | timedelta:

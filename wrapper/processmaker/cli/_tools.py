@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from .._errors import READING
 from . import _completion
 from ._exits import UsageError
 from ._parser import ALLOW_HTTP, DEBUG, JSON, PROFILE, RETRIES, TIMEOUT, URL, Argument, Command, count, seconds
 from ._requests import CURL
 from ._session import Session
 from ._typed import body_of_document, data_of_pairs, refuse_piped
-
-READING = ("GET", "HEAD", "OPTIONS")
 
 METHODS = (*READING, "POST", "PUT", "PATCH", "DELETE")
 
