@@ -301,6 +301,13 @@ def test_on_a_terminal_a_bar_shows_how_far_it_has_come(start: Any, environ: pyte
     assert "3 of 3 done, 0 failed, 0 unknown" in terminal.getvalue()
 
 
+def test_what_was_not_started_is_not_shown_as_failed(start: Any, environ: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    environ.setattr(sys, "stderr", terminal)
+    assert start("order,days\nA,3\nB,x\n", "--type", "days=int").code == 1
+    assert "2 of 2 done, 1 not started, 0 failed, 0 unknown" in terminal.getvalue()
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_without_rich_and_elsewhere_it_is_a_line_now_and_then(
     start: Any, environ: pytest.MonkeyPatch, terminal: bool

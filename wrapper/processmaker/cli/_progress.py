@@ -52,8 +52,10 @@ class Counts:
     @property
     def words(self) -> str:
         of = "" if self.total is None else f" of {self.total:,}"
-        parts = [f"{self.rows:,}{of} done", f"{self.failed + self.not_started:,} failed", f"{self.unknown:,} unknown"]
-        parts.append(f"{self.rate:,.0f}/s")
+        parts = [f"{self.rows:,}{of} done"]
+        if self.not_started:
+            parts.append(f"{self.not_started:,} not started")
+        parts += [f"{self.failed:,} failed", f"{self.unknown:,} unknown", f"{self.rate:,.0f}/s"]
         if self.total and self.rows:
             parts.append(f"{duration((self.total - self.rows) / self.rate)} left")
         return ", ".join(parts)
