@@ -107,9 +107,11 @@ class _Connections(Generic[C]):
         merged = httpx.Headers(self._headers)
         if headers:
             merged.update(headers)
-        if timeout is not None:
-            extensions = {**(extensions or {}), "timeout": timeout.as_dict()}
-        return httpx.Request(url=address, headers=merged, extensions=extensions, **others)
+        # httpx 0.27 adds its client's time-outs only to what that client made.
+        timeouts = (self._settings.timeout if timeout is None else timeout).as_dict()
+        return httpx.Request(
+            url=address, headers=merged, extensions={"timeout": timeouts, **(extensions or {})}, **others
+        )
 
     def _kept(self) -> tuple[_One[C] | None, list[_One[C]]]:
         """The connection used last, if one is free, and those that have been unused for too long."""
