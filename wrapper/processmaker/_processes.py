@@ -162,6 +162,9 @@ def is_node_id(event: str) -> bool:
     return event.split() == [event]
 
 
+UNLISTED = "One that is inactive or has only timers is not listed: it is started by its id and the node id of its event"
+
+
 def find_process(process: int | str, among: Sequence[Process], *, tried: bool = False) -> Process:
     """The one with that id, or with exactly that name; `tried` where a start by its ids was refused just now."""
     for candidate in among:
@@ -170,10 +173,7 @@ def find_process(process: int | str, among: Sequence[Process], *, tried: bool = 
     what = f"process {process} is not" if isinstance(process, int) else f'no process named "{process}"'
     message = f"{what} among those this token may start; {nearest(process, among)}"
     if not tried:
-        message += (
-            ". One that is inactive or has only timers is not listed: it is started by its id and the node id of "
-        )
-        message += "its event"
+        message += f". {UNLISTED}"
     if isinstance(process, str) and (number := integer(process)):
         message += f". To start a process by its id, give a number: {number}"
     raise ProcessNotFound(message, processes=tuple(among))

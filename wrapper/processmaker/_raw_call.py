@@ -106,6 +106,7 @@ def _content(body: object) -> bytes:
 
 
 def _text(value: object) -> str:
+    """As httpx writes it, but here already: addresses are remembered by their queries, and True equals 1."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)

@@ -111,7 +111,7 @@ class Watch:
         """The head of an answer is there.
 
         Raises:
-            httpx.RemoteProtocolError: it was there before the call was sent, where `holds_more` could not see it.
+            httpx.RemoteProtocolError: it was there before the call was sent, where `_connections.py` could not see it.
         """
         if not self.heard and self.streams:
             words = "the connection held one answer too many, of an earlier call"
@@ -130,7 +130,7 @@ class Watch:
         """What is to be sent now."""
         data = bytes(self.unsent)
         self.unsent.clear()
-        self.heard = False
+        self.heard = False  # anew, as a proxy may have been heard before the call itself
         self._acknowledged = _acknowledged(connection)
         return data
 
