@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from command_line import connections, environ, run, served, signed_out, typed  # noqa: F401 - fixtures
-from processmaker import AsyncOutcomes, AsyncProcessMaker, Outcome, ProcessMaker, _turns
+from processmaker import AsyncOutcomes, AsyncProcessMaker, Outcome, ProcessMaker
+from processmaker.once import turns
 from processmaker.sandbox import Clock, Sandbox
 from redis_server import RedisServer
 
@@ -151,4 +152,4 @@ def _only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def _starts_of_this_test_only() -> Iterator[None]:
     """What a process remembers of its starts ends with a test: another may start the same key on the same server."""
     yield
-    _turns._table.begin_anew()
+    turns._table.begin_anew()

@@ -25,7 +25,7 @@ import vcr
 import yaml
 from attrs import frozen
 from processmaker import ConfigurationError
-from processmaker._settings import site_of
+from processmaker.config.settings import site_of
 from processmaker.sandbox._state import PROCESSES as SANDBOX_PROCESSES
 from processmaker.sandbox._state import USERS
 from vcr.persisters.filesystem import CassetteNotFoundError

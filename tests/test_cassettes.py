@@ -29,7 +29,7 @@ from processmaker import (
     TaskAlreadyClosed,
     Unauthorized,
 )
-from processmaker._errors import error_of
+from processmaker.errors import error_of
 from replay import CASSETTES, recordings, replayed
 
 URL = "https://pm.example.com"

@@ -16,8 +16,8 @@ import httpx
 import pytest
 from conftest import Connect
 from processmaker import AsyncProcessMaker, ConfigurationError, ProcessMaker, Retries
-from processmaker._io import run
 from processmaker.sandbox import Sandbox
+from processmaker.wire.call import run
 
 
 def members(client: type[Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 from processmaker import DataAlteredWarning, ProcessMaker
-from processmaker._data import (
+from processmaker.data import (
     COMPLETING,
     DEPTH,
     STARTING,
@@ -35,7 +35,7 @@ from processmaker._data import (
     report_alterations,
     with_key,
 )
-from processmaker._errors import ConfigurationError, InvalidData
+from processmaker.errors import ConfigurationError, InvalidData
 from processmaker.sandbox import Sandbox, _data
 
 CASSETTES = Path(__file__).parent / "cassettes"

@@ -15,10 +15,9 @@ __version__: str
 
 if TYPE_CHECKING:
     from ._async_client import AsyncProcessMaker
-    from ._auth import PasswordGrant
     from ._client import ProcessMaker
-    from ._data import DataAlteredWarning
-    from ._errors import (
+    from .data import DataAlteredWarning
+    from .errors import (
         AlreadyFinished,
         AmbiguousStartEvent,
         CancelNotAllowed,
@@ -54,12 +53,13 @@ if TYPE_CHECKING:
         ValidationFailed,
         WaitTimeout,
     )
-    from ._follow import Progress
-    from ._many import AsyncOutcomes, Outcome, Outcomes
-    from ._models import Process, Request, StartEvent, Task
-    from ._retry import Retries
-    from ._reuse import KeyReusedWarning
+    from .follow.reading import Progress
     from .journal import Journal, RedisJournal, SQLiteJournal
+    from .many import AsyncOutcomes, Outcome, Outcomes
+    from .models import Process, Request, StartEvent, Task
+    from .once.reuse import KeyReusedWarning
+    from .wire.auth import PasswordGrant
+    from .wire.retry import Retries
 
 __all__ = [
     "AlreadyFinished",
@@ -116,23 +116,23 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AsyncOutcomes": "_many",
+    "AsyncOutcomes": "many",
     "AsyncProcessMaker": "_async_client",
-    "DataAlteredWarning": "_data",
+    "DataAlteredWarning": "data",
     "Journal": "journal",
-    "KeyReusedWarning": "_reuse",
-    "Outcome": "_many",
-    "Outcomes": "_many",
-    "PasswordGrant": "_auth",
-    "Process": "_models",
+    "KeyReusedWarning": "once.reuse",
+    "Outcome": "many",
+    "Outcomes": "many",
+    "PasswordGrant": "wire.auth",
+    "Process": "models",
     "ProcessMaker": "_client",
-    "Progress": "_follow",
+    "Progress": "follow.reading",
     "RedisJournal": "journal",
-    "Request": "_models",
-    "Retries": "_retry",
+    "Request": "models",
+    "Retries": "wire.retry",
     "SQLiteJournal": "journal",
-    "StartEvent": "_models",
-    "Task": "_models",
+    "StartEvent": "models",
+    "Task": "models",
 }
 """The modules of the names that are not errors."""
 
@@ -143,7 +143,7 @@ def __getattr__(name: str) -> Any:
         return import_module("importlib.metadata").version("processmaker-client")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f".{_HOMES.get(name, '_errors')}", __name__), name)
+    value = globals()[name] = getattr(import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)
     return value
 
 

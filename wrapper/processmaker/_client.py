@@ -8,20 +8,22 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from . import _follow, _raw_call, _start
-from ._data import OnAlteredData
-from ._follow import FIRST_POLL, WAIT_TIMEOUT, AnyRequest, AnyTask, Progress, Until
-from ._http import Auth, BaseTransport, Timeout
-from ._io import BlockingIO, iterate, run
-from ._many import CONCURRENCY, Key, Many, Outcome, Outcomes, blocking
-from ._models import Process, Request, Task
-from ._pmql import AnyStatus, Since
-from ._processes import AnyEvent, AnyProcess, Catalog
-from ._profiles import from_profile
-from ._raw_call import Params
-from ._retry import Retries
-from ._settings import DEFAULT_TIMEOUT, Token, Verify, from_environment, not_copied, settings
-from ._start import LOOK_AGAIN_FOR
+from .config.profiles import from_profile
+from .config.settings import DEFAULT_TIMEOUT, Token, Verify, from_environment, not_copied, settings
+from .data import OnAlteredData
+from .follow import reading as _follow
+from .follow.pmql import AnyStatus, Since
+from .follow.reading import FIRST_POLL, WAIT_TIMEOUT, AnyRequest, AnyTask, Progress, Until
+from .many import CONCURRENCY, Key, Many, Outcome, Outcomes, blocking
+from .models import Process, Request, Task
+from .once import start as _start
+from .once.start import LOOK_AGAIN_FOR
+from .processes import AnyEvent, AnyProcess, Catalog
+from .wire import raw_call as _raw_call
+from .wire.call import BlockingIO, iterate, run
+from .wire.http import Auth, BaseTransport, Timeout
+from .wire.raw_call import Params
+from .wire.retry import Retries
 
 if TYPE_CHECKING:
     from .journal import Journal

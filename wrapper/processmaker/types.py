@@ -1,12 +1,12 @@
 """The names in the signatures of the clients, for annotations: `from processmaker.types import AnyProcess`."""
 
-from ._data import OnAlteredData
-from ._follow import AnyRequest, AnyTask, Until
-from ._many import Key
-from ._pmql import AnyStatus, Since
-from ._processes import AnyEvent, AnyProcess
-from ._raw_call import Params
-from ._settings import Token, Verify
+from .config.settings import Token, Verify
+from .data import OnAlteredData
+from .follow.pmql import AnyStatus, Since
+from .follow.reading import AnyRequest, AnyTask, Until
+from .many import Key
+from .processes import AnyEvent, AnyProcess
+from .wire.raw_call import Params
 
 __all__ = [
     "AnyEvent",

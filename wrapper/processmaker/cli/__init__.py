@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .._errors import ProcessMakerError
+from ..errors import ProcessMakerError
 from . import _commands, _completion, _exits, _output, _parser, _session, _settings
 
 __all__ = ["main"]

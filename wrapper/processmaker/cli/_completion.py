@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from .._profiles import read_profiles
+from ..config.profiles import read_profiles
 from ._parser import ALLOW_HTTP, COMMON, DEFAULTS, PROFILE, URL, Argument, Command, command_position
 from ._session import Session
 

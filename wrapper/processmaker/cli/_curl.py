@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from .._http import BaseTransport, HTTPRequest
+from ..wire.http import BaseTransport, HTTPRequest
 
 PLACEHOLDER = "the-token-is-not-needed-here"
 

@@ -22,15 +22,15 @@ from uuid import uuid4
 
 from attrs import evolve, field, frozen
 
-from .. import _errors as e
-from .._auth import PasswordGrant
-from .._data import IDEMPOTENCY_KEY
-from .._endpoints import PROCESSES, REQUESTS
-from .._http import Auth, transport_errors
-from .._io import run
-from .._models import Process, items, process_from
-from .._proxy import Proxy, names_proxy, network_of, proxy_for, without_proxy
-from .._settings import API_PATH, site_of
+from .. import errors as e
+from ..config.settings import API_PATH, site_of
+from ..data import IDEMPOTENCY_KEY
+from ..models import Process, items, process_from
+from ..wire.auth import PasswordGrant
+from ..wire.call import run
+from ..wire.endpoints import PROCESSES, REQUESTS
+from ..wire.http import Auth, transport_errors
+from ..wire.proxy import Proxy, names_proxy, network_of, proxy_for, without_proxy
 from ._document import document_from, misfits_of
 from ._exits import explained
 from ._profiles import claims, expiry
@@ -38,8 +38,8 @@ from ._settings import server, signed_in
 
 if TYPE_CHECKING:
     from .. import ProcessMaker
-    from .._clock import Clock
-    from .._http import HTTPResponse
+    from ..clock import Clock
+    from ..wire.http import HTTPResponse
     from ._session import Session
 
 PROBE = API_PATH + "/start_processes"

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .._endpoints import ENDPOINTS
-from .._settings import API_PATH
+from ..config.settings import API_PATH
+from ..wire.endpoints import ENDPOINTS
 
 
 def document_from(content: bytes) -> dict[str, Any] | None:

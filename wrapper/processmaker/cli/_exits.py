@@ -8,7 +8,7 @@ from math import ceil
 
 from attrs import frozen
 
-from .. import _errors as e
+from .. import errors as e
 
 
 class UsageError(e.ProcessMakerError):

@@ -103,9 +103,9 @@ def _fields(entry: Entry) -> dict[str, Any]:
 
 
 def _forget(session: Session, there: SQLiteJournal | RedisJournal) -> None:
-    from .._io import run
-    from .._settings import site_of
+    from ..config.settings import site_of
     from ..journal import KeyedStart
+    from ..wire.call import run
 
     options = session.options
     if not options.key or options.process is None:

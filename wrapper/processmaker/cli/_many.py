@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import _errors as e
+from .. import errors as e
 from . import _journal, _output
 from ._exits import FAILED, INTERRUPTED, OUTCOME_UNKNOWN, TERMINATED, UsageError, exit_code, explained, in_options
 from ._parser import Argument, Command, count, id_or_name, seconds
@@ -266,8 +266,8 @@ class Run:
 
     def check(self) -> None:
         """Checks every row, and sends nothing."""
-        from .._data import check_data
-        from .._many import key_of_row
+        from ..data import check_data
+        from ..many import key_of_row
 
         column = self._options.key_column
         with shown(self._counts, quiet=self._options.quiet) as self._done, _Seen() as seen:
@@ -288,7 +288,7 @@ class Run:
         self.code = FAILED if self._counts.not_started else 0
 
     def _look_for_alterations(self, row: Row) -> None:
-        from .._data import alterations, check_data
+        from ..data import alterations, check_data
 
         try:
             found = alterations(check_data(row))

@@ -20,7 +20,7 @@ from attrs import asdict, has
 if TYPE_CHECKING:
     from .. import Process, Progress, Request, Task
     from .._client import ProcessMaker
-    from .._clock import Clock
+    from ..clock import Clock
 
 _COLOURS = {"ACTIVE": "36", "COMPLETED": "32", "ERROR": "31", "CANCELED": "33"}
 
@@ -339,7 +339,7 @@ class _LiveLine:
 
 def _ticking(clock: Clock, tick: Callable[[], None]) -> Clock:
     """The same clock; while it sleeps, it ticks every second."""
-    from .._clock import Clock
+    from ..clock import Clock
 
     class Ticking(Clock):
         monotonic = clock.monotonic

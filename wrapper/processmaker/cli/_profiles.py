@@ -14,8 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .._errors import ProcessMakerError
-from .._profiles import (
+from ..config.profiles import (
     Profile,
     no_profile,
     profile_in_use,
@@ -25,6 +24,7 @@ from .._profiles import (
     save_profile,
     use_profile,
 )
+from ..errors import ProcessMakerError
 from ._exits import Absent, NotSignedIn, UsageError
 from ._output import hide, say
 from ._parser import DEBUG, DEFAULTS, JSON, PROFILE, QUIET, Argument, Command
@@ -33,11 +33,11 @@ from ._settings import connection, signed_in, signed_in_by
 from ._typed import piped_text, typed_line
 
 if TYPE_CHECKING:
-    from .._auth import PasswordGrant
+    from ..wire.auth import PasswordGrant
 
 
 def login(session: Session) -> None:
-    from .._settings import site_of
+    from ..config.settings import site_of
 
     options, path = session.options, profiles_file(os.environ)
     profiles = read_profiles(os.environ, private=False)

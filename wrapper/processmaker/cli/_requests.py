@@ -9,7 +9,7 @@ from itertools import islice
 
 from attrs import evolve
 
-from .._errors import ProcessMakerError
+from ..errors import ProcessMakerError
 from ._exits import Absent, UsageError
 from ._journal import JOURNAL
 from ._output import say
@@ -101,7 +101,7 @@ def show(session: Session) -> None:
 def open_(session: Session) -> None:
     import webbrowser
 
-    from .._settings import site_of
+    from ..config.settings import site_of
 
     site = site_of(server(session.options, os.environ)["base_url"], allow_http=True)  # no token goes there from here
     url = f"{site}/requests/{session.options.id}"

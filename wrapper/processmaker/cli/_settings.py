@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from .._profiles import Profile, no_profile, profile_in_use, read_profiles, token_of
+from ..config.profiles import Profile, no_profile, profile_in_use, read_profiles, token_of
 from ._exits import NotSignedIn
 
 _SIGN_IN = ("TOKEN", "CLIENT_ID", "CLIENT_SECRET", "USERNAME", "PASSWORD")
@@ -89,7 +89,7 @@ def signed_in_by(options: Namespace, environ: Mapping[str, str]) -> str:
 def _credentials(
     arguments: Mapping[str, Any], options: Namespace, environ: Mapping[str, str]
 ) -> tuple[str, Callable[[], dict[str, Any]]]:
-    from .._settings import origin_of, site_of
+    from ..config.settings import origin_of, site_of
 
     # Before anything is said about signing in to an address that cannot be used.
     site_of(arguments["base_url"], allow_http=arguments.get("allow_http", False))
@@ -122,7 +122,7 @@ def _sources(options: Namespace, environ: Mapping[str, str]) -> Iterator[Source]
 
 def _environment(environ: Mapping[str, str]) -> Iterator[Source]:
     """What the environment says, read as `ProcessMaker.from_env` reads it, but each value for itself."""
-    from .._settings import from_environment
+    from ..config.settings import from_environment
 
     url = environ.get("PROCESSMAKER_URL", "").strip() or None
     if url is None and environ.get("API_HOST", "").strip() and environ.get("API_TOKEN", "").strip():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._errors import READING
+from ..errors import READING
 from . import _completion
 from ._exits import UsageError
 from ._parser import ALLOW_HTTP, DEBUG, JSON, PROFILE, RETRIES, TIMEOUT, URL, Argument, Command, count, seconds

@@ -11,9 +11,9 @@ A journal on another database is a class with the methods of `Journal` or `Async
 `processmaker.journal.contract` holds the tests that it has to pass.
 """
 
-from ._protocol import DEFAULT_LEASE, AsyncJournal, Entry, Journal, KeyedStart
-from ._redis import Persistence, RedisJournal
-from ._sqlite import SQLiteJournal
+from .protocol import DEFAULT_LEASE, AsyncJournal, Entry, Journal, KeyedStart
+from .redis import Persistence, RedisJournal
+from .sqlite import SQLiteJournal
 
 __all__ = [
     "DEFAULT_LEASE",

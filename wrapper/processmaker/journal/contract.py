@@ -21,7 +21,7 @@ from datetime import timedelta
 from threading import Barrier
 from typing import Any, TypeVar
 
-from ._protocol import AsyncJournal, Entry, Journal, KeyedStart, is_async
+from .protocol import AsyncJournal, Entry, Journal, KeyedStart, is_async
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 import threading
 
-from .._clock import is_seconds
+from ..clock import is_seconds
 from . import PASSWORD_CLIENT, Sandbox
 from ._demo import demonstrate
 from ._setup import set_up

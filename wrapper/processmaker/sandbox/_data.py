@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
-from .._data import SERVERS_OWN, all_numbers, stripped, trimmed
+from ..data import SERVERS_OWN, all_numbers, stripped, trimmed
 
 DEEPEST = 512
 """Levels of nesting that PHP reads."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from .. import AsyncProcessMaker, ProcessMaker
-from .._stand_in import standing_in
+from ..config.stand_in import standing_in
 from ._server import URL, Sandbox
 
 

@@ -16,8 +16,8 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import attrs
 import httpx
 
-from .._clock import is_seconds
-from .._io import run
+from ..clock import is_seconds
+from ..wire.call import run
 from . import _data, _faults, _pmql, _shapes
 from ._oauth import TokenEndpoint
 from ._shapes import Json, Refused, answer, message, not_found

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from .._endpoints import ENDPOINTS
+from ..wire.endpoints import ENDPOINTS
 from . import _data
 from ._state import Process, Request, StartEvent, Task, User, uuid_of
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
-from .._io import run
+from ..wire.call import run
 from ._faults import ON_THE_WIRE
 from ._transport import OnSocket
 

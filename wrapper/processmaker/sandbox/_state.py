@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import attrs
 
-from .._clock import Clock as RealClock
-from .._data import IDEMPOTENCY_KEY
+from ..clock import Clock as RealClock
+from ..data import IDEMPOTENCY_KEY
 
 
 class Clock(RealClock):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from .._io import run
+from ..wire.call import run
 from ._state import Clock
 
 if TYPE_CHECKING:

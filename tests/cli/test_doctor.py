@@ -1,0 +1,695 @@
+"""`processmaker doctor`: what it finds, what it says to do about it, and that it only reads."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+import yaml
+from attrs import define, field, frozen
+from conftest import START_OF_TIME
+from openapi_spec_validator import validate
+from processmaker import cli
+from processmaker.cli import _session
+from processmaker.cli._document import misfits_of
+from processmaker.sandbox import Clock, Sandbox
+from processmaker.wire.endpoints import ENDPOINTS, REQUESTS
+from raw_server import wired
+
+from openapi import trim
+
+TOKEN = "sandbox-integration-bot-token"
+CHECKS = ["proxy", "address", "tls", "api", "clock", "document", "token", "processes", "look-up"]
+DOCUMENTS = Path(__file__).parents[1] / "documents"
+
+Server = Callable[[httpx.Request], httpx.Response]
+
+
+@frozen
+class Examined:
+    """What the command printed, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def status(self) -> dict[str, str]:
+        return {line.split()[1]: line.split()[0] for line in self.out.splitlines()}
+
+    def said(self, check: str) -> str:
+        (line,) = [line for line in self.out.splitlines() if line.split()[1] == check]
+        return line[20:]
+
+    @property
+    def amiss(self) -> dict[str, str]:
+        """The checks that are not ok."""
+        return {check: status for check, status in self.status.items() if status != "ok"}
+
+
+@define
+class Doctor:
+    """Runs the command, in memory unless it is given the address of a socket."""
+
+    sandbox: Sandbox
+    environ: pytest.MonkeyPatch
+    capfd: pytest.CaptureFixture[str]
+    server: Server
+    """What answers in memory."""
+    clock: Clock
+    """This machine's."""
+    seen: list[httpx.Request] = field(factory=list)
+    """What was sent in memory."""
+
+    def __call__(self, url: str | None = None, *words: str, token: str = TOKEN) -> Examined:
+        self.environ.setenv("PROCESSMAKER_URL", self.sandbox.url if url is None else url)
+        self.environ.setenv("PROCESSMAKER_TOKEN", token)
+        code = cli.main(["doctor", *words])
+        out, err = self.capfd.readouterr()
+        assert not token or token not in out + err
+        return Examined(code, out, err)
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        self.seen.append(request)
+        return self.server(request)
+
+
+@pytest.fixture
+def doctor(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> Doctor:
+    for name in [name for name in os.environ if name.startswith(("PROCESSMAKER_", "API_")) or name == "SSL_CERT_FILE"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    doctor = Doctor(sandbox, monkeypatch, capfd, sandbox, sandbox.clock)
+    connect = _session.Session.connect
+
+    def connect_in_memory(self: _session.Session, **arguments: Any) -> Any:
+        if not httpx.URL(arguments["base_url"]).host.startswith("127."):
+            arguments = {"transport": httpx.MockTransport(doctor.answer), **arguments}
+        pm = connect(self, **arguments)
+        pm._io.clock = doctor.clock
+        return pm
+
+    monkeypatch.setattr(_session.Session, "connect", connect_in_memory)
+    return doctor
+
+
+def test_where_nothing_is_wrong_each_check_is_ok(doctor: Doctor) -> None:
+    found = doctor()
+    assert (found.code, found.err) == (0, "")
+    assert list(found.status) == CHECKS
+    assert found.amiss == {"tls": "skipped"}  # there is none in memory
+    assert "https://pm.example.com/api/1.0" in found.said("api")
+    assert found.said("processes").startswith("6 may be started: Auto Approve, ")
+
+
+def test_it_only_reads_and_the_token_goes_to_the_api_alone(doctor: Doctor) -> None:
+    doctor()
+    assert {request.method for request in doctor.seen} == {"GET"}
+    with_token = {request.url.path for request in doctor.seen if "authorization" in request.headers}
+    assert with_token == {"/api/1.0/start_processes", "/api/1.0/requests"}
+    assert "/docs" in {request.url.path for request in doctor.seen}
+    assert doctor.sandbox.requests == []
+
+
+def test_json_holds_the_same_for_programs(doctor: Doctor) -> None:
+    found = json.loads(doctor(None, "--json").out)
+    assert (found["url"], found["ok"]) == ("https://pm.example.com", True)
+    assert [each["check"] for each in found["checks"]] == CHECKS
+    assert all(set(each) == {"check", "status", "message", "facts"} for each in found["checks"])
+    facts = {each["check"]: each["facts"] for each in found["checks"]}
+    assert len(facts["processes"]["processes"]) == 6
+    assert "Leave Request" in facts["processes"]["processes"]
+    assert facts["clock"] == {"server_ahead_seconds": 0}
+    assert facts["document"] == {"misfits": []}
+
+
+def test_what_failed_is_named_at_the_end_in_json_too(doctor: Doctor) -> None:
+    found = doctor(None, "--json", token="wrong")
+    assert json.loads(found.out)["ok"] is False
+    assert "1 of 9 checks failed: token" in found.err
+    assert found.code == 3
+
+
+# The way to the server
+
+
+def test_an_address_without_a_listener_is_told_from_one_without_a_name(doctor: Doctor) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    refused = doctor(f"http://127.0.0.1:{port}")
+    assert refused.code == 1
+    assert "Nothing listens there" in refused.said("address")
+    assert refused.amiss == {"address": "failed", **dict.fromkeys(CHECKS[2:], "skipped")}
+
+
+def test_a_name_that_nobody_knows_is_called_that(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    found = doctor("http://127.nowhere.localhost")
+    assert "Nobody here knows the name 127.nowhere.localhost" in found.said("address")
+    assert found.code == 1
+
+
+def test_a_server_that_does_not_answer_ends_in_a_time_out(doctor: Doctor) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        found = doctor(f"http://127.0.0.1:{listener.getsockname()[1]}", "--timeout", "0.2")
+    assert found.code == 5
+    assert "in time. Look at the address, the network and its firewalls" in found.said("address")
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def tls_for(authority: trustme.CA, name: str, until: datetime | None = None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name, not_after=until).configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def trusted(doctor: Doctor, authority: trustme.CA, tmp_path: Path) -> None:
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    doctor.environ.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+
+
+@pytest.mark.usefixtures("trusted")
+def test_it_says_until_when_a_certificate_is_valid(doctor: Doctor, authority: trustme.CA) -> None:
+    sandbox = Sandbox(clock=Clock())  # TLS itself looks at the real time
+    doctor.clock = sandbox.clock
+    until = doctor.clock.now().replace(microsecond=0) + timedelta(days=15)
+    with wired(sandbox, tls_for(authority, "127.0.0.1", until)) as wire:
+        found = doctor(wire.url)
+        doctor.clock.advance(2 * 86400)
+        later = doctor(wire.url, "--json")
+    assert (found.code, found.amiss) == (0, {})
+    assert found.said("tls") == f"the certificate is valid until {until:%Y-%m-%d}"
+    tls = json.loads(later.out)["checks"][2]
+    assert tls["status"] == "advice"
+    assert tls["message"].endswith("only: the server needs a new one")
+    assert tls["facts"] == {"valid_until": until.isoformat()}
+    assert later.code == 0
+
+
+def test_a_certificate_of_an_unknown_authority_fails_before_the_token_is_sent(
+    doctor: Doctor, authority: trustme.CA
+) -> None:
+    with wired(doctor.sandbox, tls_for(authority, "127.0.0.1")) as wire:
+        found = doctor(wire.url)
+    assert found.code == 1
+    assert found.status["address"] == "ok"
+    assert "SSL_CERT_FILE" in found.said("tls")
+    assert wire.targets == []
+
+
+def test_a_certificate_that_is_not_checked_is_worth_a_word(doctor: Doctor, authority: trustme.CA) -> None:
+    with wired(doctor.sandbox, tls_for(authority, "127.0.0.1")) as wire:
+        for name, value in {"HOST": f"{wire.url}/api/1.0", "TOKEN": TOKEN, "SSL_VERIFY": "0"}.items():
+            doctor.environ.setenv(f"API_{name}", value)
+        found = doctor("", token="")
+    assert (found.code, found.amiss) == (0, {"tls": "advice"})
+    assert found.said("tls").startswith("the certificate is not checked")
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize(
+    ("name", "until", "todo"),
+    [
+        ("pm.example.com", None, "use the name that the certificate is for"),
+        ("127.0.0.1", datetime.now(UTC) - timedelta(days=1), "the server needs a new one"),
+    ],
+)
+def test_a_certificate_that_is_refused_says_why(
+    doctor: Doctor, authority: trustme.CA, name: str, until: datetime | None, todo: str
+) -> None:
+    with wired(doctor.sandbox, tls_for(authority, name, until)) as wire:
+        found = doctor(wire.url)
+    assert (found.code, found.status["tls"]) == (1, "failed")
+    assert todo in found.said("tls")
+
+
+def test_https_to_a_port_that_speaks_plain_http_is_told(doctor: Doctor) -> None:
+    with wired(doctor.sandbox) as wire:
+        found = doctor(wire.url.replace("http:", "https:"))
+    assert found.code == 1
+    assert f"speaks plain http: use the port that speaks https (or {wire.url}" in found.said("tls")
+
+
+def test_plain_http_to_a_port_that_speaks_https_is_told(doctor: Doctor, authority: trustme.CA) -> None:
+    with wired(doctor.sandbox, tls_for(authority, "127.0.0.1")) as wire:
+        found = doctor(wire.url.replace("https:", "http:"))
+    assert (found.code, found.status["address"]) == (1, "failed")
+    assert f"use {wire.url}" in found.said("address")
+
+
+def test_plain_http_to_another_machine_is_worth_a_word(doctor: Doctor) -> None:
+    found = doctor("http://pm.example.com", "--allow-http")
+    assert found.code == 0
+    assert found.said("tls") == "plain http: the token can be read on its way; use https"
+
+
+# The proxy of the environment
+
+
+def test_a_proxy_on_the_way_is_shown_without_its_password(doctor: Doctor) -> None:
+    with wired(doctor.sandbox) as wire:
+        doctor.environ.setenv("HTTP_PROXY", wire.url.replace("http://", "http://me:secret@"))
+        found = doctor("http://127.0.0.1.nip.example", "--allow-http")
+    assert found.code == 0
+    assert found.said("proxy") == f"calls go through {wire.url} (HTTP_PROXY)"
+    assert "secret" not in found.out
+
+
+def test_a_proxy_in_the_way_is_found_out(doctor: Doctor) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        doctor.environ.setenv("ALL_PROXY", f"127.0.0.1:{listener.getsockname()[1]}")
+    with wired(doctor.sandbox) as wire:
+        dead = doctor(wire.url, "--allow-http")
+        plain = doctor(wire.url)
+        doctor.environ.setenv("NO_PROXY", "127.0.0.1")
+        left_out = doctor(wire.url, "--allow-http")
+    assert "Without the proxy it answers: add 127.0.0.1 to NO_PROXY" in dead.said("address")
+    assert dead.status["proxy"] == "advice"
+    assert dead.code == 1
+    assert (left_out.code, left_out.amiss) == (0, {})
+    assert left_out.said("proxy") == plain.said("proxy") == "the environment's leaves this address out"
+    assert plain.code == 0
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1:9", "http://127.0.0.1:9"])
+def test_a_proxy_that_is_not_there_is_told_from_a_server_that_is_not(doctor: Doctor, url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        doctor.environ.setenv("ALL_PROXY", f"127.0.0.1:{listener.getsockname()[1]}")
+    found = doctor(url, "--allow-http")
+    assert found.said("address").endswith(
+        f"to {url}: Connection refused. That is the proxy (ALL_PROXY). Nothing listens there: look at the address and "
+        "its port"
+    )
+    assert found.code == 1
+
+
+def test_a_proxy_that_speaks_no_tls_is_told_from_a_server_that_speaks_none(doctor: Doctor) -> None:
+    with wired(doctor.sandbox) as wire:
+        proxy = wire.url.replace("http:", "https:")
+        doctor.environ.setenv("HTTPS_PROXY", proxy)
+        found = doctor("https://127.0.0.1:9")
+    assert found.said("address") == f"no TLS with the proxy {proxy}: most want HTTPS_PROXY to begin with http://"
+    assert found.amiss["tls"] == "skipped"
+
+
+def test_a_proxy_that_lets_nothing_through_is_named(doctor: Doctor) -> None:
+    with wired(doctor.sandbox) as wire:
+        doctor.environ.setenv("HTTPS_PROXY", wire.url)
+        found = doctor("https://127.0.0.1:9")
+    assert "through the proxy: " in found.said("address")
+    assert found.said("address").endswith(" Look at the address and at the proxy")
+
+
+def test_a_proxy_that_answers_in_the_servers_place_is_found_out(doctor: Doctor) -> None:
+    class Proxy(Sandbox):
+        def __call__(self, _: httpx.Request) -> httpx.Response:
+            return httpx.Response(403, text="Forbidden by the proxy")
+
+    with wired(Proxy()) as wire, wired(doctor.sandbox) as server:
+        doctor.environ.setenv("HTTP_PROXY", wire.url)
+        found = doctor(server.url, "--allow-http")
+    assert found.said("api") == "the proxy answers 403 in its place: add 127.0.0.1 to NO_PROXY"
+    assert found.code == 1
+
+
+def test_a_network_in_no_proxy_is_not_what_httpx_understands(doctor: Doctor) -> None:
+    with wired(doctor.sandbox) as wire:
+        doctor.environ.setenv("HTTP_PROXY", wire.url)
+        doctor.environ.setenv("NO_PROXY", "10.0.0.0/8, 127.0.0.0/8")
+        found = doctor(wire.url, "--allow-http")
+    assert found.status["proxy"] == "advice"
+    assert "NO_PROXY has 127.0.0.0/8: httpx knows no networks there, add 127.0.0.1 itself" in found.said("proxy")
+
+
+@pytest.mark.parametrize("proxy", ["ftp://proxy.example.com", "http://proxy.example.com:port"])
+def test_a_proxy_that_httpx_cannot_use_fails(doctor: Doctor, proxy: str) -> None:
+    doctor.environ.setenv("HTTPS_PROXY", proxy)
+    found = doctor("https://127.0.0.1:9")
+    assert found.code == 2
+    assert "Look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY" in found.said("proxy")
+
+
+# Whether it is a ProcessMaker's API
+
+
+def behind(prefix: str, server: Server, elsewhere: Server) -> Server:
+    """The server under a path; `elsewhere` answers the rest."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.raw_path.decode()
+        if not path.startswith(prefix + "/"):
+            return elsewhere(request)
+        url = request.url.copy_with(raw_path=path.removeprefix(prefix).encode())
+        return server(httpx.Request(request.method, url, headers=request.headers))
+
+    return answer
+
+
+def missing(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(404, text="<title>404 Not Found</title>", headers={"content-type": "text/html"})
+
+
+def to_bpmn(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(302, headers={"location": "/bpmn/login"}) if request.url.path == "/" else missing(request)
+
+
+@pytest.mark.parametrize(
+    ("given", "prefix", "elsewhere"),
+    [
+        ("/login", "", missing),
+        ("/requests/17", "", missing),
+        ("/api/1.0/requests", "", missing),
+        ("/old", "/pm", missing),
+        ("", "/bpmn", to_bpmn),
+        ("/pm/tasks", "/pm", missing),
+    ],
+)
+def test_another_path_is_tried_and_found(doctor: Doctor, given: str, prefix: str, elsewhere: Server) -> None:
+    doctor.server = behind(prefix, doctor.sandbox, elsewhere)
+    found = doctor(doctor.sandbox.url + given)
+    right = doctor.sandbox.url + prefix
+    assert found.code == 4
+    assert f"but at {right}: use --url {right} " in found.said("api")
+    assert not [request for request in doctor.seen if "authorization" in request.headers]
+    assert doctor(right).code == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(301, headers={"location": "https://pm.example.com/api/1.0/start_processes"}),
+        httpx.Response(400, html="<title>400 The plain HTTP request was sent to HTTPS port</title>"),
+    ],
+)
+def test_a_server_that_wants_https_is_asked_there_without_the_token(doctor: Doctor, answer: httpx.Response) -> None:
+    doctor.server = lambda request: doctor.sandbox(request) if request.url.scheme == "https" else answer
+    found = doctor("http://pm.example.com", "--allow-http")
+    assert "but at https://pm.example.com: use" in found.said("api")
+    assert found.code == 4
+    assert not [request for request in doctor.seen if "authorization" in request.headers]
+
+
+@pytest.mark.parametrize(
+    ("response", "said"),
+    [
+        (httpx.Response(302, headers={"location": "/login"}), "the login page"),
+        (httpx.Response(200, html="<title>Log In</title>"), "200 Log In"),
+        (httpx.Response(404, html="<title>It works!</title>"), "It works!"),
+        (httpx.Response(401, html="<title>Authorization Required</title>"), "401 Unauthorized: Authorization Required"),
+    ],
+)
+def test_what_is_no_api_is_called_by_what_it_answers(doctor: Doctor, response: httpx.Response, said: str) -> None:
+    doctor.server = lambda _: httpx.Response(response.status_code, headers=response.headers, content=response.content)
+    found = doctor()
+    assert found.code == 4
+    assert said in found.said("api")
+    assert found.said("api").endswith("Look at the address and its path")
+    assert not [request for request in doctor.seen if "authorization" in request.headers]
+
+
+def test_a_server_in_maintenance_is_one_to_come_back_to(doctor: Doctor) -> None:
+    doctor.sandbox.maintenance = True
+    found = doctor()
+    assert found.code == 1
+    assert found.said("api").endswith("Come back later")
+
+
+# The clocks
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(90, "90 s behind this machine's"), (-3600, "3600 s ahead of")])
+def test_clocks_that_disagree_are_worth_a_word(doctor: Doctor, seconds: int, said: str) -> None:
+    doctor.clock = Clock(START_OF_TIME + timedelta(seconds=seconds))
+    found = doctor(None)
+    assert found.code == 0
+    assert found.amiss == {"tls": "skipped", "clock": "advice"}
+    assert said in found.said("clock")
+
+
+def test_clocks_that_differ_by_seconds_agree(doctor: Doctor) -> None:
+    doctor.clock = Clock(START_OF_TIME + timedelta(seconds=25))
+    assert doctor().status["clock"] == "ok"
+
+
+@pytest.mark.parametrize("date", [None, "yesterday"])
+def test_a_server_that_does_not_say_the_time_is_not_blamed(doctor: Doctor, date: str | None) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        response = doctor.sandbox(request)
+        del response.headers["date"]
+        if date:
+            response.headers["date"] = date
+        return response
+
+    doctor.server = answer
+    assert doctor().amiss == {"tls": "skipped", "clock": "skipped"}
+
+
+# The document
+
+
+def showing(doctor: Doctor, document: Any) -> Server:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=document) if request.url.path == "/docs" else doctor.sandbox(request)
+
+    return answer
+
+
+def documented(sandbox: Sandbox) -> Any:
+    return sandbox(httpx.Request("GET", f"{sandbox.url}/docs")).json()
+
+
+def test_the_sandbox_shows_a_document_that_is_valid(sandbox: Sandbox) -> None:
+    validate(documented(sandbox))
+
+
+def test_an_operation_that_is_gone_is_named(doctor: Doctor) -> None:
+    document = documented(doctor.sandbox)
+    del document["paths"]["/tasks/{task_id}"]["put"]
+    doctor.server = showing(doctor, document)
+    found = doctor()
+    assert (found.code, found.status["document"]) == (1, "failed")
+    assert "does not fit this client: no PUT /tasks/{task_id}. Look for" in found.said("document")
+    assert found.status["token"] == "ok"
+
+
+def test_a_parameter_that_is_gone_or_new_and_required_is_named(doctor: Doctor) -> None:
+    document = documented(doctor.sandbox)
+    tasks = document["paths"]["/tasks"]["get"]["parameters"]
+    tasks[:] = [parameter for parameter in tasks if parameter["name"] != "process_request_id"]
+    document["components"] = {"parameters": {"t": {"name": "tenant", "in": "query", "required": True}}}
+    document["paths"]["/start_processes"]["parameters"] = [{"$ref": "#/components/parameters/t"}]
+    assert list(misfits_of(document)) == [
+        "GET /start_processes wants the parameter tenant, which is not sent",
+        "GET /tasks has no parameter process_request_id",
+    ]
+
+
+@pytest.mark.parametrize("version", sorted(path.stem for path in DOCUMENTS.glob("*.yaml")))
+def test_the_documents_of_real_servers_fit(version: str) -> None:
+    document = yaml.safe_load((DOCUMENTS / f"{version}.yaml").read_text(encoding="utf-8"))
+    assert list(misfits_of(document)) == []
+
+
+def test_names_and_places_in_a_document_do_not_matter(doctor: Doctor) -> None:
+    document = documented(doctor.sandbox)
+    document["paths"] = {f"/api/1.0{path}": item for path, item in document["paths"].items()}
+    document["paths"]["/api/1.0/tasks/{id}"] = document["paths"].pop("/api/1.0/tasks/{task_id}")
+    assert list(misfits_of(document)) == []
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [{}, {"/tasks": None}, {"/tasks": {"get": None}}, {"/tasks": {"get": {"parameters": [1, {"$ref": "#/x"}]}}}],
+)
+def test_a_document_of_any_shape_is_read(paths: Any) -> None:
+    assert "no GET /requests" in list(misfits_of({"paths": paths}))
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(404), httpx.Response(200, html="<html>"), httpx.Response(302)])
+def test_a_server_need_not_show_its_document(doctor: Doctor, answer: httpx.Response) -> None:
+    doctor.server = lambda request: answer if request.url.path == "/docs" else doctor.sandbox(request)
+    found = doctor()
+    assert (found.code, found.status["document"]) == (0, "skipped")
+
+
+def test_a_parameter_that_is_sent_has_to_be_declared() -> None:
+    with pytest.raises(TypeError, match="GET /requests: filter is not among what it `sends`"):
+        REQUESTS.request(filter="x")
+
+
+def test_what_is_declared_undocumented_is_what_the_corrections_add() -> None:
+    rules = yaml.safe_load(trim.RULES.read_text(encoding="utf-8"))
+    added = set()
+    for rule in rules["corrections"]:
+        path, _, name = rule["where"].removeprefix("paths.").partition(".parameters.")
+        if name and "." not in name and "(absent)" in (rule.get("was"), *rule.get("was_one_of", ())):
+            path, _, method = path.rpartition(".")
+            added.add((f"{method.upper()} {path}", name))
+    declared = {(endpoint.operation, name) for endpoint in ENDPOINTS for name in endpoint.undocumented}
+    sent = {(endpoint.operation, name) for endpoint in ENDPOINTS for name in endpoint.sends}
+    assert declared <= added
+    assert sent.isdisjoint(added)
+
+
+# The token, and what it may do
+
+
+def jwt(**claims: Any) -> str:
+    def part(value: Any) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    return f"{part({'alg': 'RS256'})}.{part(claims)}.c2lnbmF0dXJl"
+
+
+def accepting(doctor: Doctor, token: str) -> Server:
+    """The sandbox, which takes this token for the bot's."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        headers = dict(request.headers)
+        if headers.get("authorization") == f"Bearer {token}":
+            headers["authorization"] = f"Bearer {TOKEN}"
+        return doctor.sandbox(httpx.Request(request.method, request.url, headers=headers))
+
+    return answer
+
+
+@pytest.mark.parametrize(("days", "status"), [(200, "ok"), (13, "advice")])
+def test_a_jwt_says_until_when_it_is_valid(doctor: Doctor, days: int, status: str) -> None:
+    until = START_OF_TIME + timedelta(days=days)
+    token = jwt(exp=until.timestamp())
+    doctor.server = accepting(doctor, token)
+    found = doctor(token=token)
+    assert (found.code, found.status["token"]) == (0, status)
+    assert f"accepted until {until:%Y-%m-%d}" in found.said("token")
+
+
+@pytest.mark.parametrize(
+    ("token", "why"),
+    [
+        ("wrong", "it may be cut off, revoked or another server's"),
+        ("a.b.c", "it may be cut off, revoked or another server's"),
+        (jwt(exp=[]), "it may be cut off, revoked or another server's"),
+        (jwt(exp=1e300), "it may be cut off, revoked or another server's"),
+        (jwt(exp=1750000000.5), "it expired on 2025-06-15"),
+        (jwt(exp=2000000000), "it would be valid until 2033-05-18, so it was revoked, or is another server's"),
+    ],
+)
+def test_a_token_that_is_refused_says_why(doctor: Doctor, token: str, why: str) -> None:
+    found = doctor(token=token)
+    assert found.code == 3
+    assert f"refused: {why}. Make a new one, and processmaker login" in found.said("token")
+    assert found.amiss == {"tls": "skipped", "token": "failed", "processes": "skipped", "look-up": "skipped"}
+
+
+def test_without_a_token_all_the_rest_is_looked_at(doctor: Doctor) -> None:
+    found = doctor(token="")
+    assert found.code == 3
+    assert "not signed in to pm.example.com" in found.said("token")
+    assert found.status["document"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("password", "code", "said"),
+    [("bot-password", 0, "its tokens are renewed by themselves"), ("wrong", 3, "Check username and password")],
+)
+def test_a_password_is_tried_too(doctor: Doctor, password: str, code: int, said: str) -> None:
+    names = ("CLIENT_ID", "CLIENT_SECRET", "USERNAME", "PASSWORD")
+    for name, value in zip(names, ("3", "client-secret", "integration.bot", password), strict=True):
+        doctor.environ.setenv(f"PROCESSMAKER_{name}", value)
+    found = doctor(token="")
+    assert found.code == code
+    assert said in found.said("token")
+
+
+def test_a_server_that_is_not_named_is_asked_for(doctor: Doctor) -> None:
+    found = doctor("", token="")
+    assert found.code == 3
+    assert "no server is named" in found.err
+
+
+def test_many_processes_do_not_make_a_long_line(doctor: Doctor) -> None:
+    for number in range(1000):
+        doctor.sandbox.add_process(f"Order {number:04}")
+    found = doctor()
+    assert found.said("processes").startswith("1006 may be started: Auto Approve, Leave Request, ")
+    assert found.said("processes").endswith(", Order 0002, Order 0003 and 998 more")
+
+
+def test_a_token_that_may_start_nothing_is_worth_a_word(doctor: Doctor) -> None:
+    doctor.sandbox.processes.clear()
+    found = doctor()
+    assert found.code == 0
+    assert found.amiss == {"tls": "skipped", "processes": "advice", "look-up": "skipped"}
+
+
+# The look-up by key
+
+
+def taking(doctor: Doctor, seconds: float, process_id: int = 2) -> Server:
+    """The sandbox; a look-up that reads the data of that process's Requests takes so long."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        pmql = request.url.params.get("pmql", "")
+        if f"process_id = {process_id}" in pmql and "id >" not in pmql:
+            doctor.clock.advance(seconds)
+        return doctor.sandbox(request)
+
+    return answer
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(0.04, "ok"), (1.278, "advice")])
+def test_a_slow_look_up_calls_for_key_lifetime(doctor: Doctor, seconds: float, status: str) -> None:
+    doctor.server = taking(doctor, seconds)
+    found = doctor()
+    assert (found.code, found.status["look-up"]) == (0, status)
+    assert f"by key takes {seconds * 1000:.0f} ms among the Requests of Leave Request" in found.said("look-up")
+    assert ("give the client key_lifetime=" in found.said("look-up")) is (status == "advice")
+
+
+def test_look_ups_that_take_long_are_not_made_for_every_process(doctor: Doctor) -> None:
+    doctor.server = taking(doctor, 6, process_id=4)
+    found = doctor()
+    looks = {request.url.params["pmql"].rpartition("process_id = ")[2] for request in doctor.seen if request.url.query}
+    assert looks == {"4", "4 AND id > 2000000000"}
+    assert found.status["look-up"] == "advice"
+
+
+def test_a_server_that_is_slow_whatever_is_asked_needs_no_key_lifetime(doctor: Doctor) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        doctor.clock.advance(0.5)
+        return doctor.sandbox(request)
+
+    doctor.server = answer
+    assert doctor().status["look-up"] == "ok"
+
+
+def test_a_server_that_ignores_pmql_cannot_find_keys(doctor: Doctor) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return doctor.sandbox(httpx.Request(request.method, request.url.copy_with(query=None), headers=request.headers))
+
+    with httpx.Client(transport=doctor.sandbox.transport(), headers={"authorization": f"Bearer {TOKEN}"}) as bot:
+        bot.post(f"{doctor.sandbox.url}/api/1.0/process_events/4?event=node_1")
+    doctor.server = answer
+    found = doctor()
+    assert (found.code, found.status["look-up"]) == (1, "failed")
+    assert "idempotency keys are not found here" in found.said("look-up")

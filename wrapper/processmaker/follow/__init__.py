@@ -1,0 +1,1 @@
+"""Following a Request: read it, list, wait, and act on its tasks."""

@@ -1,0 +1,1 @@
+"""One call of the API: a request out, an answer or an error back."""

@@ -1,0 +1,144 @@
+"""Sending again: only what certainly was not processed, with growing pauses, within bounds; alone, or one of many."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import Attribute, field, frozen
+
+from ..clock import is_seconds
+from ..errors import ConfigurationError, ProcessMakerError, sentence
+from ..log import log
+
+if TYPE_CHECKING:
+    from .call import IO
+
+T = TypeVar("T")
+
+FIRST_DELAY = 0.25
+
+LONGEST_SHUT = 60.0
+"""Seconds that all starts of a run are held back at most, because the server refused one."""
+
+
+def _at_least(least: float, kind: type[float]) -> Callable[[object, Attribute[Any], Any], None]:
+    def check(_: object, attribute: Attribute[Any], value: Any) -> None:
+        if not isinstance(value, int | kind) or not is_seconds(value) or value < least:
+            raise ConfigurationError(f"Retries({attribute.name}={value!r}) must be a number from {least:g}")
+
+    return check
+
+
+@frozen(kw_only=True)
+class Retries:
+    """How often, and for how long, a call is sent again. What is sent again is not a matter of choice:
+
+    calls that only read, and calls that the server certainly did not process (no connection, 429, 503).
+    The pause doubles from a quarter of a second, with jitter; a Retry-After is honoured, and where it asks for
+    more than the bounds allow, the error is raised at once with the server's wish in `retry_after`. With the default
+    bounds and time-outs a call that times out is sent again, and maintenance (Retry-After: 60 on 4.15.5) is not
+    waited for.
+
+    Args:
+        attempts: how often a call is sent at most, the first one included.
+        max_delay: the longest pause, in seconds; where Retry-After asks for a longer one, there is none.
+        total: how long, in seconds, after the first attempt another one may still begin.
+
+    Raises:
+        ConfigurationError: one of them is no such number; there is no infinite one.
+    """
+
+    attempts: int = field(default=4, validator=_at_least(1, int))
+    max_delay: float = field(default=30.0, validator=_at_least(0, float))
+    total: float = field(default=120.0, validator=_at_least(0, float))
+
+    def delay(self, attempt: int, elapsed: float, retry_after: float | None) -> float | None:
+        """The pause in seconds after attempt number `attempt` failed, or None where it was the last."""
+        pause = min(self.max_delay, FIRST_DELAY * 2 ** min(attempt - 1, 30)) * random.uniform(0.5, 1)
+        pause = max(pause, retry_after or 0)
+        within = pause <= self.max_delay and elapsed + pause <= self.total
+        return pause if attempt < self.attempts and within else None
+
+
+async def retrying(
+    io: IO,
+    retries: Retries | None,
+    send: Callable[[], Awaitable[T]],
+    pause: Callable[[float], Awaitable[None]] | None = None,
+) -> T:
+    """What `send()` returns, sent again where that is safe. `retries=None` sends once."""
+    began = io.clock.monotonic()
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return await send()
+        except ProcessMakerError as error:
+            if not retries or not error.transient or error.processed is not False:
+                raise
+            wish = getattr(error, "retry_after", None)
+            seconds = retries.delay(attempt, io.clock.monotonic() - began, wish)
+            if seconds is None:
+                raise
+            words = "%s Sending again in %.2f s (attempt %d of %d)."
+            log.warning(words, sentence(error), seconds, attempt + 1, retries.attempts)
+        await (pause or io.sleep)(seconds)
+
+
+class Gate:
+    """Holds back all starts of a run for as long as the server wants one of them to be held back."""
+
+    def __init__(self, io: IO) -> None:
+        self._io = io
+        self._opens_at = float("-inf")
+        self.left = False
+        """Whether the caller has left: nothing more is to be started."""
+
+    def shut(self, seconds: float) -> None:
+        """Lets no start pass for a while."""
+        self._opens_at = max(self._opens_at, self._io.clock.monotonic() + min(seconds, LONGEST_SHUT))
+
+    async def pause(self, seconds: float) -> None:
+        """Lets time pass for one start, and lets no other one pass meanwhile."""
+        self.shut(seconds)
+        await self.wait(seconds)
+
+    async def wait(self, seconds: float) -> None:
+        """Lets time pass for whoever awaits it; ends early, with an error, once the caller has left."""
+        await self._until(self._io.clock.monotonic() + seconds)
+
+    async def passed(self) -> None:
+        """Lets time pass until starts may go on.
+
+        Raises:
+            ProcessMakerError: the caller has left.
+        """
+        while self._opens_at > self._io.clock.monotonic():
+            await self._until(self._opens_at)
+        self._check()
+
+    async def _until(self, instant: float) -> None:
+        while (left := instant - self._io.clock.monotonic()) > 0:
+            self._check()
+            await self._io.sleep(min(left, 0.5))  # in parts, as the caller may leave
+
+    def _check(self) -> None:
+        if self.left:
+            # Not to be sent again here; by the caller, whenever that is.
+            raise ProcessMakerError("not started: the run was left before its turn came", retry_after=0.0)
+
+
+class BeingSent(Exception):
+    """Another caller is sending the key, and this start was not to wait for that: nothing was sent.
+
+    Args:
+        error: what there is to say if it is never known what became of it.
+        left: the seconds after which the key may be taken over, unless that caller is heard again.
+    """
+
+    def __init__(self, error: ProcessMakerError, left: float) -> None:
+        super().__init__(error, left)
+        self.error = error
+        self.left = left
