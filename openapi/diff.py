@@ -7,7 +7,6 @@ trim.yaml does not fit one of the two, both are compared as they are.
 """
 
 import argparse
-import ast
 import json
 import re
 import sys
@@ -26,16 +25,6 @@ sys.path.insert(0, str(ROOT))
 from openapi import trim  # noqa: E402 - this file is also run as a command
 
 WRAPPER = ROOT / "wrapper" / "processmaker"
-CLIENT = "_client"
-ENDPOINTS = "_endpoints"
-MODELS = "_models"
-READERS = {
-    "processRequest": (MODELS, "request_from"),
-    "processRequestToken": (MODELS, "task_from"),
-    "ProcessWithStartEvents": (MODELS, "process_from"),
-    "ProcessStartEvents": (MODELS, "_start_events"),
-}
-"""What makes values of the wrapper out of objects of a schema."""
 LIMITS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"}
 LIMITS |= {"pattern", "minItems", "maxItems", "uniqueItems"}
 # These formats change the type that a value has in Python.
@@ -350,169 +339,29 @@ def _listed(kinds: set[str] | frozenset[str]) -> str:
     return " | ".join(sorted(kinds, key=lambda kind: (kind == "null", kind)))
 
 
-# --- who uses it ------------------------------------------------------------------------------------------------------
+# --- where it is called ----------------------------------------------------------------------------------------------
 
 
-@define
-class Use:
-    """What a method of the client does with one operation of the API.
+def callers(wrapper: Path = WRAPPER) -> dict[str, list[str]]:
+    """Return, by operation, where the wrapper builds requests of it: files and lines.
 
-    Args:
-        sent: the words of the code on the way to the call, such as the names of parameters.
-        read: the words of all that the method runs through.
-        values: for the schemas that become values of the wrapper, the properties that are read on the way.
+    Which of these lines a change breaks is said by mypy, since the wrapper imports the generated client statically.
     """
-
-    sent: set[str] = field(factory=set)
-    read: set[str] = field(factory=set)
-    values: dict[str, set[str]] = field(factory=dict)
-
-
-@define
-class _Function:
-    """What stands in a function: the functions it names, operations, and words, such as the names of parameters.
-
-    `texts` are those of the words that stand in quotes, `raw` what is read of a value's `raw`.
-    """
-
-    names: set[tuple[str, str]] = field(factory=set)
-    operations: set[str] = field(factory=set)
-    words: set[str] = field(factory=set)
-    texts: set[str] = field(factory=set)
-    raw: set[str] = field(factory=set)
-
-
-def uses(wrapper: Path = WRAPPER) -> dict[str, dict[str, Use]]:
-    """Return what each public method of the client does with each operation, read from the code of the wrapper."""
-    trees = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(wrapper.glob("_*.py"))}
-    endpoints = _endpoints(trees[ENDPOINTS])
-    nodes: dict[tuple[str, str], ast.AST] = {}
-    public: dict[str, tuple[str, str]] = {}
-    # A method is looked up by its bare name, whatever the object; but not those of the clients.
-    methods: dict[str, set[tuple[str, str]]] = {}
-    for module, tree in trees.items():
-        client = module in (CLIENT, f"_async{CLIENT}")
-        for node in tree.body:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or (
-                isinstance(node, ast.ClassDef) and not client
-            ):
-                nodes[module, node.name] = node
-            for inner in node.body if isinstance(node, ast.ClassDef) else ():
-                if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
-                    key = module, f"{getattr(node, 'name', '')}.{inner.name}"
-                    nodes[key] = inner
-                    if not client:
-                        if not inner.name.startswith("__"):  # which every class has; a class stands for its own
-                            methods.setdefault(inner.name, set()).add(key)
-                    elif module == CLIENT and not inner.name.startswith("_"):
-                        public[inner.name] = key
-    functions = {
-        key: _function(node, key[0], dict(_imported(trees[key[0]])), methods, endpoints, set(trees))
-        for key, node in nodes.items()
+    rules = yaml.safe_load(trim.RULES.read_text(encoding="utf-8"))
+    modules = {
+        _snake(words["operationId"]): name for name, words in rules["operations"].items() if "operationId" in words
     }
-
-    def reached(start: tuple[str, str]) -> set[tuple[str, str]]:
-        todo, seen = [start], set()
-        while todo:
-            key = todo.pop()
-            if key not in seen and key in functions:
-                seen.add(key)
-                todo.extend(functions[key].names)
-        return seen
-
-    found: dict[str, dict[str, Use]] = {}
-    for method, key in public.items():
-        run = reached(key)
-        read = set().union(*(functions[one].words for one in run))
-        values = {
-            schema: set().union(
-                *(functions[one].raw for one in run if reader in run),
-                *(functions[one].texts for one in reached(reader) if reader in run),
-            )
-            for schema, reader in READERS.items()
-        }
-        leading = {one: set().union(*(functions[other].operations for other in reached(one))) for one in run}
-        found[method] = {
-            operation: Use(
-                set().union(*(functions[one].words for one in run if operation in leading[one])), read, values
-            )
-            for operation in sorted(leading[key])
-        }
+    found: dict[str, list[str]] = {}
+    for path in sorted(wrapper.rglob("*.py")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            for module in re.findall(r"\b(\w+)\.build_request\(", line):
+                if module in modules:
+                    found.setdefault(modules[module], []).append(f"{path.relative_to(wrapper).as_posix()}:{number}")
     return found
 
 
-def _function(
-    node: ast.AST,
-    module: str,
-    imported: dict[str, tuple[str, str]],
-    methods: dict[str, set[tuple[str, str]]],
-    endpoints: dict[str, str],
-    modules: set[str],
-) -> _Function:
-    found = _Function()
-    for inner in ast.walk(node):
-        match inner:
-            case ast.Name(id=name):
-                found.names.add(imported.get(name, (module, name)))
-                if imported.get(name) == (ENDPOINTS, name) and name in endpoints:
-                    found.operations.add(endpoints[name])
-            case ast.Attribute(value=ast.Name(id=owner), attr=name) if owner in modules:
-                found.names.add((owner, name))
-                if owner == ENDPOINTS and name in endpoints:
-                    found.operations.add(endpoints[name])
-            case ast.Attribute(attr=name):
-                # A private one is that of its own module: elsewhere the name means something else.
-                found.names |= {key for key in methods.get(name, ()) if key[0] == module or not name.startswith("_")}
-            case ast.Call(
-                func=ast.Attribute(value=ast.Attribute(attr="raw"), attr="get"),
-                args=[ast.Constant(value=str(text)), *_],
-            ):
-                found.raw.add(text)
-            case ast.keyword(arg=str(name)):
-                found.words.add(name.rstrip("_"))
-            case ast.Constant(value=str(text)):
-                found.words.add(text)
-                found.texts.add(text)
-    return found
-
-
-def _endpoints(tree: ast.Module) -> dict[str, str]:
-    """The names of the wrapper's endpoints, with the operation of each."""
-    found = {}
-    for node in tree.body:
-        match node:
-            case ast.Assign(
-                targets=[ast.Name(id=name)],
-                value=ast.Call(func=ast.Name(id="Endpoint"), args=[ast.Constant(value=operation), *_]),
-            ):
-                found[name] = str(operation)
-    return found
-
-
-def _imported(tree: ast.Module) -> Iterator[tuple[str, tuple[str, str]]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
-            for alias in node.names:
-                yield alias.asname or alias.name, (node.module, alias.name)
-
-
-def users(fact: Fact, used: dict[str, dict[str, Use]], needed: bool = False) -> list[str]:
-    """Return the client's methods that use this fact: they call its operation and, if it has a name, say that name.
-
-    With `needed` they only call its operation, which wants it.
-    """
-
-    def said(use: Use) -> bool:
-        if needed:
-            return True
-        read = use.values.get(fact.within.removeprefix("schema "), use.read)
-        return not fact.name or (fact.sent and fact.name in use.sent) or (fact.received and fact.name in read)
-
-    return [
-        method
-        for method, by_operation in used.items()
-        if any(said(by_operation[name]) for name in fact.operations & by_operation.keys())
-    ]
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 # --- the report -------------------------------------------------------------------------------------------------------
@@ -522,19 +371,17 @@ def report(
     before: Json,
     after: Json,
     version: str | None = None,
-    used: dict[str, dict[str, Use]] | None = None,
     beside: Sequence[Change] = (),
 ) -> list[str]:
-    """Return the lines that tell what changed, who uses it, and which step the version should make.
+    """Return the lines that tell what changed, where it is called, and which step the version should make.
 
     Args:
         before, after: the trimmed documents.
         version: the one to step from; this project's where it is left out.
-        used: what `uses` returns.
         beside: what else changed in the full documents.
     """
     found = changes(before, after)
-    used = uses() if used is None else used
+    places = callers()
     lines = ["What changed in the API:"] if found or beside else ["Nothing changed in the API."]
     for title, some in (
         ("breaking for callers", [change for change in found if change.why]),
@@ -546,9 +393,8 @@ def report(
             lines.append(f"    {change.sign} {change.text}")
             if change.why:
                 lines.append(f"        why: {change.why}")
-            needed = change.why == REFUSED
-            if methods := users(change.fact, used, needed):
-                lines.append(f"        {'needed' if needed else 'used'} by: {', '.join(methods)}")
+                if called := [place for name in sorted(change.fact.operations) for place in places.get(name, ())]:
+                    lines.append(f"        called in: {', '.join(called)}")
     if beside:
         lines.append("  in the full documents only, so that the client stays as it is:")
         lines += [f"    {change.sign} {change.text}" for change in beside]

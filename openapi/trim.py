@@ -519,6 +519,8 @@ def _in_object(document: Json, schema: Json, place: str, seen: set[str]) -> Iter
         seen.add(schema["$ref"])
         place = schema["$ref"].removeprefix("#/").replace("/", ".")
         schema = _dereference(document, schema)
+    if schema == {"type": "string", "format": "binary"}:  # a file, whose bytes are taken as they come
+        return
     if not isinstance(schema, dict) or schema.get("type") not in ("object", "string"):
         yield place, _unreadable(schema)
         return

@@ -13,9 +13,6 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processmaker import ProcessMaker
-from processmaker.sandbox import Clock, Sandbox
-from processmaker.wire import endpoints as _endpoints
 
 from openapi import diff, trim
 
@@ -435,80 +432,20 @@ def test_one_property_more_is_one_change(one: Any, data: st.DataObject) -> None:
         assert (only.text, only.why) == (f"parameter new of GET {path}: string", "")
 
 
-# --- who uses it ----------------------------------------------------------------------------------------------------
+# --- where it is called ----------------------------------------------------------------------------------------------
 
 
-def test_the_methods_that_use_an_operation_are_those_that_call_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The code says what a method uses; here each method is run, and what it really sends is among that."""
-    sent: dict[str, set[str]] = {}
-    build = _endpoints.Endpoint.request
-
-    def noting(endpoint: Any, **arguments: Any) -> Any:
-        sent.setdefault(endpoint.operation, set()).update(
-            name for name, value in arguments.items() if value is not None and name != "body"
-        )
-        return build(endpoint, **arguments)
-
-    monkeypatch.setattr(_endpoints.Endpoint, "request", noting)
-    sandbox = Sandbox(clock=Clock())
-    calls: dict[str, Callable[[ProcessMaker], Any]] = {
-        "processes": lambda pm: pm.processes(),
-        "start": lambda pm: pm.start("Two Steps", idempotency_key="order-1"),
-        "find": lambda pm: pm.find("order-1", process="Two Steps"),
-        "get": lambda pm: pm.get(1),
-        "requests": lambda pm: list(pm.requests("id = 1", include=["data"])),
-        "tasks": lambda pm: pm.tasks(1),
-        "watch": lambda pm: next(iter(pm.watch(1))),
-        "complete": lambda pm: pm.complete(pm.tasks(1)[0]),
-        "wait": lambda pm: pm.wait(1, until="task"),
-        "cancel": lambda pm: pm.cancel(1),
-    }
-    used = diff.uses()
-    assert calls.keys() <= used.keys()
-    for method, call in calls.items():
-        sent.clear()
-        with ProcessMaker(sandbox.url, token=sandbox.token("admin"), transport=sandbox.transport()) as pm:
-            call(pm)
-        sent = {operation: names for operation, names in sent.items() if method != "complete" or "PUT" in operation}
-        assert sent
-        for operation, names in sent.items():
-            assert operation in used[method], method
-            assert names <= used[method][operation].sent | {"process_request_id", "task_id"}, method
-
-
-def test_a_method_uses_nothing_that_it_does_not_call() -> None:
-    used = diff.uses()
-    assert used["close"] == used["from_env"] == {}
-    assert used["processes"].keys() == {"GET /start_processes"}
-    assert used["get"].keys() == {"GET /requests/{process_request_id}"}
-    assert used["tasks"].keys() == {"GET /tasks"}
-    assert used["complete"].keys() == {"PUT /tasks/{task_id}"}
-    assert "pmql" in used["find"]["GET /requests"].sent
-    assert "filter" not in used["requests"]["GET /requests"].sent
-    assert "include" not in used["wait"]["GET /tasks"].sent
-
-
-def test_a_method_uses_what_is_read_of_its_values_and_not_what_is_only_called_alike() -> None:
-    """`data` is read of lists and of Requests, `status` of Requests and tasks, `name` of processes and Requests."""
-    used, users = diff.uses(), {}
-    for schema in diff.READERS:
-        after = trimmed("4.15.5")
-        after["components"]["schemas"][schema]["properties"] = {}
-        for change in diff.changes(trimmed("4.15.5"), after):
-            users[change.fact.text.removeprefix("property ")] = diff.users(change.fact, used)
-    starting, tasks = {"processes", "start", "start_many", "find"}, {"tasks", "complete", "wait", "watch"}
-    assert starting <= set(users["id of ProcessStartEvents"]) & set(users["name of ProcessWithStartEvents"])
-    assert tasks <= set(users["element_name of processRequestToken"])
-    assert {"start", "get", "find"} <= set(users["name of processRequest"]) & set(users["data of processRequest"])
-    assert "start" in users["updated_at of processRequest"]  # to tell whether it is still as it was started
-    assert "find" in users["summary of processRequest"]
-    for unread in (
-        "data of processRequestToken",
-        "status of ProcessWithStartEvents",
-        "user_id of processRequest",
-        "created_at of ProcessWithStartEvents",
-    ):
-        assert users[unread] == [], unread
+def test_each_operation_is_named_with_the_lines_that_call_it() -> None:
+    operations = yaml.safe_load(trim.RULES.read_text(encoding="utf-8"))["operations"]
+    called = diff.callers()
+    assert called.keys() <= operations.keys()
+    assert called.keys() >= {"POST /process_events/{process_id}", "GET /start_processes", "GET /requests", "GET /tasks"}
+    for name, places in called.items():
+        module = diff._snake(operations[name]["operationId"])
+        for place in places:
+            file, _, number = place.partition(":")
+            line = (diff.WRAPPER / file).read_text(encoding="utf-8").splitlines()[int(number) - 1]
+            assert f"{module}.build_request(" in line
 
 
 def trimmed(version: str) -> Any:
@@ -516,7 +453,7 @@ def trimmed(version: str) -> Any:
     return trim.trim(trim.read(str(DOCUMENTS / f"{version}.yaml")), rules)[0]
 
 
-def test_the_report_says_what_breaks_why_who_uses_it_and_how_the_version_should_step() -> None:
+def test_the_report_says_what_breaks_why_where_it_is_called_and_how_the_version_should_step() -> None:
     after = trimmed("4.15.5")
     del after["components"]["schemas"]["processRequest"]["properties"]["case_number"]
     del after["paths"]["/requests"]["get"]["parameters"][6]
@@ -526,9 +463,9 @@ def test_the_report_says_what_breaks_why_who_uses_it_and_how_the_version_should_
     assert report[1] == "  breaking for callers:"
     (case_number,) = [n for n, line in enumerate(report) if line == "    - property case_number of processRequest"]
     assert report[case_number + 1] == "        why: code that reads it fails"
-    assert {"start", "find", "get", "requests"} <= set(report[case_number + 2].partition("by: ")[2].split(", "))
+    assert "once/start.py:" in report[case_number + 2].partition("called in: ")[2]
     pmql = report.index("    - parameter pmql of GET /requests")
-    assert {"start", "find", "requests"} <= set(report[pmql + 2].partition("by: ")[2].split(", "))
+    assert "follow/reading.py:" in report[pmql + 2].partition("called in: ")[2]
     assert report[-3:] == [
         "  compatible:",
         "    ~ parameter filter of GET /start_processes: string -> string | null",
@@ -570,7 +507,7 @@ def test_full_documents_are_trimmed_before_they_are_compared(capsys: pytest.Capt
     assert diff.main([old, new]) == 0
     told = capsys.readouterr()
     assert told.out.splitlines()[:2] == ["What changed in the API:", "  compatible:"]
-    assert "    + property case_number of processRequest: integer | null" in told.out.splitlines()
+    assert "    + property case_title of processRequest: string | null" in told.out.splitlines()
     assert told.err == ""
     assert diff.main([new, new]) == 0
     assert capsys.readouterr().out == "Nothing changed in the API.\nSemantic versioning asks for no step.\n"
@@ -600,20 +537,15 @@ def test_what_the_corrections_even_out_or_trimming_leaves_out_is_told_last(
     ]
 
 
-def test_what_is_new_and_required_is_needed_by_all_that_call_the_operation() -> None:
+def test_what_is_new_and_required_is_named_with_the_lines_that_do_not_send_it() -> None:
     after = trimmed("4.15.5")
     tenant = {"name": "tenant", "in": "query", "required": True, "schema": {"type": "string"}}
     after["paths"]["/process_events/{process_id}"]["post"]["parameters"].append(tenant)
-    body = after["paths"]["/tasks/{task_id}"]["put"]["requestBody"]["content"]["application/json"]["schema"]
-    body["properties"]["reason"] = {"type": "string"}
-    body["required"].append("reason")
-    assert diff.report(trimmed("4.15.5"), after, "1.4.2")[2:8] == [
+    (place,) = diff.callers()["POST /process_events/{process_id}"]
+    assert diff.report(trimmed("4.15.5"), after, "1.4.2")[2:5] == [
         "    + parameter tenant of POST /process_events/{process_id}: string, required",
         "        why: calls that do not send it may be refused",
-        "        needed by: start, start_many",
-        "    + property reason of the body of PUT /tasks/{task_id} as application/json: string, required",
-        "        why: calls that do not send it may be refused",
-        "        needed by: complete",
+        f"        called in: {place}",
     ]
 
 

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,8 +30,15 @@ from processmaker_api.api.process_requests import (
     update_process_request,
 )
 from processmaker_api.api.processes import start_processes, trigger_start_event
+from processmaker_api.api.request_files import (
+    create_request_file,
+    delete_request_file,
+    get_request_file,
+    get_request_files,
+)
 from processmaker_api.api.tasks import get_tasks, update_task
 from processmaker_api.models import (
+    CreateRequestFileBody,
     ErrorBody,
     GetTasksResponse,
     IssueTokenBody,
@@ -41,6 +49,7 @@ from processmaker_api.models import (
     TriggerStartEventBody,
     UpdateTaskBody,
 )
+from processmaker_api.types import File
 
 from openapi import generate
 
@@ -68,6 +77,14 @@ def endpoint_of(method: str, path: str) -> tuple[ModuleType, list[Any]] | None:
             return get_process_request_by_id, [request_id]
         case "PUT", ["api", "1.0", "requests", request_id]:
             return update_process_request, [request_id]
+        case "GET", ["api", "1.0", "requests", request_id, "files"]:
+            return get_request_files, [request_id]
+        case "POST", ["api", "1.0", "requests", request_id, "files"]:
+            return create_request_file, [request_id]
+        case "GET", ["api", "1.0", "requests", request_id, "files", file_id]:
+            return get_request_file, [request_id, file_id]
+        case "DELETE", ["api", "1.0", "requests", request_id, "files", file_id]:
+            return delete_request_file, [request_id, file_id]
         case "GET", ["api", "1.0", "tasks"]:
             return get_tasks, []
         case "PUT", ["api", "1.0", "tasks", task_id]:
@@ -115,7 +132,9 @@ def arguments_of(request: Any, endpoint: ModuleType) -> dict[str, Any]:
     arguments: dict[str, Any] = {RENAMED.get(name, name): value for name, value in query.items()}
     if endpoint is trigger_start_event:
         arguments.setdefault("event", "")
-    if endpoint is issue_token:
+    if endpoint is create_request_file:
+        arguments["body"] = CreateRequestFileBody(file=File(BytesIO(b"hello"), file_name="offer.txt"))
+    elif endpoint is issue_token:
         arguments["body"] = IssueTokenBody.from_dict(dict(parse_qsl(request["body"])))
     elif endpoint in BODIES:
         try:
@@ -154,7 +173,10 @@ def test_every_recorded_answer_is_read_and_nothing_in_it_is_lost(
 
     status = recorded["status"]["code"]
     assert response.status_code == status
-    if status in (200, 201):
+    if status == 200 and endpoint is get_request_file:
+        content = recorded["body"]["string"]
+        assert response.parsed.payload.read() == (content if isinstance(content, bytes) else content.encode())
+    elif status in (200, 201):
         assert type(response.parsed).__module__.startswith("processmaker_api.models.")
         assert response.parsed.to_dict() == json.loads(recorded["body"]["string"])
     elif status in (204, 304):
@@ -224,8 +246,9 @@ def test_a_task_keeps_fields_the_document_does_not_know() -> None:
     assert GetTasksResponse.from_dict(body).to_dict() == body
 
 
-ANSWERS = ["ErrorBody", "GetProcessesRequestsResponse", "GetTasksResponse", "ProcessRequest"]
-ANSWERS += ["ProcessRequestToken", "StartProcessesResponse", "Token"]
+ANSWERS = ["CreateRequestFileResponse", "ErrorBody", "GetProcessesRequestsResponse", "GetRequestFilesResponse"]
+ANSWERS += ["GetTasksResponse", "ProcessRequest", "ProcessRequestToken"]
+ANSWERS += ["StartProcessesResponse", "Token"]
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
     lambda inner: (
@@ -259,15 +282,46 @@ def test_nothing_is_sent_that_was_not_asked_for() -> None:
     assert [asked(request) for request in seen] == [[], [], [], []]
 
 
-@pytest.mark.parametrize("data", [{"days": 3}, {}])
-def test_data_is_sent_as_json_and_says_so(data: dict[str, Any]) -> None:
-    seen: list[httpx.Request] = []
-    exchange = {"response": {"status": {"code": 201}, "headers": {}, "body": {"string": "{}"}}}
-    with Client(base_url=API, httpx_args={"transport": answering(exchange, seen)}) as client:
-        call(trigger_start_event, 2, client=client, event="node_1", body=TriggerStartEventBody.from_dict(data))
-    (request,) = seen
-    assert request.headers["content-type"] == "application/json"
-    assert json.loads(request.content) == data
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"days": 3},
+        {},
+        {"z": 1, "a": {"y": 1.0, "b": 1e17, "additional_properties": [None, {"d": 0.1}]}, "0": -0.0, "cls": "é"},
+        {"additional_properties": {"a": 1}, "to_dict": None, "self": True, "body": 12345678901234567890},
+    ],
+)
+def test_data_is_sent_as_json_exactly_as_given(data: dict[str, Any]) -> None:
+    request = trigger_start_event.build_request(2, event="node_1", body=TriggerStartEventBody.from_dict(data))
+    with httpx.Client(base_url=API) as client:
+        sent = client.build_request(**request)
+    assert (sent.method, str(sent.url)) == ("POST", f"{API}/process_events/2?event=node_1")
+    assert sent.headers["content-type"] == "application/json"
+    assert json.dumps(json.loads(sent.content)) == json.dumps(data)
+
+
+def test_each_request_builder_is_public() -> None:
+    modules = [path for path in (ROOT / "generated").rglob("api/*/*.py") if path.name != "__init__.py"]
+    assert len(modules) == len(
+        yaml.safe_load((ROOT / "openapi" / "trim.yaml").read_text(encoding="utf-8"))["operations"]
+    )
+    for module in modules:
+        text = module.read_text(encoding="utf-8")
+        assert "def build_request(" in text
+        assert "_get_kwargs" not in text
+
+
+def test_a_generator_without_a_request_builder_to_rename_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for template in (ROOT / "openapi" / "templates").iterdir():
+        (tmp_path / "templates" / template.name).parent.mkdir(exist_ok=True)
+        text = template.read_text(encoding="utf-8").replace("def _get_kwargs(", "def _get_arguments(")
+        (tmp_path / "templates" / template.name).write_text(text, encoding="utf-8")
+    (tmp_path / "generator.yaml").write_bytes((ROOT / "openapi" / "generator.yaml").read_bytes())
+    monkeypatch.setattr(generate, "HERE", tmp_path)
+    with pytest.raises(generate.GenerateError, match="has no `def _get_arguments\\(` to rename"):
+        generate.generate(tmp_path / "processmaker_api", generate.DOCUMENT)
 
 
 def test_a_task_takes_a_plain_dictionary() -> None:

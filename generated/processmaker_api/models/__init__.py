@@ -4,10 +4,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .create_request_file_body import CreateRequestFileBody
+    from .create_request_file_response import CreateRequestFileResponse
     from .error_body import ErrorBody
     from .get_processes_requests_response import GetProcessesRequestsResponse
+    from .get_request_files_response import GetRequestFilesResponse
     from .get_tasks_response import GetTasksResponse
     from .issue_token_body import IssueTokenBody
+    from .media import Media
     from .metadata import Metadata
     from .process_request import ProcessRequest
     from .process_request_editable import ProcessRequestEditable
@@ -20,10 +24,14 @@ if TYPE_CHECKING:
     from .update_task_body import UpdateTaskBody
 
 _MODULES = {
+    "CreateRequestFileBody": ".create_request_file_body",
+    "CreateRequestFileResponse": ".create_request_file_response",
     "ErrorBody": ".error_body",
     "GetProcessesRequestsResponse": ".get_processes_requests_response",
+    "GetRequestFilesResponse": ".get_request_files_response",
     "GetTasksResponse": ".get_tasks_response",
     "IssueTokenBody": ".issue_token_body",
+    "Media": ".media",
     "Metadata": ".metadata",
     "ProcessRequest": ".process_request",
     "ProcessRequestEditable": ".process_request_editable",
@@ -37,10 +45,14 @@ _MODULES = {
 }
 
 __all__ = (
+    "CreateRequestFileBody",
+    "CreateRequestFileResponse",
     "ErrorBody",
     "GetProcessesRequestsResponse",
+    "GetRequestFilesResponse",
     "GetTasksResponse",
     "IssueTokenBody",
+    "Media",
     "Metadata",
     "ProcessRequest",
     "ProcessRequestEditable",

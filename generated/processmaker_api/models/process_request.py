@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.process_request_token import ProcessRequestToken
+
 
 T = TypeVar("T", bound="ProcessRequest")
 
@@ -45,6 +49,8 @@ class ProcessRequest:
             errors (Any | Unset): For the status ERROR, a list of failures with message, element_id, element_name and
                 created_at.
             summary (Any | Unset): The data as a list of key, value and type, only when included.
+            active_tasks (list[ProcessRequestToken] | None | Unset): The open tasks of all users, only when included
+                (activeTasks), from ProcessMaker 4.9 on. Each has id, element_name, status, user_id and advanceStatus.
     """
 
     user_id: int | None | str | Unset = UNSET
@@ -73,6 +79,7 @@ class ProcessRequest:
     completed_at: None | str | Unset = UNSET
     errors: Any | Unset = UNSET
     summary: Any | Unset = UNSET
+    active_tasks: list[ProcessRequestToken] | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -208,6 +215,18 @@ class ProcessRequest:
 
         summary = self.summary
 
+        active_tasks: list[dict[str, Any]] | None | Unset
+        if isinstance(self.active_tasks, Unset):
+            active_tasks = UNSET
+        elif isinstance(self.active_tasks, list):
+            active_tasks = []
+            for active_tasks_type_0_item_data in self.active_tasks:
+                active_tasks_type_0_item = active_tasks_type_0_item_data.to_dict()
+                active_tasks.append(active_tasks_type_0_item)
+
+        else:
+            active_tasks = self.active_tasks
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update({})
@@ -263,11 +282,15 @@ class ProcessRequest:
             field_dict["errors"] = errors
         if summary is not UNSET:
             field_dict["summary"] = summary
+        if active_tasks is not UNSET:
+            field_dict["active_tasks"] = active_tasks
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.process_request_token import ProcessRequestToken  # noqa: PLC0415
+
         d = dict(src_dict)
 
         def _parse_user_id(data: object) -> int | None | str | Unset:
@@ -462,6 +485,28 @@ class ProcessRequest:
 
         summary = d.pop("summary", UNSET)
 
+        def _parse_active_tasks(data: object) -> list[ProcessRequestToken] | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, list):
+                    raise TypeError()
+                active_tasks_type_0 = []
+                _active_tasks_type_0 = data
+                for active_tasks_type_0_item_data in _active_tasks_type_0:
+                    active_tasks_type_0_item = ProcessRequestToken.from_dict(active_tasks_type_0_item_data)
+
+                    active_tasks_type_0.append(active_tasks_type_0_item)
+
+                return active_tasks_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(list[ProcessRequestToken] | None | Unset, data)
+
+        active_tasks = _parse_active_tasks(d.pop("active_tasks", UNSET))
+
         process_request = cls(
             user_id=user_id,
             callable_id=callable_id,
@@ -489,6 +534,7 @@ class ProcessRequest:
             completed_at=completed_at,
             errors=errors,
             summary=summary,
+            active_tasks=active_tasks,
         )
 
         process_request.additional_properties = d

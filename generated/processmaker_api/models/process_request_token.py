@@ -37,6 +37,9 @@ class ProcessRequestToken:
         user (Any | Unset): The user the task is assigned to.
         process (Any | Unset): The process.
         process_request (Any | Unset): The Request.
+        is_self_service (bool | int | None | Unset): 1 if a user has to claim the task before it is theirs, else 0.
+        self_service_groups (Any | Unset): Which users and groups may claim the task.
+        uuid (None | str | Unset): The task's id in the form of a UUID.
         completed_at (None | str | Unset): When the task was completed; null as long as it waits.
     """
 
@@ -61,6 +64,9 @@ class ProcessRequestToken:
     user: Any | Unset = UNSET
     process: Any | Unset = UNSET
     process_request: Any | Unset = UNSET
+    is_self_service: bool | int | None | Unset = UNSET
+    self_service_groups: Any | Unset = UNSET
+    uuid: None | str | Unset = UNSET
     completed_at: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -175,6 +181,20 @@ class ProcessRequestToken:
 
         process_request = self.process_request
 
+        is_self_service: bool | int | None | Unset
+        if isinstance(self.is_self_service, Unset):
+            is_self_service = UNSET
+        else:
+            is_self_service = self.is_self_service
+
+        self_service_groups = self.self_service_groups
+
+        uuid: None | str | Unset
+        if isinstance(self.uuid, Unset):
+            uuid = UNSET
+        else:
+            uuid = self.uuid
+
         completed_at: None | str | Unset
         if isinstance(self.completed_at, Unset):
             completed_at = UNSET
@@ -226,6 +246,12 @@ class ProcessRequestToken:
             field_dict["process"] = process
         if process_request is not UNSET:
             field_dict["process_request"] = process_request
+        if is_self_service is not UNSET:
+            field_dict["is_self_service"] = is_self_service
+        if self_service_groups is not UNSET:
+            field_dict["self_service_groups"] = self_service_groups
+        if uuid is not UNSET:
+            field_dict["uuid"] = uuid
         if completed_at is not UNSET:
             field_dict["completed_at"] = completed_at
 
@@ -398,6 +424,26 @@ class ProcessRequestToken:
 
         process_request = d.pop("process_request", UNSET)
 
+        def _parse_is_self_service(data: object) -> bool | int | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(bool | int | None | Unset, data)
+
+        is_self_service = _parse_is_self_service(d.pop("is_self_service", UNSET))
+
+        self_service_groups = d.pop("self_service_groups", UNSET)
+
+        def _parse_uuid(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        uuid = _parse_uuid(d.pop("uuid", UNSET))
+
         def _parse_completed_at(data: object) -> None | str | Unset:
             if data is None:
                 return data
@@ -429,6 +475,9 @@ class ProcessRequestToken:
             user=user,
             process=process,
             process_request=process_request,
+            is_self_service=is_self_service,
+            self_service_groups=self_service_groups,
+            uuid=uuid,
             completed_at=completed_at,
         )
 

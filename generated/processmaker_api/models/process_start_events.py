@@ -18,7 +18,7 @@ class ProcessStartEvents:
     Attributes:
         event_definitions (Any | Unset): What triggers the event, such as a timer; an empty list for one that is started
             by hand.
-        parallel_multiple (bool | Unset): Whether all event definitions must occur before the event does.
+        parallel_multiple (bool | None | Unset): Whether all event definitions must occur before the event does.
         outgoing (Any | Unset): The flows that leave the event.
         incoming (Any | Unset): The flows that lead to the event.
         id (None | str | Unset): The node id of the event; this is what `event` wants when starting.
@@ -26,7 +26,7 @@ class ProcessStartEvents:
     """
 
     event_definitions: Any | Unset = UNSET
-    parallel_multiple: bool | Unset = UNSET
+    parallel_multiple: bool | None | Unset = UNSET
     outgoing: Any | Unset = UNSET
     incoming: Any | Unset = UNSET
     id: None | str | Unset = UNSET
@@ -36,7 +36,11 @@ class ProcessStartEvents:
     def to_dict(self) -> dict[str, Any]:
         event_definitions = self.event_definitions
 
-        parallel_multiple = self.parallel_multiple
+        parallel_multiple: bool | None | Unset
+        if isinstance(self.parallel_multiple, Unset):
+            parallel_multiple = UNSET
+        else:
+            parallel_multiple = self.parallel_multiple
 
         outgoing = self.outgoing
 
@@ -77,7 +81,14 @@ class ProcessStartEvents:
         d = dict(src_dict)
         event_definitions = d.pop("eventDefinitions", UNSET)
 
-        parallel_multiple = d.pop("parallelMultiple", UNSET)
+        def _parse_parallel_multiple(data: object) -> bool | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(bool | None | Unset, data)
+
+        parallel_multiple = _parse_parallel_multiple(d.pop("parallelMultiple", UNSET))
 
         outgoing = d.pop("outgoing", UNSET)
 

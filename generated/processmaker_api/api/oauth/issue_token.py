@@ -11,7 +11,7 @@ from ...models.token import Token
 from ...types import Response
 
 
-def _get_kwargs(
+def build_request(
     *,
     body: IssueTokenBody,
 ) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def sync_detailed(
         Response[ErrorBody | Token]
     """
 
-    kwargs = _get_kwargs(
+    kwargs = build_request(
         body=body,
     )
 
@@ -155,7 +155,7 @@ async def asyncio_detailed(
         Response[ErrorBody | Token]
     """
 
-    kwargs = _get_kwargs(
+    kwargs = build_request(
         body=body,
     )
 

@@ -11,7 +11,7 @@ from ...models.process_request import ProcessRequest
 from ...types import UNSET, Response, Unset
 
 
-def _get_kwargs(
+def build_request(
     process_request_id: int,
     *,
     include: str | Unset = UNSET,
@@ -98,7 +98,7 @@ def sync_detailed(
         Response[ErrorBody | ProcessRequest]
     """
 
-    kwargs = _get_kwargs(
+    kwargs = build_request(
         process_request_id=process_request_id,
         include=include,
     )
@@ -165,7 +165,7 @@ async def asyncio_detailed(
         Response[ErrorBody | ProcessRequest]
     """
 
-    kwargs = _get_kwargs(
+    kwargs = build_request(
         process_request_id=process_request_id,
         include=include,
     )

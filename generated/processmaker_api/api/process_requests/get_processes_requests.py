@@ -10,7 +10,7 @@ from ...models.get_processes_requests_response import GetProcessesRequestsRespon
 from ...types import UNSET, Response, Unset
 
 
-def _get_kwargs(
+def build_request(
     *,
     type_: str | Unset = UNSET,
     filter_: str | Unset = UNSET,
@@ -132,7 +132,7 @@ def sync_detailed(
         Response[ErrorBody | GetProcessesRequestsResponse]
     """
 
-    kwargs = _get_kwargs(
+    kwargs = build_request(
         type_=type_,
         filter_=filter_,
         order_by=order_by,
@@ -245,7 +245,7 @@ async def asyncio_detailed(
         Response[ErrorBody | GetProcessesRequestsResponse]
     """
 
-    kwargs = _get_kwargs(
+    kwargs = build_request(
         type_=type_,
         filter_=filter_,
         order_by=order_by,

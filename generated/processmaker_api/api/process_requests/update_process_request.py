@@ -11,7 +11,7 @@ from ...models.process_request_editable import ProcessRequestEditable
 from ...types import Response
 
 
-def _get_kwargs(
+def build_request(
     process_request_id: int,
     *,
     body: ProcessRequestEditable,
@@ -100,7 +100,7 @@ def sync_detailed(
         Response[Any | ErrorBody]
     """
 
-    kwargs = _get_kwargs(
+    kwargs = build_request(
         process_request_id=process_request_id,
         body=body,
     )
@@ -165,7 +165,7 @@ async def asyncio_detailed(
         Response[Any | ErrorBody]
     """
 
-    kwargs = _get_kwargs(
+    kwargs = build_request(
         process_request_id=process_request_id,
         body=body,
     )

@@ -10,7 +10,7 @@ from ...models.start_processes_response import StartProcessesResponse
 from ...types import UNSET, Response, Unset
 
 
-def _get_kwargs(
+def build_request(
     *,
     filter_: str | Unset = UNSET,
     order_by: str | Unset = UNSET,
@@ -18,6 +18,7 @@ def _get_kwargs(
     per_page: int | Unset = UNSET,
     include: str | Unset = UNSET,
     without_event_definitions: bool | Unset = UNSET,
+    page: int | Unset = UNSET,
 ) -> dict[str, Any]:
 
     params: dict[str, Any] = {}
@@ -33,6 +34,8 @@ def _get_kwargs(
     params["include"] = include
 
     params["without_event_definitions"] = without_event_definitions
+
+    params["page"] = page
 
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
@@ -57,6 +60,11 @@ def _parse_response(
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
+
+    if response.status_code == 500:
+        response_500 = ErrorBody.from_dict(response.json())
+
+        return response_500
 
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
@@ -84,6 +92,7 @@ def sync_detailed(
     per_page: int | Unset = UNSET,
     include: str | Unset = UNSET,
     without_event_definitions: bool | Unset = UNSET,
+    page: int | Unset = UNSET,
 ) -> Response[ErrorBody | StartProcessesResponse]:
     """List the processes that the user may start
 
@@ -96,10 +105,13 @@ def sync_detailed(
             or category. "Leave Request" also finds "Leave Request Contractors".
         order_by (str | Unset): The field to sort by, such as name.
         order_direction (str | Unset): asc or desc.
-        per_page (int | Unset): Ignored by the server; all processes come at once.
+        per_page (int | Unset): How many processes make a page; 10 if it is left out, and any
+            number is honoured.
         include (str | Unset): Related records to add, separated by commas, such as category.
         without_event_definitions (bool | Unset): True leaves out processes whose start events
             have a definition, such as a timer.
+        page (int | Unset): The number of the page, from 1. If everything is on one page, every
+            page has everything.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -109,13 +121,14 @@ def sync_detailed(
         Response[ErrorBody | StartProcessesResponse]
     """
 
-    kwargs = _get_kwargs(
+    kwargs = build_request(
         filter_=filter_,
         order_by=order_by,
         order_direction=order_direction,
         per_page=per_page,
         include=include,
         without_event_definitions=without_event_definitions,
+        page=page,
     )
 
     response = client.get_httpx_client().request(
@@ -134,6 +147,7 @@ def sync(
     per_page: int | Unset = UNSET,
     include: str | Unset = UNSET,
     without_event_definitions: bool | Unset = UNSET,
+    page: int | Unset = UNSET,
 ) -> ErrorBody | StartProcessesResponse | None:
     """List the processes that the user may start
 
@@ -146,10 +160,13 @@ def sync(
             or category. "Leave Request" also finds "Leave Request Contractors".
         order_by (str | Unset): The field to sort by, such as name.
         order_direction (str | Unset): asc or desc.
-        per_page (int | Unset): Ignored by the server; all processes come at once.
+        per_page (int | Unset): How many processes make a page; 10 if it is left out, and any
+            number is honoured.
         include (str | Unset): Related records to add, separated by commas, such as category.
         without_event_definitions (bool | Unset): True leaves out processes whose start events
             have a definition, such as a timer.
+        page (int | Unset): The number of the page, from 1. If everything is on one page, every
+            page has everything.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -167,6 +184,7 @@ def sync(
         per_page=per_page,
         include=include,
         without_event_definitions=without_event_definitions,
+        page=page,
     ).parsed
 
 
@@ -179,6 +197,7 @@ async def asyncio_detailed(
     per_page: int | Unset = UNSET,
     include: str | Unset = UNSET,
     without_event_definitions: bool | Unset = UNSET,
+    page: int | Unset = UNSET,
 ) -> Response[ErrorBody | StartProcessesResponse]:
     """List the processes that the user may start
 
@@ -191,10 +210,13 @@ async def asyncio_detailed(
             or category. "Leave Request" also finds "Leave Request Contractors".
         order_by (str | Unset): The field to sort by, such as name.
         order_direction (str | Unset): asc or desc.
-        per_page (int | Unset): Ignored by the server; all processes come at once.
+        per_page (int | Unset): How many processes make a page; 10 if it is left out, and any
+            number is honoured.
         include (str | Unset): Related records to add, separated by commas, such as category.
         without_event_definitions (bool | Unset): True leaves out processes whose start events
             have a definition, such as a timer.
+        page (int | Unset): The number of the page, from 1. If everything is on one page, every
+            page has everything.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -204,13 +226,14 @@ async def asyncio_detailed(
         Response[ErrorBody | StartProcessesResponse]
     """
 
-    kwargs = _get_kwargs(
+    kwargs = build_request(
         filter_=filter_,
         order_by=order_by,
         order_direction=order_direction,
         per_page=per_page,
         include=include,
         without_event_definitions=without_event_definitions,
+        page=page,
     )
 
     response = await client.get_async_httpx_client().request(**kwargs)
@@ -227,6 +250,7 @@ async def asyncio(
     per_page: int | Unset = UNSET,
     include: str | Unset = UNSET,
     without_event_definitions: bool | Unset = UNSET,
+    page: int | Unset = UNSET,
 ) -> ErrorBody | StartProcessesResponse | None:
     """List the processes that the user may start
 
@@ -239,10 +263,13 @@ async def asyncio(
             or category. "Leave Request" also finds "Leave Request Contractors".
         order_by (str | Unset): The field to sort by, such as name.
         order_direction (str | Unset): asc or desc.
-        per_page (int | Unset): Ignored by the server; all processes come at once.
+        per_page (int | Unset): How many processes make a page; 10 if it is left out, and any
+            number is honoured.
         include (str | Unset): Related records to add, separated by commas, such as category.
         without_event_definitions (bool | Unset): True leaves out processes whose start events
             have a definition, such as a timer.
+        page (int | Unset): The number of the page, from 1. If everything is on one page, every
+            page has everything.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -261,5 +288,6 @@ async def asyncio(
             per_page=per_page,
             include=include,
             without_event_definitions=without_event_definitions,
+            page=page,
         )
     ).parsed

@@ -12,7 +12,7 @@ from ...models.trigger_start_event_body import TriggerStartEventBody
 from ...types import UNSET, Response, Unset
 
 
-def _get_kwargs(
+def build_request(
     process_id: int,
     *,
     body: TriggerStartEventBody | Unset = UNSET,
@@ -143,7 +143,7 @@ def sync_detailed(
         Response[ErrorBody | ProcessRequest | str]
     """
 
-    kwargs = _get_kwargs(
+    kwargs = build_request(
         process_id=process_id,
         body=body,
         event=event,
@@ -230,7 +230,7 @@ async def asyncio_detailed(
         Response[ErrorBody | ProcessRequest | str]
     """
 
-    kwargs = _get_kwargs(
+    kwargs = build_request(
         process_id=process_id,
         body=body,
         event=event,

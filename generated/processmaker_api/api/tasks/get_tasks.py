@@ -10,7 +10,7 @@ from ...models.get_tasks_response import GetTasksResponse
 from ...types import UNSET, Response, Unset
 
 
-def _get_kwargs(
+def build_request(
     *,
     process_request_id: int | Unset = UNSET,
     all_tasks: bool | Unset = UNSET,
@@ -19,6 +19,8 @@ def _get_kwargs(
     order_direction: str | Unset = UNSET,
     include: str | Unset = UNSET,
     status: str | Unset = UNSET,
+    user_id: int | Unset = UNSET,
+    include_sub_tasks: bool | Unset = UNSET,
     page: int | Unset = UNSET,
     per_page: int | Unset = UNSET,
 ) -> dict[str, Any]:
@@ -38,6 +40,10 @@ def _get_kwargs(
     params["include"] = include
 
     params["status"] = status
+
+    params["user_id"] = user_id
+
+    params["include_sub_tasks"] = include_sub_tasks
 
     params["page"] = page
 
@@ -94,12 +100,15 @@ def sync_detailed(
     order_direction: str | Unset = UNSET,
     include: str | Unset = UNSET,
     status: str | Unset = UNSET,
+    user_id: int | Unset = UNSET,
+    include_sub_tasks: bool | Unset = UNSET,
     page: int | Unset = UNSET,
     per_page: int | Unset = UNSET,
 ) -> Response[ErrorBody | GetTasksResponse]:
     """List tasks
 
-     Lists the tasks that the user may see, a page at a time.
+     Lists tasks, a page at a time. A user who is no administrator sees only tasks of their own and those
+    that they may claim; the Request shows all open tasks, with include=activeTasks.
 
     Args:
         process_request_id (int | Unset): Keep only tasks of the Request with this id.
@@ -111,6 +120,10 @@ def sync_detailed(
             user.
         status (str | Unset): Keep only tasks with this status; ACTIVE tasks wait for somebody,
             CLOSED ones are done.
+        user_id (int | Unset): Keep only tasks of the user with this id, and those that this user
+            may claim.
+        include_sub_tasks (bool | Unset): True also lists the tasks of the Request's sub-
+            processes, one level deep.
         page (int | Unset): The number of the page, from 1.
         per_page (int | Unset): How many tasks make a page; 10 is what the server takes when it is
             left out.
@@ -123,7 +136,7 @@ def sync_detailed(
         Response[ErrorBody | GetTasksResponse]
     """
 
-    kwargs = _get_kwargs(
+    kwargs = build_request(
         process_request_id=process_request_id,
         all_tasks=all_tasks,
         filter_=filter_,
@@ -131,6 +144,8 @@ def sync_detailed(
         order_direction=order_direction,
         include=include,
         status=status,
+        user_id=user_id,
+        include_sub_tasks=include_sub_tasks,
         page=page,
         per_page=per_page,
     )
@@ -152,12 +167,15 @@ def sync(
     order_direction: str | Unset = UNSET,
     include: str | Unset = UNSET,
     status: str | Unset = UNSET,
+    user_id: int | Unset = UNSET,
+    include_sub_tasks: bool | Unset = UNSET,
     page: int | Unset = UNSET,
     per_page: int | Unset = UNSET,
 ) -> ErrorBody | GetTasksResponse | None:
     """List tasks
 
-     Lists the tasks that the user may see, a page at a time.
+     Lists tasks, a page at a time. A user who is no administrator sees only tasks of their own and those
+    that they may claim; the Request shows all open tasks, with include=activeTasks.
 
     Args:
         process_request_id (int | Unset): Keep only tasks of the Request with this id.
@@ -169,6 +187,10 @@ def sync(
             user.
         status (str | Unset): Keep only tasks with this status; ACTIVE tasks wait for somebody,
             CLOSED ones are done.
+        user_id (int | Unset): Keep only tasks of the user with this id, and those that this user
+            may claim.
+        include_sub_tasks (bool | Unset): True also lists the tasks of the Request's sub-
+            processes, one level deep.
         page (int | Unset): The number of the page, from 1.
         per_page (int | Unset): How many tasks make a page; 10 is what the server takes when it is
             left out.
@@ -190,6 +212,8 @@ def sync(
         order_direction=order_direction,
         include=include,
         status=status,
+        user_id=user_id,
+        include_sub_tasks=include_sub_tasks,
         page=page,
         per_page=per_page,
     ).parsed
@@ -205,12 +229,15 @@ async def asyncio_detailed(
     order_direction: str | Unset = UNSET,
     include: str | Unset = UNSET,
     status: str | Unset = UNSET,
+    user_id: int | Unset = UNSET,
+    include_sub_tasks: bool | Unset = UNSET,
     page: int | Unset = UNSET,
     per_page: int | Unset = UNSET,
 ) -> Response[ErrorBody | GetTasksResponse]:
     """List tasks
 
-     Lists the tasks that the user may see, a page at a time.
+     Lists tasks, a page at a time. A user who is no administrator sees only tasks of their own and those
+    that they may claim; the Request shows all open tasks, with include=activeTasks.
 
     Args:
         process_request_id (int | Unset): Keep only tasks of the Request with this id.
@@ -222,6 +249,10 @@ async def asyncio_detailed(
             user.
         status (str | Unset): Keep only tasks with this status; ACTIVE tasks wait for somebody,
             CLOSED ones are done.
+        user_id (int | Unset): Keep only tasks of the user with this id, and those that this user
+            may claim.
+        include_sub_tasks (bool | Unset): True also lists the tasks of the Request's sub-
+            processes, one level deep.
         page (int | Unset): The number of the page, from 1.
         per_page (int | Unset): How many tasks make a page; 10 is what the server takes when it is
             left out.
@@ -234,7 +265,7 @@ async def asyncio_detailed(
         Response[ErrorBody | GetTasksResponse]
     """
 
-    kwargs = _get_kwargs(
+    kwargs = build_request(
         process_request_id=process_request_id,
         all_tasks=all_tasks,
         filter_=filter_,
@@ -242,6 +273,8 @@ async def asyncio_detailed(
         order_direction=order_direction,
         include=include,
         status=status,
+        user_id=user_id,
+        include_sub_tasks=include_sub_tasks,
         page=page,
         per_page=per_page,
     )
@@ -261,12 +294,15 @@ async def asyncio(
     order_direction: str | Unset = UNSET,
     include: str | Unset = UNSET,
     status: str | Unset = UNSET,
+    user_id: int | Unset = UNSET,
+    include_sub_tasks: bool | Unset = UNSET,
     page: int | Unset = UNSET,
     per_page: int | Unset = UNSET,
 ) -> ErrorBody | GetTasksResponse | None:
     """List tasks
 
-     Lists the tasks that the user may see, a page at a time.
+     Lists tasks, a page at a time. A user who is no administrator sees only tasks of their own and those
+    that they may claim; the Request shows all open tasks, with include=activeTasks.
 
     Args:
         process_request_id (int | Unset): Keep only tasks of the Request with this id.
@@ -278,6 +314,10 @@ async def asyncio(
             user.
         status (str | Unset): Keep only tasks with this status; ACTIVE tasks wait for somebody,
             CLOSED ones are done.
+        user_id (int | Unset): Keep only tasks of the user with this id, and those that this user
+            may claim.
+        include_sub_tasks (bool | Unset): True also lists the tasks of the Request's sub-
+            processes, one level deep.
         page (int | Unset): The number of the page, from 1.
         per_page (int | Unset): How many tasks make a page; 10 is what the server takes when it is
             left out.
@@ -300,6 +340,8 @@ async def asyncio(
             order_direction=order_direction,
             include=include,
             status=status,
+            user_id=user_id,
+            include_sub_tasks=include_sub_tasks,
             page=page,
             per_page=per_page,
         )

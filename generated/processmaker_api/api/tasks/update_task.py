@@ -12,7 +12,7 @@ from ...models.update_task_body import UpdateTaskBody
 from ...types import Response
 
 
-def _get_kwargs(
+def build_request(
     task_id: int,
     *,
     body: UpdateTaskBody,
@@ -46,6 +46,11 @@ def _parse_response(
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401
+
+    if response.status_code == 403:
+        response_403 = ErrorBody.from_dict(response.json())
+
+        return response_403
 
     if response.status_code == 404:
         response_404 = ErrorBody.from_dict(response.json())
@@ -85,14 +90,15 @@ def sync_detailed(
     client: AuthenticatedClient | Client,
     body: UpdateTaskBody,
 ) -> Response[ErrorBody | ProcessRequestToken]:
-    """Complete a task
+    """Complete or claim a task
 
-     Completes a task and hands its data to the Request, which then goes on. Completing a task again
-    answers 422.
+     Completes a task and hands its data to the Request, which then goes on; or claims a self-service
+    task for a user. Completing a task again answers 422.
 
     Args:
         task_id (int): The id of the task.
-        body (UpdateTaskBody): The new status and the data that the task adds to the Request.
+        body (UpdateTaskBody): To complete a task, status and data. To claim one, is_self_service
+            and user_id.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -102,7 +108,7 @@ def sync_detailed(
         Response[ErrorBody | ProcessRequestToken]
     """
 
-    kwargs = _get_kwargs(
+    kwargs = build_request(
         task_id=task_id,
         body=body,
     )
@@ -120,14 +126,15 @@ def sync(
     client: AuthenticatedClient | Client,
     body: UpdateTaskBody,
 ) -> ErrorBody | ProcessRequestToken | None:
-    """Complete a task
+    """Complete or claim a task
 
-     Completes a task and hands its data to the Request, which then goes on. Completing a task again
-    answers 422.
+     Completes a task and hands its data to the Request, which then goes on; or claims a self-service
+    task for a user. Completing a task again answers 422.
 
     Args:
         task_id (int): The id of the task.
-        body (UpdateTaskBody): The new status and the data that the task adds to the Request.
+        body (UpdateTaskBody): To complete a task, status and data. To claim one, is_self_service
+            and user_id.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -150,14 +157,15 @@ async def asyncio_detailed(
     client: AuthenticatedClient | Client,
     body: UpdateTaskBody,
 ) -> Response[ErrorBody | ProcessRequestToken]:
-    """Complete a task
+    """Complete or claim a task
 
-     Completes a task and hands its data to the Request, which then goes on. Completing a task again
-    answers 422.
+     Completes a task and hands its data to the Request, which then goes on; or claims a self-service
+    task for a user. Completing a task again answers 422.
 
     Args:
         task_id (int): The id of the task.
-        body (UpdateTaskBody): The new status and the data that the task adds to the Request.
+        body (UpdateTaskBody): To complete a task, status and data. To claim one, is_self_service
+            and user_id.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -167,7 +175,7 @@ async def asyncio_detailed(
         Response[ErrorBody | ProcessRequestToken]
     """
 
-    kwargs = _get_kwargs(
+    kwargs = build_request(
         task_id=task_id,
         body=body,
     )
@@ -183,14 +191,15 @@ async def asyncio(
     client: AuthenticatedClient | Client,
     body: UpdateTaskBody,
 ) -> ErrorBody | ProcessRequestToken | None:
-    """Complete a task
+    """Complete or claim a task
 
-     Completes a task and hands its data to the Request, which then goes on. Completing a task again
-    answers 422.
+     Completes a task and hands its data to the Request, which then goes on; or claims a self-service
+    task for a user. Completing a task again answers 422.
 
     Args:
         task_id (int): The id of the task.
-        body (UpdateTaskBody): The new status and the data that the task adds to the Request.
+        body (UpdateTaskBody): To complete a task, status and data. To claim one, is_self_service
+            and user_id.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
