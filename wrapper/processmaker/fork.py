@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import Protocol
 from weakref import WeakSet
 
@@ -23,18 +22,10 @@ def begins_anew(thing: BeginsAnew) -> None:
     _living.add(thing)
 
 
-importing = threading.RLock()
-"""Held while a module is imported in the middle of a call: the process forks before or after it. Else the module's own
-
-lock, held by a thread that is not there in the child, would never be released.
-"""
-
-
 def _in_child() -> None:
-    importing.release()
     for thing in list(_living):
         thing.in_child()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    os.register_at_fork(before=importing.acquire, after_in_parent=importing.release, after_in_child=_in_child)
+    os.register_at_fork(after_in_child=_in_child)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from typing import TypeVar
 
+from processmaker_api.api.processes import start_processes
+
 from .data import check_text
 from .errors import (
     AmbiguousStartEvent,
@@ -21,7 +23,6 @@ from .fork import begins_anew
 from .log import log
 from .models import Process, StartEvent, integer, is_id, items, process_from
 from .wire.call import IO
-from .wire.endpoints import PROCESSES
 from .wire.pending import Pending
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ class Catalog:
         if fresh or not self._remembered():
             look = self._look = Pending()
             try:
-                self._processes = await self._io.call(PROCESSES, _read)
+                self._processes = await self._io.call(start_processes.build_request(), _read)
                 self._looked_at = self._io.clock.monotonic()
             finally:
                 if self._look is look:

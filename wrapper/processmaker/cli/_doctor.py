@@ -21,6 +21,8 @@ from urllib.parse import urljoin, urlsplit
 from uuid import uuid4
 
 from attrs import evolve, field, frozen
+from processmaker_api.api.process_requests import get_processes_requests
+from processmaker_api.api.processes import start_processes
 
 from .. import errors as e
 from ..config.settings import API_PATH, site_of
@@ -28,7 +30,6 @@ from ..data import IDEMPOTENCY_KEY
 from ..models import Process, items, process_from
 from ..wire.auth import PasswordGrant
 from ..wire.call import run
-from ..wire.endpoints import PROCESSES, REQUESTS
 from ..wire.http import Auth, transport_errors
 from ..wire.proxy import Proxy, names_proxy, network_of, proxy_for, without_proxy
 from ._document import document_from, misfits_of
@@ -321,7 +322,7 @@ class _Examination:
         arguments = {**signed_in(self._session.options, os.environ), "retries": None}
         self._signed = pm = self._session.connect(**arguments)
         with transport_errors():
-            answer = run(pm._io.request(PROCESSES.request()))
+            answer = run(pm._io.request(start_processes.build_request()))
         until = expiry(claims(answer.request.headers.get("authorization", "")))
         facts = {"valid_until": until and until.isoformat()}
         error = e.error_of(answer, self._clock.now())
@@ -383,7 +384,8 @@ class _Examination:
         assert self._signed
         pmql = f'data.{IDEMPOTENCY_KEY} = "{key}" AND process_id = {process_id}{further}'
         began = self._clock.monotonic()
-        found = run(self._signed._io.call(REQUESTS, items, pmql=pmql, include="summary"))
+        request = get_processes_requests.build_request(pmql=pmql, include="summary")
+        found = run(self._signed._io.call(request, items))
         if found:
             raise e.ProcessMakerError("the server does not look at pmql: idempotency keys are not found here")
         return self._clock.monotonic() - began

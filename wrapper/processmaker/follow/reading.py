@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar
 
 from attrs import frozen
+from processmaker_api.api.process_requests import (
+    get_process_request_by_id,
+    get_processes_requests,
+    update_process_request,
+)
+from processmaker_api.api.tasks import get_tasks, update_task
+from processmaker_api.models.process_request_editable import ProcessRequestEditable
+from processmaker_api.models.update_task_body import UpdateTaskBody
+from processmaker_api.types import UNSET
 
 from ..clock import LONGEST, is_seconds
 from ..data import COMPLETING, OnAlteredData, check_data, check_text, report_alterations
@@ -33,7 +42,6 @@ from ..log import log, of_request
 from ..models import Request, Task, is_id, items, last_page, request_from, task_from, total
 from ..processes import AnyProcess, Catalog
 from ..wire.call import IO
-from ..wire.endpoints import CHANGE_REQUEST, COMPLETE_TASK, REQUEST, REQUESTS, TASKS, Body, Endpoint
 from .pmql import AnyStatus, Since, condition
 
 T = TypeVar("T")
@@ -61,6 +69,16 @@ Until = Literal["finished", "task"] | Callable[[Request], bool]
 """What to wait for."""
 
 
+class RequestQuery(TypedDict, total=False):
+    """What a list of Requests can be asked for."""
+
+    pmql: str
+    include: str
+    order_by: str
+    order_direction: str
+    per_page: int
+
+
 @frozen(kw_only=True)
 class Progress:
     """Where a Request stands.
@@ -85,13 +103,8 @@ async def fetch(io: IO, request: AnyRequest, include: Iterable[str], *, within: 
         return found
 
     with _named(f"Request {number}"):
-        return await io.call(
-            REQUEST,
-            read,
-            within=within,
-            process_request_id=number,
-            include=related or None,
-        )
+        asked = get_process_request_by_id.build_request(process_request_id=number, include=related or UNSET)
+        return await io.call(asked, read, within=within)
 
 
 def requests(
@@ -103,21 +116,31 @@ def requests(
     process: AnyProcess | None,
     status: AnyStatus,
     since: Since,
-    **query: str | int | None,
+    per_page: int | None,
+    order_by: str | None,
+    order_direction: str | None,
 ) -> AsyncGenerator[Request, None]:
-    query["include"] = _joined(include) or None
-    per_page, direction = query.get("per_page"), query.get("order_direction")
+    query: RequestQuery = {}
+    if related := _joined(include):
+        query["include"] = related
     if per_page is not None and not is_id(per_page):
         raise InvalidData(f"per_page={in_words(per_page)} is not a number of Requests, from 1")
-    if direction not in (None, "asc", "desc"):
-        raise InvalidData(f'order_direction={in_words(direction)} is neither "asc" nor "desc"')
-    for name, value in {**query, "pmql": pmql}.items():
-        if isinstance(value, str):
-            check_text(name, value)
+    if per_page is not None:
+        query["per_page"] = per_page
+    if order_direction not in (None, "asc", "desc"):
+        raise InvalidData(f'order_direction={in_words(order_direction)} is neither "asc" nor "desc"')
+    if order_direction is not None:
+        query["order_direction"] = order_direction
+    if order_by is not None:
+        check_text("order_by", order_by)
+        query["order_by"] = order_by
+    if pmql is not None:
+        check_text("pmql", pmql)
 
     async def found() -> AsyncGenerator[Request, None]:
-        query["pmql"] = await _condition(io, catalog, pmql, process, status, since)
-        async for request in listed(io, {name: value for name, value in query.items() if value is not None}):
+        if where := await _condition(io, catalog, pmql, process, status, since):
+            query["pmql"] = where
+        async for request in listed(io, query):
             yield request
 
     return found()
@@ -130,7 +153,7 @@ async def count_requests(
     if pmql is not None:
         check_text("pmql", pmql)
     condition = await _condition(io, catalog, pmql, process, status, since)
-    return await io.call(REQUESTS, total, pmql=condition, per_page=1)
+    return await io.call(get_processes_requests.build_request(pmql=condition or UNSET, per_page=1), total)
 
 
 async def _condition(
@@ -142,7 +165,7 @@ async def _condition(
 
 async def listed(
     io: IO,
-    query: dict[str, Any],
+    query: RequestQuery,
     *,
     check: Callable[[Request], Request] = lambda request: request,
     within: float | None = None,
@@ -153,7 +176,10 @@ async def listed(
     def read(row: object) -> Request:
         return check(request_from(row, io.site))
 
-    async for request in _pages(io, REQUESTS, read, query, within=within, once=once):
+    def page(number: int) -> dict[str, Any]:
+        return get_processes_requests.build_request(**query, page=number if number > 1 else UNSET)
+
+    async for request in _pages(io, page, read, within=within, once=once):
         yield request
 
 
@@ -166,21 +192,25 @@ async def tasks_of(
     io: IO, request: AnyRequest, status: str, *, within: float | None = None, once: bool = False
 ) -> list[Task]:
     """GET /tasks: those of this Request with that status."""
-    query = {"process_request_id": _id_of(request, Request), "status": status}
-    return [task async for task in _pages(io, TASKS, task_from, query, within=within, once=once)]
+    of = _id_of(request, Request)
+
+    def page(number: int) -> dict[str, Any]:
+        return get_tasks.build_request(process_request_id=of, status=status, page=number if number > 1 else UNSET)
+
+    return [task async for task in _pages(io, page, task_from, within=within, once=once)]
 
 
 async def complete(io: IO, task: AnyTask, data: object, *, on_altered_data: OnAlteredData) -> Task:
     """PUT /tasks/{id}."""
     checked = check_data(data, completing=True)
     report_alterations(checked, on_altered_data, COMPLETING)
-    body = Body({"status": "COMPLETED", "data": checked})
+    body = UpdateTaskBody(status="COMPLETED", data=checked)
     number = _id_of(task, Task)
     of = task.request_id if isinstance(task, Task) else None
     look = f"tasks({of}) lists it until it is" if of else "tasks(…) of its Request lists it until it is"
     try:
         with _named(f"task {number}"), left_open(f"task {number} was completed", look):
-            return await io.call(COMPLETE_TASK, task_from, task_id=number, body=body)
+            return await io.call(update_task.build_request(task_id=number, body=body), task_from)
     except ValidationFailed as error:
         if "already closed" not in error.server_message.lower():
             raise
@@ -196,7 +226,8 @@ async def cancel(io: IO, request: AnyRequest) -> Request:
         raise _already(request)
     try:
         with _named(f"Request {number}"), left_open(f"Request {number} was canceled", f"look at it, get({number})"):
-            await io.command(CHANGE_REQUEST, process_request_id=number, body=Body({"status": "CANCELED"}))
+            body = ProcessRequestEditable(status="CANCELED")
+            await io.command(update_process_request.build_request(process_request_id=number, body=body))
     except Forbidden as error:
         # The answer is the same whether it is over or this user may not.
         now = None
@@ -346,14 +377,16 @@ def _ended(request: Request, until: Until) -> Request:
 
 async def _pages(
     io: IO,
-    endpoint: Endpoint,
+    request: Callable[[int], dict[str, Any]],
     read: Callable[[object], T],
-    query: dict[str, Any],
     *,
     within: float | None,
     once: bool = False,
 ) -> AsyncGenerator[T, None]:
-    """All rows of a paged list, each as the value that `read` makes of it; `within` bounds all pages together."""
+    """All rows of a paged list, each as the value that `read` makes of it; `within` bounds all pages together.
+
+    `request` builds the request for a page, by its number.
+    """
 
     def read_page(answer: object) -> tuple[list[T], int]:
         return [read(row) for row in items(answer)], last_page(answer)
@@ -361,7 +394,7 @@ async def _pages(
     page, before = 1, None
     deadline = None if within is None else io.clock.monotonic() + within
     while True:
-        rows, last = await io.call(endpoint, read_page, within=within, once=once, **query)
+        rows, last = await io.call(request(page), read_page, within=within, once=once)
         if not rows or rows == before:  # the same page again would come for ever
             return
         for row in rows:
@@ -371,7 +404,6 @@ async def _pages(
             return
         if deadline is not None and (within := deadline - io.clock.monotonic()) <= 0:
             raise TimedOut(f"the list is longer than the time for it: {page - 1} of {last} pages came", processed=False)
-        query = {**query, "page": page}
 
 
 def _joined(include: Iterable[str]) -> str:

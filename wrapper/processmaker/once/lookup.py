@@ -10,7 +10,7 @@ from urllib.parse import quote
 from attrs import evolve
 
 from ..data import IDEMPOTENCY_KEY
-from ..follow.reading import listed
+from ..follow.reading import RequestQuery, listed
 from ..models import Request
 from ..wire.call import IO
 
@@ -106,7 +106,7 @@ async def _found(
     io: IO,
     process_id: int,
     condition: str,
-    query: dict[str, object],
+    query: RequestQuery,
     *,
     newer_than: int,
     within: float | None = None,
@@ -147,7 +147,7 @@ async def _too_old(io: IO, lifetime: timedelta | None, *, within: float | None =
     if now - asked_at <= min(REMEMBERED_FOR, age / 24).total_seconds():
         return known
     hours = ceil(age / timedelta(hours=1))
-    query = {
+    query: RequestQuery = {
         "pmql": f"created < NOW -{hours // 24} day" if hours % 24 == 0 else f"created < NOW -{hours} hour",
         "order_by": "id",
         "order_direction": "desc",

@@ -9,6 +9,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve
+from processmaker_api.api.processes import trigger_start_event
+from processmaker_api.models.trigger_start_event_body import TriggerStartEventBody
 
 from ..data import OnAlteredData, check_data, check_key, check_key_lifetime, report_alterations, with_key
 from ..errors import (
@@ -26,7 +28,6 @@ from ..log import about, log, of_request
 from ..models import Request, request_from
 from ..processes import AnyEvent, AnyProcess, Catalog
 from ..wire.call import IO
-from ..wire.endpoints import START, Body
 from ..wire.retry import Gate, retrying
 from .lookup import NOT_STARTED, find, key_of
 from .reuse import compare, report_other_data
@@ -351,15 +352,10 @@ async def _send(io: IO, this: Start) -> Request:
         this.sent_at = io.clock.monotonic()  # from here on the Request may exist
 
     try:
-        return await io.call(
-            START,
-            read,
-            once=True,
-            leaves=leaves,
-            process_id=this.process_id,
-            event=this.event,
-            body=Body(this.body),
+        request = trigger_start_event.build_request(
+            process_id=this.process_id, event=this.event, body=TriggerStartEventBody.from_dict(this.body)
         )
+        return await io.call(request, read, once=True, leaves=leaves)
     except ProcessMakerError as error:
         if error.processed is False:
             this.sent_at = None

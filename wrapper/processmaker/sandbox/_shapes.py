@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 import httpx
 
-from ..wire.endpoints import ENDPOINTS
 from . import _data
 from ._state import Process, Request, StartEvent, Task, User, uuid_of
 
@@ -423,15 +422,27 @@ def _number(params: httpx.QueryParams, name: str, default: int) -> int:
     return max(int(text), 1) if text.isdecimal() else default
 
 
+OPERATIONS: dict[str, tuple[str, ...]] = {
+    "POST /process_events/{process_id}": ("event",),
+    "GET /start_processes": (),
+    "GET /requests": ("include", "per_page", "order_by", "order_direction", "pmql", "page"),
+    "GET /requests/{process_request_id}": ("include",),
+    "PUT /requests/{process_request_id}": (),
+    "GET /tasks": ("process_request_id", "status", "page"),
+    "PUT /tasks/{task_id}": (),
+}
+"""The operations in the sandbox's OpenAPI document, each with its query parameters."""
+
+
 def document() -> Json:
     """An OpenAPI document of the operations and parameters that this package's clients send."""
     paths: Json = {}
-    for endpoint in ENDPOINTS:
-        method, path = endpoint.operation.split(" ")
+    for named, parameters in OPERATIONS.items():
+        method, path = named.split(" ")
         places = [(name, "path") for name in re.findall(r"{(\w+)}", path)]
-        places += [(name, "query") for name in (*endpoint.sends, *endpoint.undocumented)]
+        places += [(name, "query") for name in parameters]
         operation: Json = {
-            "operationId": endpoint.module.rpartition(".")[2],
+            "operationId": f"{method.lower()}{re.sub('[^a-z]+', '_', path)}".strip("_"),
             "parameters": [
                 {"name": name, "in": place, "required": place == "path" or name == "event", "schema": {}}
                 for name, place in places

@@ -30,7 +30,6 @@ from ..errors import (
 )
 from ..log import log
 from .connections import AsyncConnections, Connections
-from .endpoints import Endpoint
 from .http import LEAST, SALVAGED, HTTPResponse, is_cut, no_longer_than, server_behind, transport_errors, whole
 from .pending import Pending
 from .redact import Secrets
@@ -64,49 +63,46 @@ class IO(ABC):
 
     async def call(
         self,
-        endpoint: Endpoint,
+        request: dict[str, Any],
         read: Callable[[Any], T],
         *,
         within: float | None = None,
         once: bool = False,
         leaves: Callable[[], None] | None = None,
-        **arguments: Any,
     ) -> T:
-        """One operation of the API: the JSON of its answer, as the value that `read` makes of it.
-
-        It is not read through the generated models: a property that is missing, new or of another type in the document
-        they were made from must not lose a Request that was started.
+        """Send one request of the API and return its JSON answer, as the value that `read` makes of it.
 
         It is sent again where that is safe. With `once` it is not; nor with `within`, which also bounds its time-outs.
         `leaves` is called when the call itself is about to be sent, after a sign-in.
+
+        Args:
+            request: what a `build_request` of the generated client returned.
 
         Raises:
             ProcessMakerError: for anything else than a success of that shape.
         """
 
         async def send() -> T:
-            response = await self._exchange(endpoint, arguments, within, leaves)
+            response = await self._exchange(request, within, leaves)
             try:
                 return read(json.loads(response.content or b"null"))
             except (ValueError, RecursionError) as problem:
-                asked = endpoint.request(**arguments)
-                self._secrets.keep_out_of(problem, asked)
-                raise unreadable(self._secrets.kept_from(response, asked)) from problem
+                self._secrets.keep_out_of(problem, request)
+                raise unreadable(self._secrets.kept_from(response, request)) from problem
 
         return await (send() if once or within is not None else retrying(self, self.retries, send))
 
-    async def command(self, endpoint: Endpoint, **arguments: Any) -> None:
-        """One operation of the API whose answer has no body."""
-        await retrying(self, self.retries, lambda: self._exchange(endpoint, arguments))
+    async def command(self, request: dict[str, Any]) -> None:
+        """Send one request of the API whose answer has no body."""
+        await retrying(self, self.retries, lambda: self._exchange(request))
 
     async def _exchange(
         self,
-        endpoint: Endpoint,
-        arguments: dict[str, Any],
+        request: dict[str, Any],
         within: float | None = None,
         leaves: Callable[[], None] | None = None,
     ) -> HTTPResponse:
-        request = endpoint.request(**arguments)
+        request = dict(request)
         call = Call(request["url"], leaves)
         if within is not None:
             request["timeout"] = no_longer_than(within, self._timeout)

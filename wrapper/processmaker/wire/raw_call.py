@@ -8,75 +8,51 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from attrs import frozen
-
 from ..config.settings import API_PATH
 from ..data import check_text
 from ..errors import READING, InvalidData, left_open
 from .call import IO
-from .endpoints import Endpoint
 
 Params = Mapping[str, str | int | float | bool | list[str | int] | None]
 
 
 async def request(io: IO, method: str, path: str, *, params: Params | None, body: object) -> Any:
     """The JSON that the server answers with; None where it answers with nothing."""
-    call = RawCall.made(method, path, params, body)
+    call = build_request(method, path, params=params, body=body)
     with left_open("it was done", "look before you send it again"):
         return await io.call(call, lambda answer: answer)
 
 
-@frozen(kw_only=True)
-class RawCall(Endpoint):
-    """A call that is given as it goes on the wire."""
+def build_request(method: str, path: str, *, params: Params | None, body: object) -> dict[str, Any]:
+    """The HTTP request, as httpx's `request` takes it, confined to the API of the client's server.
 
-    method: str
-    path: str
-    params: tuple[tuple[str, Any], ...]
-    content: bytes | None
-
-    @classmethod
-    def made(cls, method: str, path: str, params: Params | None, body: object) -> RawCall:
-        """The call, confined to the API of the client's server.
-
-        Raises:
-            InvalidData: it cannot be sent as it is.
-        """
-        if not isinstance(method, str) or not re.fullmatch(r"[A-Za-z]{1,20}", method):
-            raise InvalidData(f"method={method!r} is no HTTP method, such as GET")
-        method = method.upper()
-        path, query = _confined(path)
-        if params is not None and not isinstance(params, Mapping):
-            raise InvalidData(f"params={params!r} is no mapping of names to values")
-        given = [*query, *((name, value) for name, value in (params or {}).items() if value is not None)]
-        for name, value in given:
-            for each in (name, *_listed(value)):
-                if isinstance(each, str):
-                    check_text("params", each)
-                elif isinstance(each, Mapping | list | tuple | set | bytes):
-                    raise InvalidData(f"params[{name!r}] is {each!r}: a query takes text, numbers and lists of both")
-        if body is not None and method in READING:
-            raise InvalidData(f"a {method} has no body; give params= in place of json=")
-        return cls(
-            operation=f"{method} {path}",
-            module="",
-            method=method,
-            path=path,
-            params=tuple(given),
-            content=None if body is None else _content(body),
-        )
-
-    def request(self, **_: Any) -> dict[str, Any]:
-        """The HTTP request, as httpx's `request` takes it."""
-        params: dict[str, tuple[str, ...]] = {}
-        for name, value in self.params:
-            params[name] = (*params.get(name, ()), *map(_text, _listed(value)))
-        made: dict[str, Any] = {"method": self.method, "url": self.path}
-        if params:
-            made["params"] = params
-        if self.content is not None:
-            made |= {"content": self.content, "headers": {"Content-Type": "application/json"}}
-        return made
+    Raises:
+        InvalidData: it cannot be sent as it is.
+    """
+    if not isinstance(method, str) or not re.fullmatch(r"[A-Za-z]{1,20}", method):
+        raise InvalidData(f"method={method!r} is no HTTP method, such as GET")
+    method = method.upper()
+    path, query = _confined(path)
+    if params is not None and not isinstance(params, Mapping):
+        raise InvalidData(f"params={params!r} is no mapping of names to values")
+    given = [*query, *((name, value) for name, value in (params or {}).items() if value is not None)]
+    for name, value in given:
+        for each in (name, *_listed(value)):
+            if isinstance(each, str):
+                check_text("params", each)
+            elif isinstance(each, Mapping | list | tuple | set | bytes):
+                raise InvalidData(f"params[{name!r}] is {each!r}: a query takes text, numbers and lists of both")
+    if body is not None and method in READING:
+        raise InvalidData(f"a {method} has no body; give params= in place of json=")
+    query_of: dict[str, tuple[str, ...]] = {}
+    for name, value in given:
+        query_of[name] = (*query_of.get(name, ()), *map(_text, _listed(value)))
+    made: dict[str, Any] = {"method": method, "url": path}
+    if query_of:
+        made["params"] = query_of
+    if body is not None:
+        made |= {"content": _content(body), "headers": {"Content-Type": "application/json"}}
+    return made
 
 
 def _confined(path: object) -> tuple[str, list[tuple[str, str]]]:
