@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from vcr.request import Request
 
 CASSETTES = Path(__file__).parent / "cassettes"
 VERSIONS = ("4.15.5", "4.12.2")
+_FINGERPRINT = "_idempotency_fingerprint"
 
 
 class _Joined:
@@ -37,11 +39,26 @@ class _Joined:
         raise AssertionError("replaying never writes a recording")
 
 
+_PAGING = {"per_page", "order_by", "order_direction"}
+
+
 def _same_query(ours: Request, recorded: Request) -> None:
-    """Page 1 is what the server gives when no page is named."""
-    assert [pair for pair in sorted(ours.query) if pair != ("page", "1")] == [
-        pair for pair in sorted(recorded.query) if pair != ("page", "1")
-    ]
+    """Page 1 is what the server gives if no page is named. Paging counts only if the recording names it, too."""
+    named = {name for name, _ in recorded.query}
+
+    def compared(request: Request) -> list[tuple[str, str]]:
+        return sorted(
+            (name, _one_key(value) if name == "pmql" else value)
+            for name, value in request.query
+            if (name, value) != ("page", "1") and (name in named or name not in _PAGING)
+        )
+
+    assert compared(ours) == compared(recorded)
+
+
+def _one_key(pmql: str) -> str:
+    """Older recordings look for a key with `= "k"`, newer ones with `IN ["k"]`."""
+    return re.sub(r'(?<!NOT )\bIN \[("[^"]*")\]', r"= \1", pmql)
 
 
 def _same_body(ours: Request, recorded: Request) -> None:
@@ -50,9 +67,13 @@ def _same_body(ours: Request, recorded: Request) -> None:
         try:
             return json.loads(body)
         except ValueError:
-            return body
+            return re.sub(rb"^--[0-9a-f]{32}", b"--boundary", body, flags=re.MULTILINE)  # of a form with a file
 
-    assert read(ours) == read(recorded)
+    ours_read, recorded_read = read(ours), read(recorded)
+    # Recordings from before the fingerprint was sent have none.
+    if isinstance(ours_read, dict) and isinstance(recorded_read, dict) and _FINGERPRINT not in recorded_read:
+        ours_read.pop(_FINGERPRINT, None)
+    assert ours_read == recorded_read
 
 
 _vcr = vcr.VCR(record_mode="none", match_on=["method", "scheme", "host", "port", "path", "same_query", "same_body"])
@@ -62,12 +83,15 @@ _vcr.register_matcher("same_body", _same_body)
 
 
 @contextmanager
-def replayed(version: str, *names: str) -> Iterator[Cassette]:
-    """Answers come from these recordings of that ProcessMaker version, each exactly once; no socket connects."""
+def replayed(version: str, *names: str, whole: bool = True) -> Iterator[Cassette]:
+    """Answers come from these recordings of that ProcessMaker version, each exactly once; no socket connects.
+
+    Unless `whole` is False, all of them have to be asked for.
+    """
     no_sockets = mock.patch.object(socket.socket, "connect", side_effect=AssertionError("a replay connected"))
     with no_sockets, _vcr.use_cassette(str(CASSETTES / version / "+".join(names))) as cassette:
         yield cassette
-        assert cassette.all_played, f"{names} of {version} were not played to their end"
+        assert cassette.all_played or not whole, f"{names} of {version} were not played to their end"
 
 
 def recordings(*names: str) -> list[Any]:
