@@ -2,18 +2,25 @@
 
     python openapi/generate.py [--check]
 
-It works offline and gives the same bytes on every machine, so it insists on the pinned versions of the tools.
+It works offline. It insists on the pinned versions of the tools, since others write other bytes.
 """
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 
+import yaml
+
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from openapi import trim  # noqa: E402 - this file is also run as a command
+
 DOCUMENT = HERE / "processmaker.yaml"
 PACKAGE = HERE.parent / "generated" / "processmaker_api"
 PINS = HERE.parent / ".ci" / "constraints.txt"
@@ -21,21 +28,27 @@ TOOLS = ("openapi-python-client", "ruff")
 
 
 class GenerateError(Exception):
-    """Nothing was written; the message says why."""
+    """Nothing was written. The message says why."""
+
+
+def check_rules() -> None:
+    """Raise GenerateError if trim.yaml has changed since the document was made with it."""
+    made = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))["info"]
+    if made.get(trim.DIGEST) != trim.digest():
+        spec = f"<the official document of ProcessMaker {made.get(trim.VERSION)}>"
+        todo = f"run `make trim SPEC={spec}`, then `make generate`"
+        raise GenerateError(f"{DOCUMENT.name} was made with another trim.yaml: {todo}")
 
 
 def check_tools(pins: str) -> None:
     """Raise GenerateError unless the tools are installed as `pins`, the text of a constraints file, says."""
     wanted = dict(line.split("==", 1) for line in pins.split() if "==" in line)
+    installed = {one.name: one.version for one in distributions()}
     for tool in TOOLS:
-        try:
-            found = version(tool)
-        except PackageNotFoundError:
-            found = "none"
-        if found != wanted.get(tool):
+        if installed.get(tool) != wanted.get(tool):
             raise GenerateError(
                 f"{tool} {wanted.get(tool)} is needed, since versions differ in what they write, "
-                f"but {found} is installed: run `make install`"
+                f"but {installed.get(tool, 'none')} is installed: run `make install`"
             )
 
 
@@ -76,33 +89,23 @@ def differences(committed: Path, fresh: Path) -> list[str]:
     return [f"{committed.name}/{name} {what}" for name, what in words.items()]
 
 
-def swap(fresh: Path, target: Path, aside: Path) -> None:
-    """Put `fresh` in the place of `target`, which is moved to `aside`; when that fails, all is as it was."""
-    if target.exists():
-        target.rename(aside)
-    try:
-        fresh.rename(target)
-    except BaseException:
-        if aside.exists():
-            aside.rename(target)
-        raise
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="generate.py", description="Write generated/ from openapi/processmaker.yaml.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when generated/ is not up to date")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if generated/ is not up to date")
     options = parser.parse_args(arguments)
     try:
+        if options.check:
+            check_rules()
         check_tools(PINS.read_text(encoding="utf-8"))
-        PACKAGE.parent.mkdir(exist_ok=True)
-        # Beside the package, when it is to take its place, so that the swap is a rename.
+        # Beside the package, so that it can be renamed to take its place.
         beside = None if options.check else PACKAGE.parent
         with tempfile.TemporaryDirectory(prefix=".fresh-", dir=beside) as scratch:
             fresh = Path(scratch) / "fresh" / PACKAGE.name
             fresh.parent.mkdir()
             generate(fresh)
             if not options.check:
-                swap(fresh, PACKAGE, Path(scratch) / "aside")
+                shutil.rmtree(PACKAGE, ignore_errors=True)
+                fresh.rename(PACKAGE)
             elif lines := differences(PACKAGE, fresh):
                 raise GenerateError("\n  ".join(["generated/ is not up to date, run `make generate`:", *lines]))
     except (GenerateError, OSError) as error:

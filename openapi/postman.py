@@ -2,9 +2,10 @@
 
     python openapi/postman.py [--check]
 
-Postman's own converter, openapi-to-postmanv2, makes the collection; it needs Node.js. The collection's variables go
-into the document as examples before the conversion. After it, what differs from run to run (ids) and what the converter
-makes up (answers) is taken out, and each request gets a test that it succeeded.
+Postman's own converter, openapi-to-postmanv2, makes the collection. It needs Node.js. Without Node.js, --check fails
+only if CI is true. Before the conversion, the collection's variables go into the document as examples. After it, what
+differs from run to run (ids) and what the converter makes up (answers) is removed, and each request gets a test for
+success.
 """
 
 import argparse
@@ -35,6 +36,7 @@ VARIABLES = {
     "event": "node_1",
     "process_request_id": "",
     "task_id": "",
+    "file_id": "",
     "client_id": "",
     "client_secret": "",
     "username": "",
@@ -61,7 +63,7 @@ SUCCEEDED = {
 
 
 class PostmanError(Exception):
-    """Nothing was written; the message says why."""
+    """Nothing was written. The message says why."""
 
 
 class NodeMissingError(PostmanError):
@@ -69,13 +71,14 @@ class NodeMissingError(PostmanError):
 
 
 def with_examples(document: dict[str, Any]) -> dict[str, Any]:
-    """Return `document`, changed in place, with an example wherever the converter would make a value up."""
+    """Return `document`, changed in place, with an example for each value that the converter would make up."""
     for path, item in document["paths"].items():
         for operation in (value for key, value in item.items() if key in ("get", "post", "put", "delete", "patch")):
             for parameter in operation.get("parameters", []):
                 schema, name = parameter["schema"], parameter["name"]
-                parameter["example"] = f"{{{{{name}}}}}" if parameter.get("required") else f"<{schema['type']}>"
-                # It reads descriptions only here.
+                variable = "process_request_id" if name == "request_id" else name
+                parameter["example"] = f"{{{{{variable}}}}}" if parameter.get("required") else f"<{schema['type']}>"
+                # The converter reads descriptions only here.
                 parameter["description"] = schema.get("description", "")
             if path == TOKEN_PATH:
                 form = operation["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"]
@@ -118,29 +121,19 @@ def finished(collection: dict[str, Any]) -> dict[str, Any]:
         item["response"] = []
         request = item["request"]
         if "/" + "/".join(request["url"]["path"]) == TOKEN_PATH:
-            # The converter passes over `servers` and `security` of a single operation.
+            # The converter ignores `servers` and `security` of a single operation.
             request["url"]["host"] = ["{{url}}"]
             request["auth"] = {"type": "noauth"}
     return collection
 
 
-def collection_text() -> str:
-    document = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
-    return json.dumps(finished(converted(with_examples(document))), indent=2, ensure_ascii=False) + "\n"
-
-
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="postman.py", description="Write processmaker.postman_collection.json from openapi/processmaker.yaml."
-    )
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="write nothing; fail when the collection is not up to date; without Node.js, fail only where CI is true",
-    )
+    parser = argparse.ArgumentParser(prog="postman.py", description="Write the Postman collection.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the collection is not up to date")
     options = parser.parse_args(arguments)
     try:
-        text = collection_text()
+        document = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
+        text = json.dumps(finished(converted(with_examples(document))), indent=2, ensure_ascii=False) + "\n"
         if not options.check:
             COLLECTION.write_text(text, encoding="utf-8", newline="\n")
         elif not COLLECTION.exists() or COLLECTION.read_bytes() != text.encode():

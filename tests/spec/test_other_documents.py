@@ -50,6 +50,13 @@ with client("integration.bot") as pm:
     assert pm.wait(request).data == {"days": 3, "approved": True}
     assert [each.id for each in pm.requests(order_direction="desc")] == [2, 1]
     assert len(sandbox.requests) == 2
+    claimable = pm.start("Claim", {})
+    (task,) = pm.tasks()
+    assert task.request_id == claimable.id
+    assert pm.claim(task).user_id is not None
+    calling = pm.start("Calls and Waits", {})
+    assert pm.children(calling)
+    assert pm.count_requests(process="Claim") == 1
 with client("admin") as admin:
     assert admin.cancel(admin.start("Two Steps")).status == "CANCELED"
 """

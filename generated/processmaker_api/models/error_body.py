@@ -13,15 +13,15 @@ T = TypeVar("T", bound="ErrorBody")
 
 @_attrs_define
 class ErrorBody:
-    """What the server says about a failure. Errors come in four shapes: `error` alone, `message` alone, `message` with
-    `errors` by field, and the OAuth one with `error`, `error_description` and `message`.
+    """What the server says about a failure. Errors have four shapes. They have `error` alone, `message` alone, `message`
+    with `errors` by field, or, from OAuth, `error`, `error_description` and `message`.
 
         Attributes:
             message (None | str | Unset): What went wrong, in words.
-            error (None | str | Unset): What went wrong in words, or, at sign-in, one of the error codes of OAuth.
-            errors (Any | Unset): For each refused field, a list of texts.
-            error_description (None | str | Unset): At sign-in, what went wrong, in words.
-            hint (None | str | Unset): At sign-in, sometimes, more about the cause.
+            error (None | str | Unset): What went wrong, in words. At sign-in, one of the error codes of OAuth.
+            errors (Any | Unset): A list of texts for each refused field.
+            error_description (None | str | Unset): What went wrong at sign-in, in words.
+            hint (None | str | Unset): More about the cause, sometimes, at sign-in.
     """
 
     message: None | str | Unset = UNSET

@@ -13,7 +13,7 @@ T = TypeVar("T", bound="IssueTokenBody")
 
 @_attrs_define
 class IssueTokenBody:
-    """The grant and what it needs, as a form.
+    """The grant and its parameters, as a form.
 
     Attributes:
         grant_type (str): password or refresh_token.
@@ -22,7 +22,7 @@ class IssueTokenBody:
         username (str | Unset): The user's name, for the password grant.
         password (str | Unset): The user's password, for the password grant.
         refresh_token (str | Unset): The refresh token, for the refresh_token grant.
-        scope (str | Unset): The scopes asked for, separated by blanks. May be left out.
+        scope (str | Unset): The scopes to ask for, separated by blanks. It may be left out.
     """
 
     grant_type: str

@@ -17,12 +17,12 @@ class Media:
 
     Attributes:
         id (int | None | str | Unset): The id of the file.
-        uuid (None | str | Unset): The file's id in the form of a UUID.
-        name (None | str | Unset): The name of the file, without its extension.
+        uuid (None | str | Unset): The UUID of the file.
+        name (None | str | Unset): The name of the file without its extension.
         file_name (None | str | Unset): The name of the file.
         mime_type (None | str | Unset): The type of the content, such as text/plain.
-        size (int | None | Unset): How many bytes the file has.
-        custom_properties (Any | Unset): Further facts; data_name is the name under which the file is stored.
+        size (int | None | Unset): The number of bytes.
+        custom_properties (Any | Unset): Further facts. data_name is the name under which the file is stored.
         created_at (None | str | Unset): When the file was uploaded, such as 2026-11-29T03:37:40.000000Z.
         updated_at (None | str | Unset): When the file was last changed.
         original_url (None | str | Unset): An address of the file for browsers.

@@ -17,17 +17,17 @@ class Metadata:
 
     Attributes:
         filter_ (None | str | Unset): The filter that was asked for.
-        sort_by (None | str | Unset): The field the list is sorted by; empty when none was asked for.
-        sort_order (None | str | Unset): asc, desc, or empty when none was asked for.
-        count (int | None | Unset): How many entries are on this page.
-        total_pages (int | None | Unset): How many pages there are.
+        sort_by (None | str | Unset): The field that the list is sorted by. It is empty if none was asked for.
+        sort_order (None | str | Unset): asc or desc. It is empty if none was asked for.
+        count (int | None | Unset): The number of entries on this page.
+        total_pages (int | None | Unset): The number of pages.
         current_page (int | None | Unset): The number of this page, from 1.
         last_page (int | None | Unset): The number of the last page.
         path (None | str | Unset): The path of the list.
-        per_page (int | None | Unset): How many entries make a page.
-        to (int | None | Unset): The number of the last entry on this page; null on an empty page.
-        total (int | None | Unset): How many entries there are on all pages.
-        from_ (int | None | Unset): The number of the first entry on this page, from 1; null on an empty page.
+        per_page (int | None | Unset): The number of entries that fit on a page.
+        to (int | None | Unset): The number of the last entry on this page. It is null on an empty page.
+        total (int | None | Unset): The number of entries on all pages.
+        from_ (int | None | Unset): The number of the first entry on this page, from 1. It is null on an empty page.
     """
 
     filter_: None | str | Unset = UNSET

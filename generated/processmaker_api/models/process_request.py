@@ -17,40 +17,41 @@ T = TypeVar("T", bound="ProcessRequest")
 
 @_attrs_define
 class ProcessRequest:
-    """A Request, one run of a process. Any property may be missing or null. Dates come as 2026-11-23T22:12:30+00:00, in
-    records within it also as 2026-11-23 22:10:18.
+    """A Request, one run of a process. Any property may be missing or null. Dates look like 2026-11-23T22:12:30+00:00. In
+    related records they may also look like 2026-11-23 22:10:18.
 
         Attributes:
             user_id (int | None | str | Unset): The id of the user who started the Request.
-            callable_id (None | str | Unset): The id of the process within its BPMN diagram.
-            data (Any | Unset): The data of the Request, only when included. An object, but an empty one reads back as an
-                empty list, and a list stays a list.
-            status (None | str | Unset): ACTIVE, COMPLETED, ERROR or CANCELED; newer servers may know more.
+            callable_id (None | str | Unset): The id of the process in its BPMN diagram.
+            data (Any | Unset): The data of the Request, if included. It is an object. If it is empty, it comes as an empty
+                list. A list stays a list.
+            status (None | str | Unset): ACTIVE, COMPLETED, ERROR or CANCELED. Newer servers may have more.
             name (None | str | Unset): The name of the process.
             case_title (None | str | Unset): The title of the case.
             case_title_formatted (None | str | Unset):
             user_viewed_at (None | str | Unset): When the user last looked at the Request.
             case_number (int | None | Unset): The number of the case.
             process_id (int | None | str | Unset): The id of the process.
-            process (Any | Unset): The process, when included, and after a start.
+            process (Any | Unset): The process, if included, and after a start.
             id (int | None | str | Unset): The id of the Request.
             process_collaboration_id (int | None | str | Unset):
             participant_id (int | None | str | Unset):
             process_category_id (int | None | str | Unset):
             created_at (None | str | Unset): When the Request was created.
             updated_at (None | str | Unset): When the Request was last changed.
-            user (Any | Unset): The user who started the Request, when included.
-            participants (Any | Unset): The users who took part, when included.
-            uuid (None | str | Unset): The Request's id in the form of a UUID.
+            user (Any | Unset): The user who started the Request, if included.
+            participants (Any | Unset): The users who took part, if included.
+            uuid (None | str | Unset): The UUID of the Request.
             process_version_id (int | None | str | Unset): The id of the version of the process that the Request runs.
-            parent_request_id (int | None | str | Unset): The id of the Request that started this one, if one did.
+            parent_request_id (int | None | str | Unset): The id of the Request that started this one. It is null if none
+                did.
             initiated_at (None | str | Unset): When the Request was started.
-            completed_at (None | str | Unset): When the Request ended; null as long as it runs.
+            completed_at (None | str | Unset): When the Request ended. It is null as long as the Request runs.
             errors (Any | Unset): For the status ERROR, a list of failures with message, element_id, element_name and
                 created_at.
-            summary (Any | Unset): The data as a list of key, value and type, only when included.
-            active_tasks (list[ProcessRequestToken] | None | Unset): The open tasks of all users, only when included
-                (activeTasks), from ProcessMaker 4.9 on. Each has id, element_name, status, user_id and advanceStatus.
+            summary (Any | Unset): The data, if included, as a list of key, value and type.
+            active_tasks (list[ProcessRequestToken] | None | Unset): The open tasks of all users, if included (activeTasks),
+                from ProcessMaker 4.9 on. Each has id, element_name, status, user_id and advanceStatus.
     """
 
     user_id: int | None | str | Unset = UNSET

@@ -13,7 +13,7 @@ T = TypeVar("T", bound="ProcessRequestEditable")
 
 @_attrs_define
 class ProcessRequestEditable:
-    """What can be changed about a Request.
+    """What can be changed in a Request.
 
     Attributes:
         user_id (int | None | str | Unset):

@@ -16,31 +16,31 @@ class ProcessRequestToken:
     """A task, a step of a Request that somebody has to do. Any property may be missing or null.
 
     Attributes:
-        user_id (int | None | str | Unset): The id of the user the task is assigned to.
-        status (None | str | Unset): ACTIVE, or CLOSED when it is done; others occur.
+        user_id (int | None | str | Unset): The id of the user to whom the task is assigned.
+        status (None | str | Unset): ACTIVE if it is open, CLOSED if it is done. There are others.
         due_at (None | str | Unset): When the task is due.
         initiated_at (None | str | Unset): When the task was started.
         riskchanges_at (None | str | Unset):
         subprocess_start_event_id (None | str | Unset):
-        data (Any | Unset): The data of the Request, when included.
+        data (Any | Unset): The data of the Request, if included.
         id (int | None | str | Unset): The id of the task.
         process_id (int | None | str | Unset): The id of the process.
         process_request_id (int | None | str | Unset): The id of the Request.
         element_id (None | str | Unset): The node id of the task in the process.
         element_type (None | str | Unset): The kind of element, such as task.
-        element_index (int | None | str | Unset): The place of the task among those of its element.
+        element_index (int | None | str | Unset): The position of the task among those of its element.
         element_name (None | str | Unset): The name of the task in the process.
         created_at (None | str | Unset): When the task was created.
         updated_at (None | str | Unset): When the task was last changed.
         advance_status (None | str | Unset): open, overdue or completed.
         due_notified (int | None | Unset):
-        user (Any | Unset): The user the task is assigned to.
+        user (Any | Unset): The user to whom the task is assigned.
         process (Any | Unset): The process.
         process_request (Any | Unset): The Request.
-        is_self_service (bool | int | None | Unset): 1 if a user has to claim the task before it is theirs, else 0.
+        is_self_service (bool | int | None | Unset): 1 if a user has to claim the task first, else 0.
         self_service_groups (Any | Unset): Which users and groups may claim the task.
-        uuid (None | str | Unset): The task's id in the form of a UUID.
-        completed_at (None | str | Unset): When the task was completed; null as long as it waits.
+        uuid (None | str | Unset): The UUID of the task.
+        completed_at (None | str | Unset): When the task was completed. It is null as long as the task is open.
     """
 
     user_id: int | None | str | Unset = UNSET

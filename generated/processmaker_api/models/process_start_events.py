@@ -16,12 +16,12 @@ class ProcessStartEvents:
     """An event at which a Request of a process can be started.
 
     Attributes:
-        event_definitions (Any | Unset): What triggers the event, such as a timer; an empty list for one that is started
-            by hand.
+        event_definitions (Any | Unset): What triggers the event, such as a timer. The list is empty if the event is
+            started by hand.
         parallel_multiple (bool | None | Unset): Whether all event definitions must occur before the event does.
         outgoing (Any | Unset): The flows that leave the event.
         incoming (Any | Unset): The flows that lead to the event.
-        id (None | str | Unset): The node id of the event; this is what `event` wants when starting.
+        id (None | str | Unset): The node id of the event. A start sends it as `event`.
         name (None | str | Unset): The name of the event.
     """
 

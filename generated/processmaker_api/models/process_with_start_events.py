@@ -20,11 +20,11 @@ class ProcessWithStartEvents:
     """A process with the events at which it can be started.
 
     Attributes:
-        process_category_id (int | None | str | Unset): The id of the category, which comes as a string.
-        name (None | str | Unset): The name of the process. Names are unique and hold letters, digits and spaces.
-        case_title (None | str | Unset): The pattern from which the titles of cases are made.
-        description (None | str | Unset): What the process is for.
-        status (None | str | Unset): ACTIVE, INACTIVE or ARCHIVED; newer servers may know more.
+        process_category_id (int | None | str | Unset): The id of the category. It comes as a string.
+        name (None | str | Unset): The name of the process. Names are unique and consist of letters, digits and spaces.
+        case_title (None | str | Unset): The pattern of the titles of cases.
+        description (None | str | Unset): The purpose of the process.
+        status (None | str | Unset): ACTIVE, INACTIVE or ARCHIVED. Newer servers may have more.
         pause_timer_start (int | None | Unset):
         cancel_screen_id (int | None | Unset):
         has_timer_start_events (bool | Unset): Whether one of the start events is a timer.
@@ -35,17 +35,17 @@ class ProcessWithStartEvents:
         warnings (Any | Unset): What the process designer found wrong with the process.
         self_service_tasks (Any | Unset):
         signal_events (Any | Unset):
-        category (Any | Unset): The category, when included.
+        category (Any | Unset): The category, if included.
         manager_id (int | None | str | Unset):
         user_id (int | None | str | Unset):
-        id (int | None | str | Unset): The id of the process; this is what starting wants as process_id.
+        id (int | None | str | Unset): The id of the process. A start sends it as process_id.
         deleted_at (None | str | Unset):
         created_at (None | str | Unset): When the process was created.
         updated_at (None | str | Unset): When the process was last changed.
         notifications (Any | Unset):
         task_notifications (Any | Unset):
-        events (list[ProcessStartEvents] | None | Unset): The start events that the user may start; for an
-            administrator, timers too.
+        events (list[ProcessStartEvents] | None | Unset): The start events that the user may start. For an administrator
+            they include timers.
         startEvents (list[ProcessStartEvents] | None | Unset): The start events that the user may start by hand.
     """
 

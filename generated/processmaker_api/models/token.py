@@ -17,10 +17,10 @@ class Token:
 
     Attributes:
         token_type (None | str | Unset): Bearer.
-        expires_in (int | None | Unset): How many seconds the access token is valid; 31536000, a year, on a server as it
-            is installed.
+        expires_in (int | None | Unset): For how many seconds the access token is valid. The default of a server is
+            31536000, a year.
         access_token (None | str | Unset): The access token, a JWT.
-        refresh_token (None | str | Unset): The refresh token. It is revoked as soon as it is used.
+        refresh_token (None | str | Unset): The refresh token. It is revoked when it is used.
     """
 
     token_type: None | str | Unset = UNSET

@@ -11,9 +11,9 @@ T = TypeVar("T", bound="TriggerStartEventBody")
 
 @_attrs_define
 class TriggerStartEventBody:
-    """The data of the new Request, a JSON object. It must be sent with Content-Type application/json; without that header
-    the server still answers 201 but destroys the data. The server trims strings, turns empty ones into null, and strips
-    HTML tags and double braces from top-level strings.
+    """The data of the new Request, a JSON object. Send it with Content-Type application/json. Without this header the
+    server also answers 201, but it destroys the data. The server trims strings and turns empty strings into null. It
+    removes HTML tags and double braces from top-level strings.
 
     """
 

@@ -13,11 +13,11 @@ T = TypeVar("T", bound="UpdateTaskBody")
 
 @_attrs_define
 class UpdateTaskBody:
-    """To complete a task, status and data. To claim one, is_self_service and user_id.
+    """To complete a task, status and data. To claim a task, is_self_service and user_id.
 
     Attributes:
         status (str | Unset): COMPLETED, to complete the task.
-        data (Any | Unset): An object whose entries are put into the data of the Request.
+        data (Any | Unset): An object. Its entries are put into the data of the Request.
         is_self_service (int | Unset): 0, to claim the task.
         user_id (int | Unset): The id of the user who claims the task.
     """

@@ -76,13 +76,12 @@ def sync_detailed(
 ) -> Response[ErrorBody | Token]:
     """Get an access token
 
-     Trades a user's password, or a refresh token, for an access token. It stands at the root of the
-    host, not under /api/1.0. A refresh token works once: it is revoked as soon as it gave a new pair.
-    The client_credentials grant answers with a token, too, but the API then refuses that token with
-    401.
+     Exchanges a user's password, or a refresh token, for an access token. It is at the root of the host,
+    not below /api/1.0. A refresh token works once; it is revoked when it is used. The
+    client_credentials grant answers with a token, too, but the API refuses that token with 401.
 
     Args:
-        body (IssueTokenBody): The grant and what it needs, as a form.
+        body (IssueTokenBody): The grant and its parameters, as a form.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -110,13 +109,12 @@ def sync(
 ) -> ErrorBody | Token | None:
     """Get an access token
 
-     Trades a user's password, or a refresh token, for an access token. It stands at the root of the
-    host, not under /api/1.0. A refresh token works once: it is revoked as soon as it gave a new pair.
-    The client_credentials grant answers with a token, too, but the API then refuses that token with
-    401.
+     Exchanges a user's password, or a refresh token, for an access token. It is at the root of the host,
+    not below /api/1.0. A refresh token works once; it is revoked when it is used. The
+    client_credentials grant answers with a token, too, but the API refuses that token with 401.
 
     Args:
-        body (IssueTokenBody): The grant and what it needs, as a form.
+        body (IssueTokenBody): The grant and its parameters, as a form.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -139,13 +137,12 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | Token]:
     """Get an access token
 
-     Trades a user's password, or a refresh token, for an access token. It stands at the root of the
-    host, not under /api/1.0. A refresh token works once: it is revoked as soon as it gave a new pair.
-    The client_credentials grant answers with a token, too, but the API then refuses that token with
-    401.
+     Exchanges a user's password, or a refresh token, for an access token. It is at the root of the host,
+    not below /api/1.0. A refresh token works once; it is revoked when it is used. The
+    client_credentials grant answers with a token, too, but the API refuses that token with 401.
 
     Args:
-        body (IssueTokenBody): The grant and what it needs, as a form.
+        body (IssueTokenBody): The grant and its parameters, as a form.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -171,13 +168,12 @@ async def asyncio(
 ) -> ErrorBody | Token | None:
     """Get an access token
 
-     Trades a user's password, or a refresh token, for an access token. It stands at the root of the
-    host, not under /api/1.0. A refresh token works once: it is revoked as soon as it gave a new pair.
-    The client_credentials grant answers with a token, too, but the API then refuses that token with
-    401.
+     Exchanges a user's password, or a refresh token, for an access token. It is at the root of the host,
+    not below /api/1.0. A refresh token works once; it is revoked when it is used. The
+    client_credentials grant answers with a token, too, but the API refuses that token with 401.
 
     Args:
-        body (IssueTokenBody): The grant and what it needs, as a form.
+        body (IssueTokenBody): The grant and its parameters, as a form.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

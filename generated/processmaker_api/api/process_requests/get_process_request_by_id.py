@@ -82,13 +82,13 @@ def sync_detailed(
 ) -> Response[ErrorBody | ProcessRequest]:
     """Read a Request
 
-     Reads one Request. Its data comes only when `include` asks for it.
+     Reads one Request. The answer contains its data only if `include` asks for it.
 
     Args:
         process_request_id (int): The id of the Request.
-        include (str | Unset): Related records to add, separated by commas; data, summary,
-            process, user, participants and errors are some. `data` leaves out top-level keys that
-            begin with an underscore; `summary` shows them.
+        include (str | Unset): Related records to add, separated by commas, such as data, summary,
+            process, user, participants, errors and activeTasks. `data` leaves out top-level keys that
+            begin with an underscore. `summary` contains them.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -118,13 +118,13 @@ def sync(
 ) -> ErrorBody | ProcessRequest | None:
     """Read a Request
 
-     Reads one Request. Its data comes only when `include` asks for it.
+     Reads one Request. The answer contains its data only if `include` asks for it.
 
     Args:
         process_request_id (int): The id of the Request.
-        include (str | Unset): Related records to add, separated by commas; data, summary,
-            process, user, participants and errors are some. `data` leaves out top-level keys that
-            begin with an underscore; `summary` shows them.
+        include (str | Unset): Related records to add, separated by commas, such as data, summary,
+            process, user, participants, errors and activeTasks. `data` leaves out top-level keys that
+            begin with an underscore. `summary` contains them.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -149,13 +149,13 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | ProcessRequest]:
     """Read a Request
 
-     Reads one Request. Its data comes only when `include` asks for it.
+     Reads one Request. The answer contains its data only if `include` asks for it.
 
     Args:
         process_request_id (int): The id of the Request.
-        include (str | Unset): Related records to add, separated by commas; data, summary,
-            process, user, participants and errors are some. `data` leaves out top-level keys that
-            begin with an underscore; `summary` shows them.
+        include (str | Unset): Related records to add, separated by commas, such as data, summary,
+            process, user, participants, errors and activeTasks. `data` leaves out top-level keys that
+            begin with an underscore. `summary` contains them.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -183,13 +183,13 @@ async def asyncio(
 ) -> ErrorBody | ProcessRequest | None:
     """Read a Request
 
-     Reads one Request. Its data comes only when `include` asks for it.
+     Reads one Request. The answer contains its data only if `include` asks for it.
 
     Args:
         process_request_id (int): The id of the Request.
-        include (str | Unset): Related records to add, separated by commas; data, summary,
-            process, user, participants and errors are some. `data` leaves out top-level keys that
-            begin with an underscore; `summary` shows them.
+        include (str | Unset): Related records to add, separated by commas, such as data, summary,
+            process, user, participants, errors and activeTasks. `data` leaves out top-level keys that
+            begin with an underscore. `summary` contains them.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

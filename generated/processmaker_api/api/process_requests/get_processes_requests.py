@@ -108,20 +108,21 @@ def sync_detailed(
      Lists the Requests that the user may see, a page at a time.
 
     Args:
-        type_ (str | Unset): all, in_progress, completed or started_me. All of them when left out.
-        filter_ (str | Unset): Keep only Requests with this text in name, description or status;
-            the status must match whole.
-        order_by (str | Unset): The field to sort by, such as id.
+        type_ (str | Unset): in_progress, completed or started_me. If it is left out, all Requests
+            are listed. `all` answers 500 unless the user is an administrator.
+        filter_ (str | Unset): Keep only Requests with this text in their name or description, or
+            with exactly this status.
+        order_by (str | Unset): The field to sort by, such as id. An unknown field answers 500.
         order_direction (str | Unset): asc or desc.
-        per_page (int | Unset): How many Requests make a page; 500 is honoured, 10 is what the
-            server takes when it is left out.
-        include (str | Unset): Related records to add, separated by commas; data, summary,
-            process, user, participants and errors are some.
+        per_page (int | Unset): The number of Requests on a page. The default is 10. There is no
+            upper limit; 0 answers 500.
+        include (str | Unset): Related records to add, separated by commas, such as data, summary,
+            process, user, participants and errors.
         pmql (str | Unset): A query in ProcessMaker's query language, such as
-            `data._idempotency_key = "order-1234" AND process_id = 2`. A query that does not parse
-            answers 400. The comparison looks at the first 255 characters and may ignore case; a value
-            with a double quote or a backslash is never found. A URL beyond about 8,000 characters
-            answers 414.
+            `data._idempotency_key IN ["order-1234"] AND process_id = 2`. After `=`, a value that
+            looks like a date is read as a date; use IN. Only the first 255 characters of a value are
+            compared. A value with a double quote or a backslash is never found. A query that does not
+            parse answers 400. A URL of more than about 8,000 characters answers 414.
         page (int | Unset): The number of the page, from 1.
 
     Raises:
@@ -167,20 +168,21 @@ def sync(
      Lists the Requests that the user may see, a page at a time.
 
     Args:
-        type_ (str | Unset): all, in_progress, completed or started_me. All of them when left out.
-        filter_ (str | Unset): Keep only Requests with this text in name, description or status;
-            the status must match whole.
-        order_by (str | Unset): The field to sort by, such as id.
+        type_ (str | Unset): in_progress, completed or started_me. If it is left out, all Requests
+            are listed. `all` answers 500 unless the user is an administrator.
+        filter_ (str | Unset): Keep only Requests with this text in their name or description, or
+            with exactly this status.
+        order_by (str | Unset): The field to sort by, such as id. An unknown field answers 500.
         order_direction (str | Unset): asc or desc.
-        per_page (int | Unset): How many Requests make a page; 500 is honoured, 10 is what the
-            server takes when it is left out.
-        include (str | Unset): Related records to add, separated by commas; data, summary,
-            process, user, participants and errors are some.
+        per_page (int | Unset): The number of Requests on a page. The default is 10. There is no
+            upper limit; 0 answers 500.
+        include (str | Unset): Related records to add, separated by commas, such as data, summary,
+            process, user, participants and errors.
         pmql (str | Unset): A query in ProcessMaker's query language, such as
-            `data._idempotency_key = "order-1234" AND process_id = 2`. A query that does not parse
-            answers 400. The comparison looks at the first 255 characters and may ignore case; a value
-            with a double quote or a backslash is never found. A URL beyond about 8,000 characters
-            answers 414.
+            `data._idempotency_key IN ["order-1234"] AND process_id = 2`. After `=`, a value that
+            looks like a date is read as a date; use IN. Only the first 255 characters of a value are
+            compared. A value with a double quote or a backslash is never found. A query that does not
+            parse answers 400. A URL of more than about 8,000 characters answers 414.
         page (int | Unset): The number of the page, from 1.
 
     Raises:
@@ -221,20 +223,21 @@ async def asyncio_detailed(
      Lists the Requests that the user may see, a page at a time.
 
     Args:
-        type_ (str | Unset): all, in_progress, completed or started_me. All of them when left out.
-        filter_ (str | Unset): Keep only Requests with this text in name, description or status;
-            the status must match whole.
-        order_by (str | Unset): The field to sort by, such as id.
+        type_ (str | Unset): in_progress, completed or started_me. If it is left out, all Requests
+            are listed. `all` answers 500 unless the user is an administrator.
+        filter_ (str | Unset): Keep only Requests with this text in their name or description, or
+            with exactly this status.
+        order_by (str | Unset): The field to sort by, such as id. An unknown field answers 500.
         order_direction (str | Unset): asc or desc.
-        per_page (int | Unset): How many Requests make a page; 500 is honoured, 10 is what the
-            server takes when it is left out.
-        include (str | Unset): Related records to add, separated by commas; data, summary,
-            process, user, participants and errors are some.
+        per_page (int | Unset): The number of Requests on a page. The default is 10. There is no
+            upper limit; 0 answers 500.
+        include (str | Unset): Related records to add, separated by commas, such as data, summary,
+            process, user, participants and errors.
         pmql (str | Unset): A query in ProcessMaker's query language, such as
-            `data._idempotency_key = "order-1234" AND process_id = 2`. A query that does not parse
-            answers 400. The comparison looks at the first 255 characters and may ignore case; a value
-            with a double quote or a backslash is never found. A URL beyond about 8,000 characters
-            answers 414.
+            `data._idempotency_key IN ["order-1234"] AND process_id = 2`. After `=`, a value that
+            looks like a date is read as a date; use IN. Only the first 255 characters of a value are
+            compared. A value with a double quote or a backslash is never found. A query that does not
+            parse answers 400. A URL of more than about 8,000 characters answers 414.
         page (int | Unset): The number of the page, from 1.
 
     Raises:
@@ -278,20 +281,21 @@ async def asyncio(
      Lists the Requests that the user may see, a page at a time.
 
     Args:
-        type_ (str | Unset): all, in_progress, completed or started_me. All of them when left out.
-        filter_ (str | Unset): Keep only Requests with this text in name, description or status;
-            the status must match whole.
-        order_by (str | Unset): The field to sort by, such as id.
+        type_ (str | Unset): in_progress, completed or started_me. If it is left out, all Requests
+            are listed. `all` answers 500 unless the user is an administrator.
+        filter_ (str | Unset): Keep only Requests with this text in their name or description, or
+            with exactly this status.
+        order_by (str | Unset): The field to sort by, such as id. An unknown field answers 500.
         order_direction (str | Unset): asc or desc.
-        per_page (int | Unset): How many Requests make a page; 500 is honoured, 10 is what the
-            server takes when it is left out.
-        include (str | Unset): Related records to add, separated by commas; data, summary,
-            process, user, participants and errors are some.
+        per_page (int | Unset): The number of Requests on a page. The default is 10. There is no
+            upper limit; 0 answers 500.
+        include (str | Unset): Related records to add, separated by commas, such as data, summary,
+            process, user, participants and errors.
         pmql (str | Unset): A query in ProcessMaker's query language, such as
-            `data._idempotency_key = "order-1234" AND process_id = 2`. A query that does not parse
-            answers 400. The comparison looks at the first 255 characters and may ignore case; a value
-            with a double quote or a backslash is never found. A URL beyond about 8,000 characters
-            answers 414.
+            `data._idempotency_key IN ["order-1234"] AND process_id = 2`. After `=`, a value that
+            looks like a date is read as a date; use IN. Only the first 255 characters of a value are
+            compared. A value with a double quote or a backslash is never found. A query that does not
+            parse answers 400. A URL of more than about 8,000 characters answers 414.
         page (int | Unset): The number of the page, from 1.
 
     Raises:

@@ -85,12 +85,11 @@ def sync_detailed(
 ) -> Response[Any | ErrorBody]:
     """Change a Request
 
-     Changes a Request. Sending the status CANCELED cancels it, if the process allows the user to do
-    that.
+     Changes a Request. The status CANCELED cancels it, if the process allows the user to do that.
 
     Args:
         process_request_id (int): The id of the Request.
-        body (ProcessRequestEditable): What can be changed about a Request.
+        body (ProcessRequestEditable): What can be changed in a Request.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -120,12 +119,11 @@ def sync(
 ) -> Any | ErrorBody | None:
     """Change a Request
 
-     Changes a Request. Sending the status CANCELED cancels it, if the process allows the user to do
-    that.
+     Changes a Request. The status CANCELED cancels it, if the process allows the user to do that.
 
     Args:
         process_request_id (int): The id of the Request.
-        body (ProcessRequestEditable): What can be changed about a Request.
+        body (ProcessRequestEditable): What can be changed in a Request.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -150,12 +148,11 @@ async def asyncio_detailed(
 ) -> Response[Any | ErrorBody]:
     """Change a Request
 
-     Changes a Request. Sending the status CANCELED cancels it, if the process allows the user to do
-    that.
+     Changes a Request. The status CANCELED cancels it, if the process allows the user to do that.
 
     Args:
         process_request_id (int): The id of the Request.
-        body (ProcessRequestEditable): What can be changed about a Request.
+        body (ProcessRequestEditable): What can be changed in a Request.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -183,12 +180,11 @@ async def asyncio(
 ) -> Any | ErrorBody | None:
     """Change a Request
 
-     Changes a Request. Sending the status CANCELED cancels it, if the process allows the user to do
-    that.
+     Changes a Request. The status CANCELED cancels it, if the process allows the user to do that.
 
     Args:
         process_request_id (int): The id of the Request.
-        body (ProcessRequestEditable): What can be changed about a Request.
+        body (ProcessRequestEditable): What can be changed in a Request.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -96,22 +96,21 @@ def sync_detailed(
 ) -> Response[ErrorBody | StartProcessesResponse]:
     """List the processes that the user may start
 
-     Lists the active processes that the user may start, each with its start events. It is the only list
-    of processes that a user without administrative permissions may read. It sends an ETag since 4.15
-    and answers 304 to a matching If-None-Match.
+     Lists the active processes that the user may start, each with its start events, a page at a time. A
+    user without administrative permissions can read no other list of processes. From 4.15 on, the
+    server sends an ETag and answers 304 to a matching If-None-Match.
 
     Args:
-        filter_ (str | Unset): Keep only processes with this text somewhere in name, description
-            or category. "Leave Request" also finds "Leave Request Contractors".
-        order_by (str | Unset): The field to sort by, such as name.
+        filter_ (str | Unset): Keep only processes with this text in their name, description or
+            category. "Leave Request" also finds "Leave Request Contractors".
+        order_by (str | Unset): The field to sort by, such as name. An unknown field answers 500.
         order_direction (str | Unset): asc or desc.
-        per_page (int | Unset): How many processes make a page; 10 if it is left out, and any
-            number is honoured.
+        per_page (int | Unset): The number of processes on a page. The default is 10. There is no
+            upper limit; 0 answers 500.
         include (str | Unset): Related records to add, separated by commas, such as category.
         without_event_definitions (bool | Unset): True leaves out processes whose start events
             have a definition, such as a timer.
-        page (int | Unset): The number of the page, from 1. If everything is on one page, every
-            page has everything.
+        page (int | Unset): The number of the page, from 1.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -151,22 +150,21 @@ def sync(
 ) -> ErrorBody | StartProcessesResponse | None:
     """List the processes that the user may start
 
-     Lists the active processes that the user may start, each with its start events. It is the only list
-    of processes that a user without administrative permissions may read. It sends an ETag since 4.15
-    and answers 304 to a matching If-None-Match.
+     Lists the active processes that the user may start, each with its start events, a page at a time. A
+    user without administrative permissions can read no other list of processes. From 4.15 on, the
+    server sends an ETag and answers 304 to a matching If-None-Match.
 
     Args:
-        filter_ (str | Unset): Keep only processes with this text somewhere in name, description
-            or category. "Leave Request" also finds "Leave Request Contractors".
-        order_by (str | Unset): The field to sort by, such as name.
+        filter_ (str | Unset): Keep only processes with this text in their name, description or
+            category. "Leave Request" also finds "Leave Request Contractors".
+        order_by (str | Unset): The field to sort by, such as name. An unknown field answers 500.
         order_direction (str | Unset): asc or desc.
-        per_page (int | Unset): How many processes make a page; 10 if it is left out, and any
-            number is honoured.
+        per_page (int | Unset): The number of processes on a page. The default is 10. There is no
+            upper limit; 0 answers 500.
         include (str | Unset): Related records to add, separated by commas, such as category.
         without_event_definitions (bool | Unset): True leaves out processes whose start events
             have a definition, such as a timer.
-        page (int | Unset): The number of the page, from 1. If everything is on one page, every
-            page has everything.
+        page (int | Unset): The number of the page, from 1.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -201,22 +199,21 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | StartProcessesResponse]:
     """List the processes that the user may start
 
-     Lists the active processes that the user may start, each with its start events. It is the only list
-    of processes that a user without administrative permissions may read. It sends an ETag since 4.15
-    and answers 304 to a matching If-None-Match.
+     Lists the active processes that the user may start, each with its start events, a page at a time. A
+    user without administrative permissions can read no other list of processes. From 4.15 on, the
+    server sends an ETag and answers 304 to a matching If-None-Match.
 
     Args:
-        filter_ (str | Unset): Keep only processes with this text somewhere in name, description
-            or category. "Leave Request" also finds "Leave Request Contractors".
-        order_by (str | Unset): The field to sort by, such as name.
+        filter_ (str | Unset): Keep only processes with this text in their name, description or
+            category. "Leave Request" also finds "Leave Request Contractors".
+        order_by (str | Unset): The field to sort by, such as name. An unknown field answers 500.
         order_direction (str | Unset): asc or desc.
-        per_page (int | Unset): How many processes make a page; 10 if it is left out, and any
-            number is honoured.
+        per_page (int | Unset): The number of processes on a page. The default is 10. There is no
+            upper limit; 0 answers 500.
         include (str | Unset): Related records to add, separated by commas, such as category.
         without_event_definitions (bool | Unset): True leaves out processes whose start events
             have a definition, such as a timer.
-        page (int | Unset): The number of the page, from 1. If everything is on one page, every
-            page has everything.
+        page (int | Unset): The number of the page, from 1.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -254,22 +251,21 @@ async def asyncio(
 ) -> ErrorBody | StartProcessesResponse | None:
     """List the processes that the user may start
 
-     Lists the active processes that the user may start, each with its start events. It is the only list
-    of processes that a user without administrative permissions may read. It sends an ETag since 4.15
-    and answers 304 to a matching If-None-Match.
+     Lists the active processes that the user may start, each with its start events, a page at a time. A
+    user without administrative permissions can read no other list of processes. From 4.15 on, the
+    server sends an ETag and answers 304 to a matching If-None-Match.
 
     Args:
-        filter_ (str | Unset): Keep only processes with this text somewhere in name, description
-            or category. "Leave Request" also finds "Leave Request Contractors".
-        order_by (str | Unset): The field to sort by, such as name.
+        filter_ (str | Unset): Keep only processes with this text in their name, description or
+            category. "Leave Request" also finds "Leave Request Contractors".
+        order_by (str | Unset): The field to sort by, such as name. An unknown field answers 500.
         order_direction (str | Unset): asc or desc.
-        per_page (int | Unset): How many processes make a page; 10 if it is left out, and any
-            number is honoured.
+        per_page (int | Unset): The number of processes on a page. The default is 10. There is no
+            upper limit; 0 answers 500.
         include (str | Unset): Related records to add, separated by commas, such as category.
         without_event_definitions (bool | Unset): True leaves out processes whose start events
             have a definition, such as a timer.
-        page (int | Unset): The number of the page, from 1. If everything is on one page, every
-            page has everything.
+        page (int | Unset): The number of the page, from 1.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

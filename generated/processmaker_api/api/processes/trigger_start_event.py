@@ -119,21 +119,21 @@ def sync_detailed(
 ) -> Response[ErrorBody | ProcessRequest | str]:
     """Start a Request
 
-     Starts a Request of a process at one of its start events. The server answers 201, and the Request is
-    the whole body. A 201 may carry the status ERROR: the Request exists, but the engine failed right
-    after the start. There is no idempotency in the server: sending again makes a second Request, and a
-    lost answer is not a lost start.
+     Starts a Request of a process at one of its start events. The server answers 201, and the body is
+    the Request. If its status is ERROR, the Request exists, but the engine failed right after the
+    start. The server knows no idempotency. Sending again creates a second Request. If the answer is
+    lost, the Request may exist.
 
     Args:
         process_id (int): The id of the process, a number. Anything else answers 405. Inactive
-            processes start as well.
-        event (str): The id of the start event (a node id such as node_1), as start_processes
-            lists it; upper and lower case differ. Without it the server answers 404. A timer start
+            processes start, too.
+        event (str): The id of the start event, a node id such as node_1. GET /start_processes
+            lists it. Upper and lower case differ. Without it the server answers 404. A timer start
             event can be started by hand, too.
-        body (TriggerStartEventBody | Unset): The data of the new Request, a JSON object. It must
-            be sent with Content-Type application/json; without that header the server still answers
-            201 but destroys the data. The server trims strings, turns empty ones into null, and
-            strips HTML tags and double braces from top-level strings.
+        body (TriggerStartEventBody | Unset): The data of the new Request, a JSON object. Send it
+            with Content-Type application/json. Without this header the server also answers 201, but
+            it destroys the data. The server trims strings and turns empty strings into null. It
+            removes HTML tags and double braces from top-level strings.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -165,21 +165,21 @@ def sync(
 ) -> ErrorBody | ProcessRequest | str | None:
     """Start a Request
 
-     Starts a Request of a process at one of its start events. The server answers 201, and the Request is
-    the whole body. A 201 may carry the status ERROR: the Request exists, but the engine failed right
-    after the start. There is no idempotency in the server: sending again makes a second Request, and a
-    lost answer is not a lost start.
+     Starts a Request of a process at one of its start events. The server answers 201, and the body is
+    the Request. If its status is ERROR, the Request exists, but the engine failed right after the
+    start. The server knows no idempotency. Sending again creates a second Request. If the answer is
+    lost, the Request may exist.
 
     Args:
         process_id (int): The id of the process, a number. Anything else answers 405. Inactive
-            processes start as well.
-        event (str): The id of the start event (a node id such as node_1), as start_processes
-            lists it; upper and lower case differ. Without it the server answers 404. A timer start
+            processes start, too.
+        event (str): The id of the start event, a node id such as node_1. GET /start_processes
+            lists it. Upper and lower case differ. Without it the server answers 404. A timer start
             event can be started by hand, too.
-        body (TriggerStartEventBody | Unset): The data of the new Request, a JSON object. It must
-            be sent with Content-Type application/json; without that header the server still answers
-            201 but destroys the data. The server trims strings, turns empty ones into null, and
-            strips HTML tags and double braces from top-level strings.
+        body (TriggerStartEventBody | Unset): The data of the new Request, a JSON object. Send it
+            with Content-Type application/json. Without this header the server also answers 201, but
+            it destroys the data. The server trims strings and turns empty strings into null. It
+            removes HTML tags and double braces from top-level strings.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -206,21 +206,21 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | ProcessRequest | str]:
     """Start a Request
 
-     Starts a Request of a process at one of its start events. The server answers 201, and the Request is
-    the whole body. A 201 may carry the status ERROR: the Request exists, but the engine failed right
-    after the start. There is no idempotency in the server: sending again makes a second Request, and a
-    lost answer is not a lost start.
+     Starts a Request of a process at one of its start events. The server answers 201, and the body is
+    the Request. If its status is ERROR, the Request exists, but the engine failed right after the
+    start. The server knows no idempotency. Sending again creates a second Request. If the answer is
+    lost, the Request may exist.
 
     Args:
         process_id (int): The id of the process, a number. Anything else answers 405. Inactive
-            processes start as well.
-        event (str): The id of the start event (a node id such as node_1), as start_processes
-            lists it; upper and lower case differ. Without it the server answers 404. A timer start
+            processes start, too.
+        event (str): The id of the start event, a node id such as node_1. GET /start_processes
+            lists it. Upper and lower case differ. Without it the server answers 404. A timer start
             event can be started by hand, too.
-        body (TriggerStartEventBody | Unset): The data of the new Request, a JSON object. It must
-            be sent with Content-Type application/json; without that header the server still answers
-            201 but destroys the data. The server trims strings, turns empty ones into null, and
-            strips HTML tags and double braces from top-level strings.
+        body (TriggerStartEventBody | Unset): The data of the new Request, a JSON object. Send it
+            with Content-Type application/json. Without this header the server also answers 201, but
+            it destroys the data. The server trims strings and turns empty strings into null. It
+            removes HTML tags and double braces from top-level strings.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -250,21 +250,21 @@ async def asyncio(
 ) -> ErrorBody | ProcessRequest | str | None:
     """Start a Request
 
-     Starts a Request of a process at one of its start events. The server answers 201, and the Request is
-    the whole body. A 201 may carry the status ERROR: the Request exists, but the engine failed right
-    after the start. There is no idempotency in the server: sending again makes a second Request, and a
-    lost answer is not a lost start.
+     Starts a Request of a process at one of its start events. The server answers 201, and the body is
+    the Request. If its status is ERROR, the Request exists, but the engine failed right after the
+    start. The server knows no idempotency. Sending again creates a second Request. If the answer is
+    lost, the Request may exist.
 
     Args:
         process_id (int): The id of the process, a number. Anything else answers 405. Inactive
-            processes start as well.
-        event (str): The id of the start event (a node id such as node_1), as start_processes
-            lists it; upper and lower case differ. Without it the server answers 404. A timer start
+            processes start, too.
+        event (str): The id of the start event, a node id such as node_1. GET /start_processes
+            lists it. Upper and lower case differ. Without it the server answers 404. A timer start
             event can be started by hand, too.
-        body (TriggerStartEventBody | Unset): The data of the new Request, a JSON object. It must
-            be sent with Content-Type application/json; without that header the server still answers
-            201 but destroys the data. The server trims strings, turns empty ones into null, and
-            strips HTML tags and double braces from top-level strings.
+        body (TriggerStartEventBody | Unset): The data of the new Request, a JSON object. Send it
+            with Content-Type application/json. Without this header the server also answers 201, but
+            it destroys the data. The server trims strings and turns empty strings into null. It
+            removes HTML tags and double braces from top-level strings.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -100,13 +100,13 @@ def sync_detailed(
 ) -> Response[CreateRequestFileResponse | ErrorBody | str]:
     """Upload a file to a Request
 
-     Stores a file with a Request. It does not change the data of the Request. A file with the same
-    data_name is replaced.
+     Stores a file with a Request. It does not change the data of the Request. It replaces a file with
+    the same data_name.
 
     Args:
         request_id (int): The id of the Request.
-        data_name (str | Unset): The name under which the file is stored. If it is left out, it is
-            the name of the file.
+        data_name (str | Unset): The name under which the file is stored. If it is left out, this
+            is the name of the file.
         body (CreateRequestFileBody): The file, as a form.
 
     Raises:
@@ -139,13 +139,13 @@ def sync(
 ) -> CreateRequestFileResponse | ErrorBody | str | None:
     """Upload a file to a Request
 
-     Stores a file with a Request. It does not change the data of the Request. A file with the same
-    data_name is replaced.
+     Stores a file with a Request. It does not change the data of the Request. It replaces a file with
+    the same data_name.
 
     Args:
         request_id (int): The id of the Request.
-        data_name (str | Unset): The name under which the file is stored. If it is left out, it is
-            the name of the file.
+        data_name (str | Unset): The name under which the file is stored. If it is left out, this
+            is the name of the file.
         body (CreateRequestFileBody): The file, as a form.
 
     Raises:
@@ -173,13 +173,13 @@ async def asyncio_detailed(
 ) -> Response[CreateRequestFileResponse | ErrorBody | str]:
     """Upload a file to a Request
 
-     Stores a file with a Request. It does not change the data of the Request. A file with the same
-    data_name is replaced.
+     Stores a file with a Request. It does not change the data of the Request. It replaces a file with
+    the same data_name.
 
     Args:
         request_id (int): The id of the Request.
-        data_name (str | Unset): The name under which the file is stored. If it is left out, it is
-            the name of the file.
+        data_name (str | Unset): The name under which the file is stored. If it is left out, this
+            is the name of the file.
         body (CreateRequestFileBody): The file, as a form.
 
     Raises:
@@ -210,13 +210,13 @@ async def asyncio(
 ) -> CreateRequestFileResponse | ErrorBody | str | None:
     """Upload a file to a Request
 
-     Stores a file with a Request. It does not change the data of the Request. A file with the same
-    data_name is replaced.
+     Stores a file with a Request. It does not change the data of the Request. It replaces a file with
+    the same data_name.
 
     Args:
         request_id (int): The id of the Request.
-        data_name (str | Unset): The name under which the file is stored. If it is left out, it is
-            the name of the file.
+        data_name (str | Unset): The name under which the file is stored. If it is left out, this
+            is the name of the file.
         body (CreateRequestFileBody): The file, as a form.
 
     Raises:

@@ -98,14 +98,14 @@ def sync_detailed(
 ) -> Response[ErrorBody | GetRequestFilesResponse]:
     """List the files of a Request
 
-     Lists the files of a Request, all at once.
+     Lists all files of a Request at once.
 
     Args:
         request_id (int): The id of the Request.
-        filter_ (str | Unset): Not seen to matter.
-        order_by (str | Unset): Not seen to matter.
+        filter_ (str | Unset): It was not seen to have an effect.
+        order_by (str | Unset): It was not seen to have an effect.
         order_direction (str | Unset): asc or desc.
-        per_page (int | Unset): Not seen to matter.
+        per_page (int | Unset): It was not seen to have an effect.
         name (str | Unset): Keep only the files that were uploaded with this data_name.
 
     Raises:
@@ -144,14 +144,14 @@ def sync(
 ) -> ErrorBody | GetRequestFilesResponse | None:
     """List the files of a Request
 
-     Lists the files of a Request, all at once.
+     Lists all files of a Request at once.
 
     Args:
         request_id (int): The id of the Request.
-        filter_ (str | Unset): Not seen to matter.
-        order_by (str | Unset): Not seen to matter.
+        filter_ (str | Unset): It was not seen to have an effect.
+        order_by (str | Unset): It was not seen to have an effect.
         order_direction (str | Unset): asc or desc.
-        per_page (int | Unset): Not seen to matter.
+        per_page (int | Unset): It was not seen to have an effect.
         name (str | Unset): Keep only the files that were uploaded with this data_name.
 
     Raises:
@@ -185,14 +185,14 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | GetRequestFilesResponse]:
     """List the files of a Request
 
-     Lists the files of a Request, all at once.
+     Lists all files of a Request at once.
 
     Args:
         request_id (int): The id of the Request.
-        filter_ (str | Unset): Not seen to matter.
-        order_by (str | Unset): Not seen to matter.
+        filter_ (str | Unset): It was not seen to have an effect.
+        order_by (str | Unset): It was not seen to have an effect.
         order_direction (str | Unset): asc or desc.
-        per_page (int | Unset): Not seen to matter.
+        per_page (int | Unset): It was not seen to have an effect.
         name (str | Unset): Keep only the files that were uploaded with this data_name.
 
     Raises:
@@ -229,14 +229,14 @@ async def asyncio(
 ) -> ErrorBody | GetRequestFilesResponse | None:
     """List the files of a Request
 
-     Lists the files of a Request, all at once.
+     Lists all files of a Request at once.
 
     Args:
         request_id (int): The id of the Request.
-        filter_ (str | Unset): Not seen to matter.
-        order_by (str | Unset): Not seen to matter.
+        filter_ (str | Unset): It was not seen to have an effect.
+        order_by (str | Unset): It was not seen to have an effect.
         order_direction (str | Unset): asc or desc.
-        per_page (int | Unset): Not seen to matter.
+        per_page (int | Unset): It was not seen to have an effect.
         name (str | Unset): Keep only the files that were uploaded with this data_name.
 
     Raises:

@@ -73,6 +73,11 @@ def _parse_response(
 
         return response_401
 
+    if response.status_code == 500:
+        response_500 = ErrorBody.from_dict(response.json())
+
+        return response_500
+
     if client.raise_on_unexpected_status:
         raise errors.UnexpectedStatus(response.status_code, response.content)
     else:
@@ -107,26 +112,27 @@ def sync_detailed(
 ) -> Response[ErrorBody | GetTasksResponse]:
     """List tasks
 
-     Lists tasks, a page at a time. A user who is no administrator sees only tasks of their own and those
-    that they may claim; the Request shows all open tasks, with include=activeTasks.
+     Lists tasks, a page at a time. A user who is not an administrator sees only their own tasks and
+    those that they may claim. A Request that is read with include=activeTasks contains the open tasks
+    of all users.
 
     Args:
         process_request_id (int | Unset): Keep only tasks of the Request with this id.
         all_tasks (bool | Unset): True lists all kinds of tasks, not only those of people.
-        filter_ (str | Unset): Keep only tasks with this text in their names.
-        order_by (str | Unset): The field to sort by, such as due_at.
+        filter_ (str | Unset): Keep only tasks with this text in their name.
+        order_by (str | Unset): The field to sort by, such as due_at. An unknown field answers
+            500.
         order_direction (str | Unset): asc or desc.
         include (str | Unset): Related records to add, separated by commas, such as process or
             user.
-        status (str | Unset): Keep only tasks with this status; ACTIVE tasks wait for somebody,
-            CLOSED ones are done.
+        status (str | Unset): Keep only tasks with this status. ACTIVE tasks are open, CLOSED
+            tasks are done.
         user_id (int | Unset): Keep only tasks of the user with this id, and those that this user
             may claim.
         include_sub_tasks (bool | Unset): True also lists the tasks of the Request's sub-
             processes, one level deep.
         page (int | Unset): The number of the page, from 1.
-        per_page (int | Unset): How many tasks make a page; 10 is what the server takes when it is
-            left out.
+        per_page (int | Unset): The number of tasks on a page. The default is 10.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -174,26 +180,27 @@ def sync(
 ) -> ErrorBody | GetTasksResponse | None:
     """List tasks
 
-     Lists tasks, a page at a time. A user who is no administrator sees only tasks of their own and those
-    that they may claim; the Request shows all open tasks, with include=activeTasks.
+     Lists tasks, a page at a time. A user who is not an administrator sees only their own tasks and
+    those that they may claim. A Request that is read with include=activeTasks contains the open tasks
+    of all users.
 
     Args:
         process_request_id (int | Unset): Keep only tasks of the Request with this id.
         all_tasks (bool | Unset): True lists all kinds of tasks, not only those of people.
-        filter_ (str | Unset): Keep only tasks with this text in their names.
-        order_by (str | Unset): The field to sort by, such as due_at.
+        filter_ (str | Unset): Keep only tasks with this text in their name.
+        order_by (str | Unset): The field to sort by, such as due_at. An unknown field answers
+            500.
         order_direction (str | Unset): asc or desc.
         include (str | Unset): Related records to add, separated by commas, such as process or
             user.
-        status (str | Unset): Keep only tasks with this status; ACTIVE tasks wait for somebody,
-            CLOSED ones are done.
+        status (str | Unset): Keep only tasks with this status. ACTIVE tasks are open, CLOSED
+            tasks are done.
         user_id (int | Unset): Keep only tasks of the user with this id, and those that this user
             may claim.
         include_sub_tasks (bool | Unset): True also lists the tasks of the Request's sub-
             processes, one level deep.
         page (int | Unset): The number of the page, from 1.
-        per_page (int | Unset): How many tasks make a page; 10 is what the server takes when it is
-            left out.
+        per_page (int | Unset): The number of tasks on a page. The default is 10.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -236,26 +243,27 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | GetTasksResponse]:
     """List tasks
 
-     Lists tasks, a page at a time. A user who is no administrator sees only tasks of their own and those
-    that they may claim; the Request shows all open tasks, with include=activeTasks.
+     Lists tasks, a page at a time. A user who is not an administrator sees only their own tasks and
+    those that they may claim. A Request that is read with include=activeTasks contains the open tasks
+    of all users.
 
     Args:
         process_request_id (int | Unset): Keep only tasks of the Request with this id.
         all_tasks (bool | Unset): True lists all kinds of tasks, not only those of people.
-        filter_ (str | Unset): Keep only tasks with this text in their names.
-        order_by (str | Unset): The field to sort by, such as due_at.
+        filter_ (str | Unset): Keep only tasks with this text in their name.
+        order_by (str | Unset): The field to sort by, such as due_at. An unknown field answers
+            500.
         order_direction (str | Unset): asc or desc.
         include (str | Unset): Related records to add, separated by commas, such as process or
             user.
-        status (str | Unset): Keep only tasks with this status; ACTIVE tasks wait for somebody,
-            CLOSED ones are done.
+        status (str | Unset): Keep only tasks with this status. ACTIVE tasks are open, CLOSED
+            tasks are done.
         user_id (int | Unset): Keep only tasks of the user with this id, and those that this user
             may claim.
         include_sub_tasks (bool | Unset): True also lists the tasks of the Request's sub-
             processes, one level deep.
         page (int | Unset): The number of the page, from 1.
-        per_page (int | Unset): How many tasks make a page; 10 is what the server takes when it is
-            left out.
+        per_page (int | Unset): The number of tasks on a page. The default is 10.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -301,26 +309,27 @@ async def asyncio(
 ) -> ErrorBody | GetTasksResponse | None:
     """List tasks
 
-     Lists tasks, a page at a time. A user who is no administrator sees only tasks of their own and those
-    that they may claim; the Request shows all open tasks, with include=activeTasks.
+     Lists tasks, a page at a time. A user who is not an administrator sees only their own tasks and
+    those that they may claim. A Request that is read with include=activeTasks contains the open tasks
+    of all users.
 
     Args:
         process_request_id (int | Unset): Keep only tasks of the Request with this id.
         all_tasks (bool | Unset): True lists all kinds of tasks, not only those of people.
-        filter_ (str | Unset): Keep only tasks with this text in their names.
-        order_by (str | Unset): The field to sort by, such as due_at.
+        filter_ (str | Unset): Keep only tasks with this text in their name.
+        order_by (str | Unset): The field to sort by, such as due_at. An unknown field answers
+            500.
         order_direction (str | Unset): asc or desc.
         include (str | Unset): Related records to add, separated by commas, such as process or
             user.
-        status (str | Unset): Keep only tasks with this status; ACTIVE tasks wait for somebody,
-            CLOSED ones are done.
+        status (str | Unset): Keep only tasks with this status. ACTIVE tasks are open, CLOSED
+            tasks are done.
         user_id (int | Unset): Keep only tasks of the user with this id, and those that this user
             may claim.
         include_sub_tasks (bool | Unset): True also lists the tasks of the Request's sub-
             processes, one level deep.
         page (int | Unset): The number of the page, from 1.
-        per_page (int | Unset): How many tasks make a page; 10 is what the server takes when it is
-            left out.
+        per_page (int | Unset): The number of tasks on a page. The default is 10.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -92,13 +92,13 @@ def sync_detailed(
 ) -> Response[ErrorBody | ProcessRequestToken]:
     """Complete or claim a task
 
-     Completes a task and hands its data to the Request, which then goes on; or claims a self-service
+     Completes a task and puts its data into the Request, which then goes on. Or claims a self-service
     task for a user. Completing a task again answers 422.
 
     Args:
         task_id (int): The id of the task.
-        body (UpdateTaskBody): To complete a task, status and data. To claim one, is_self_service
-            and user_id.
+        body (UpdateTaskBody): To complete a task, status and data. To claim a task,
+            is_self_service and user_id.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -128,13 +128,13 @@ def sync(
 ) -> ErrorBody | ProcessRequestToken | None:
     """Complete or claim a task
 
-     Completes a task and hands its data to the Request, which then goes on; or claims a self-service
+     Completes a task and puts its data into the Request, which then goes on. Or claims a self-service
     task for a user. Completing a task again answers 422.
 
     Args:
         task_id (int): The id of the task.
-        body (UpdateTaskBody): To complete a task, status and data. To claim one, is_self_service
-            and user_id.
+        body (UpdateTaskBody): To complete a task, status and data. To claim a task,
+            is_self_service and user_id.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -159,13 +159,13 @@ async def asyncio_detailed(
 ) -> Response[ErrorBody | ProcessRequestToken]:
     """Complete or claim a task
 
-     Completes a task and hands its data to the Request, which then goes on; or claims a self-service
+     Completes a task and puts its data into the Request, which then goes on. Or claims a self-service
     task for a user. Completing a task again answers 422.
 
     Args:
         task_id (int): The id of the task.
-        body (UpdateTaskBody): To complete a task, status and data. To claim one, is_self_service
-            and user_id.
+        body (UpdateTaskBody): To complete a task, status and data. To claim a task,
+            is_self_service and user_id.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -193,13 +193,13 @@ async def asyncio(
 ) -> ErrorBody | ProcessRequestToken | None:
     """Complete or claim a task
 
-     Completes a task and hands its data to the Request, which then goes on; or claims a self-service
+     Completes a task and puts its data into the Request, which then goes on. Or claims a self-service
     task for a user. Completing a task again answers 422.
 
     Args:
         task_id (int): The id of the task.
-        body (UpdateTaskBody): To complete a task, status and data. To claim one, is_self_service
-            and user_id.
+        body (UpdateTaskBody): To complete a task, status and data. To claim a task,
+            is_self_service and user_id.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
