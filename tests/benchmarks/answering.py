@@ -1,5 +1,5 @@
 """A minimal server in a process of its own, so that it is not what is measured: it reads no more of a call than where
-it ends, and answers each with what the sandbox answered a start with, after a fixed time.
+it ends. After a fixed time it answers a start as the sandbox did, each with another id, and a look-up with nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import multiprocessing
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -25,8 +26,10 @@ HEADERS = {"Authorization": "Bearer t", "Accept": "application/json"}
 class Answering(asyncio.Protocol):
     """One connection."""
 
-    answer = b""
+    before = after = b""
+    """The answer to a start, around its id."""
     delay = 0.0
+    ids = count(10**9)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: Any = transport
@@ -36,17 +39,19 @@ class Answering(asyncio.Protocol):
         self.arrived += data
         head, end, body = self.arrived.partition(b"\r\n\r\n")
         length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
-        if end and len(body) >= int(length):
+        if end and len(body) >= int(length or 0):
             self.arrived = b""
+            answer = NOTHING if head.startswith(b"GET") else self.before + str(next(self.ids)).encode() + self.after
             if self.delay:
-                asyncio.get_running_loop().call_later(self.delay, self.transport.write, self.answer)
+                asyncio.get_running_loop().call_later(self.delay, self.transport.write, answer)
             else:
-                self.transport.write(self.answer)
+                self.transport.write(answer)
 
 
 def serve(answer: bytes, delay: float, certificate: str | None, pipe: Connection) -> None:
     async def main() -> None:
-        Answering.answer, Answering.delay = answer, delay
+        Answering.before, _, Answering.after = answer.partition(b"1234567890")
+        Answering.delay = delay
         tls = None
         if certificate:
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -81,6 +86,14 @@ def answer() -> bytes:
     """The answer to a start, as it goes over the wire."""
     sandbox = Sandbox()
     with httpx.Client(transport=sandbox.transport(), headers={"Authorization": f"Bearer {sandbox.token()}"}) as client:
-        body = json.dumps(client.post(sandbox.url + PATH, json=DATA).json()).encode()
-    head = f"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        started = client.post(sandbox.url + PATH, json=DATA).json()
+    return written("201 Created", {**started, "id": 1234567890})
+
+
+def written(status: str, answer: object) -> bytes:
+    body = json.dumps(answer).encode()
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
+
+
+NOTHING = written("200 OK", {"data": [], "meta": {"total": 0, "last_page": 1}})

@@ -14,6 +14,7 @@ import ssl
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import footprint
@@ -37,7 +38,7 @@ def measured(repeats: int, rows: int, *, quick: bool) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "openssl": ssl.OPENSSL_VERSION.split()[1],
         "versions": {name: version(name) for name in PACKAGES},
-        "one_start_ms": one_start.measure(*((1, 4) if quick else (6 * repeats, 40))),
+        "one_start_ms": one_start.measure(*((1, 4) if quick else (repeats, 200))),
         "many_starts": {
             "delay_s": delay,
             "parts_of_the_limit": many_starts.measure(delay, in_flight, 1 if quick else repeats),
@@ -47,12 +48,19 @@ def measured(repeats: int, rows: int, *, quick: bool) -> dict[str, Any]:
     }
 
 
+def shown(runs: list[float], base: list[float] | None = None) -> str:
+    """`1.08 (1.02 to 1.15)`: the median of the runs, in times of the base in the same run, and their spread."""
+    ratios = runs if base is None else [run / other for run, other in zip(runs, base, strict=True)]
+    return f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
 def page(results: dict[str, Any]) -> str:
     """The results as Markdown: ratios."""
     versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     where = f"Python {results['python']}, OpenSSL {results['openssl']}, {results['system']}"
+    how = "Ratios are medians of interleaved runs, with their spread."
     lines = [
-        f"Measured on {results['date']} with {versions}; {where}.",
+        f"Measured on {results['date']} with {versions}; {where}. {how}",
         "",
         "| one start after another, in times of a kept httpx client's | plain | TLS |",
         "|---|---|---|",
@@ -61,7 +69,7 @@ def page(results: dict[str, Any]) -> str:
     for kind, base in (("blocking", "httpx.Client"), ("asyncio", "httpx.AsyncClient")):
         for way in by_protocol["plain"][kind]:
             costs = (by_protocol[protocol][kind] for protocol in ("plain", "TLS"))
-            ratios = " | ".join(f"{cost[way] / cost[base]:.2f}" for cost in costs)
+            ratios = " | ".join(shown(cost[way], cost[base]) for cost in costs)
             lines.append(
                 f"| {way}{' (asyncio)' if way == 'the generated call' and kind == 'asyncio' else ''} | {ratios} |"
             )
@@ -73,7 +81,7 @@ def page(results: dict[str, Any]) -> str:
         f"|---|{'---|' * len(numbers)}",
     ]
     for way in parts[numbers[0]]:
-        lines.append(f"| {way} | {' | '.join(f'{parts[number][way]:.2f}' for number in numbers)} |")
+        lines.append(f"| {way} | {' | '.join(shown(parts[number][way]) for number in numbers)} |")
     peaks = results["memory_mb"]
     marks = sorted({int(mark) for at in peaks.values() for mark in at})
     lines += [
@@ -103,7 +111,9 @@ def renewed(readme: str, results: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--repeats", type=int, default=5, help="how often each way is measured (5)")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="how many runs, in each of which all ways are measured (5)"
+    )
     parser.add_argument("--rows", type=int, default=1_000_000, help="how many, for their memory (1000000: 15 minutes)")
     parser.add_argument("--quick", action="store_true", help="a run that only shows that all of it works")
     parser.add_argument("--output", type=Path, help="a folder for the figures (tests/benchmarks; a quick run has none)")
@@ -118,7 +128,9 @@ def main() -> None:
     if folder:
         many = results["many_starts"]
         (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        drawing = picture.throughput(many["delay_s"], many["parts_of_the_limit"])
+        parts = many["parts_of_the_limit"].items()
+        medians = {number: {way: median(runs) for way, runs in ways.items()} for number, ways in parts}
+        drawing = picture.throughput(many["delay_s"], medians)
         (folder / "throughput.svg").write_text(drawing, encoding="utf-8")
     if folder == HERE:
         README.write_text(renewed(README.read_text(encoding="utf-8"), results), encoding="utf-8")

@@ -10,14 +10,16 @@ import multiprocessing
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from statistics import median
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
 import httpx
 import requests
 from answering import DATA, EVENT, HEADERS, PATH, PROCESS, server
-from processmaker import AsyncProcessMaker, ProcessMaker
+from processmaker import AsyncProcessMaker, ProcessMaker, SQLiteJournal
 
 ROUNDS = 10
 
@@ -25,8 +27,8 @@ Way = Callable[[str, int], float]
 """Starts a second at a URL, so many in flight."""
 
 
-def measure(delay: float, in_flight: tuple[int, ...], repeats: int) -> dict[int, dict[str, float]]:
-    """For each number in flight, what part of the limit each way comes to: the median of the repeats."""
+def measure(delay: float, in_flight: tuple[int, ...], repeats: int) -> dict[int, dict[str, list[float]]]:
+    """For each number in flight, what part of the limit each way comes to, in each of the interleaved runs."""
     taken: dict[int, dict[str, list[float]]] = {number: {way: [] for way in WAYS} for number in in_flight}
     spawn = multiprocessing.get_context("spawn")
     with server(delay) as url, ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as fresh:
@@ -34,7 +36,7 @@ def measure(delay: float, in_flight: tuple[int, ...], repeats: int) -> dict[int,
             for number in in_flight:
                 for name, way in WAYS.items():
                     taken[number][name].append(fresh.submit(way, url, number).result() * delay / number)
-    return {number: {way: median(parts) for way, parts in ways.items()} for number, ways in taken.items()}
+    return taken
 
 
 def guide(url: str, number: int) -> float:
@@ -119,6 +121,26 @@ def start_many(url: str, number: int) -> float:
         return ROUNDS * number / (time.perf_counter() - began)
 
 
+def start_many_once(url: str, number: int) -> float:
+    """With keys and a journal file."""
+    keys = count()
+    with (
+        TemporaryDirectory() as folder,
+        SQLiteJournal(Path(folder) / "starts.db") as journal,
+        ProcessMaker(url, token="t", allow_http=True, journal=journal) as pm,
+    ):
+
+        def run(starts: int) -> None:
+            rows = ({**DATA, "n": next(keys)} for _ in range(starts))
+            outcomes = pm.start_many(PROCESS, rows, key="n", event=EVENT, concurrency=number)
+            assert sum(bool(outcome.started) for outcome in outcomes) == starts
+
+        run(number)
+        began = time.perf_counter()
+        run(ROUNDS * number)
+        return ROUNDS * number / (time.perf_counter() - began)
+
+
 def start_many_async(url: str, number: int) -> float:
     async def main() -> float:
         async with AsyncProcessMaker(url, token="t", allow_http=True) as pm:
@@ -144,4 +166,5 @@ WAYS: dict[str, Way] = {
     "ProcessMaker, threads": threads,
     "AsyncProcessMaker.start_many": start_many_async,
     "ProcessMaker.start_many": start_many,
+    "the same with keys, in SQLite": start_many_once,
 }

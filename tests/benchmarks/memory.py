@@ -16,6 +16,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,15 @@ def transport() -> httpx.MockTransport:
     sandbox = Sandbox()
     with httpx.Client(transport=sandbox.transport(), headers={"Authorization": f"Bearer {sandbox.token()}"}) as client:
         url = f"{sandbox.url}/api/1.0"
-        started = client.post(f"{url}/process_events/4?event=node_1", json={}).content
+        started = client.post(f"{url}/process_events/4?event=node_1", json={}).json()
         none = client.get(f"{url}/requests", params={"pmql": 'data.x = "y"'}).json()
-    nothing, headers = json.dumps(none).encode(), {"content-type": "application/json"}
+    nothing, headers, ids = json.dumps(none).encode(), {"content-type": "application/json"}, count(10**9)
+    before, after = json.dumps({**started, "id": 1234567890}).encode().split(b"1234567890", 1)
 
     def answer(request: httpx.Request) -> httpx.Response:
         made = request.method == "POST"
-        return httpx.Response(201 if made else 200, headers=headers, content=started if made else nothing)
+        content = before + str(next(ids)).encode() + after if made else nothing
+        return httpx.Response(201 if made else 200, headers=headers, content=content)
 
     return httpx.MockTransport(answer)
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -37,19 +36,19 @@ PARAMETERS: Any = {
 }
 """The event, and whatever the document of another server requires besides."""
 
-Costs = dict[str, float]
-"""For each way the milliseconds of a start: the median of all measurements."""
+Costs = dict[str, list[float]]
+"""For each way the milliseconds of a start, in each run."""
 
 
-def measure(turns: int, calls: int) -> dict[str, dict[str, Costs]]:
-    """The costs by protocol, then by kind of code. The ways take turns, with so many calls in a row."""
+def measure(runs: int, calls: int) -> dict[str, dict[str, Costs]]:
+    """The costs by protocol, then by kind of code. In each run each way makes so many calls, one after the other."""
     measured = {}
     with TemporaryDirectory() as folder:
         bundle, own = trusted(Path(folder))
         for protocol, certificate in (("plain", None), ("TLS", own)):
             with server(certificate=certificate) as url:
                 kinds = {"blocking": blocking, "asyncio": awaiting}
-                measured[protocol] = {kind: way(url, bundle, turns, calls) for kind, way in kinds.items()}
+                measured[protocol] = {kind: way(url, bundle, runs, calls) for kind, way in kinds.items()}
     return measured
 
 
@@ -69,7 +68,7 @@ def timed(into: list[float], calls: int) -> Iterator[None]:
     into.append(1000 * (time.perf_counter() - began) / calls)
 
 
-def blocking(url: str, bundle: str, turns: int, calls: int) -> Costs:
+def blocking(url: str, bundle: str, runs: int, calls: int) -> Costs:
     context = ssl.create_default_context(cafile=bundle)
     body = TriggerStartEventBody.from_dict(DATA)
     with ExitStack() as stack:
@@ -87,16 +86,16 @@ def blocking(url: str, bundle: str, turns: int, calls: int) -> Costs:
             "ProcessMaker": lambda: pm.start(PROCESS, DATA, event=EVENT),
         }
         taken: dict[str, list[float]] = {way: [] for way in ways}
-        for _ in range(turns + 1):
+        for _ in range(runs + 1):
             for way, call in ways.items():
                 number = calls // 4 if way == NEW_CONNECTION else calls
                 with timed(taken[way], number):
                     for _ in range(number):
                         call()
-    return medians(taken)
+    return without_the_first(taken)
 
 
-def awaiting(url: str, bundle: str, turns: int, calls: int) -> Costs:
+def awaiting(url: str, bundle: str, runs: int, calls: int) -> Costs:
     async def main() -> Costs:
         context = ssl.create_default_context(cafile=bundle)
         body = TriggerStartEventBody.from_dict(DATA)
@@ -123,15 +122,15 @@ def awaiting(url: str, bundle: str, turns: int, calls: int) -> Costs:
                 "AsyncProcessMaker": lambda: pm.start(PROCESS, DATA, event=EVENT),
             }
             taken: dict[str, list[float]] = {way: [] for way in ways}
-            for _ in range(turns + 1):
+            for _ in range(runs + 1):
                 for way, call in ways.items():
                     with timed(taken[way], calls):
                         for _ in range(calls):
                             await call()
-        return medians(taken)
+        return without_the_first(taken)
 
     return asyncio.run(main())
 
 
-def medians(taken: dict[str, list[float]]) -> Costs:
-    return {way: median(times[1:]) for way, times in taken.items()}  # the first turn warms up
+def without_the_first(taken: Costs) -> Costs:
+    return {way: times[1:] for way, times in taken.items()}  # the first run warms up

@@ -6,7 +6,7 @@ from html import escape
 
 WIDTH, HEIGHT = 760, 400
 LEFT, RIGHT, TOP, BOTTOM = 64, 250, 24, 48
-COLOURS = ("#8c8c8c", "#d9a400", "#2a9d5c", "#e07b39", "#b5408f", "#3f7fd9", "#1d3f8f")
+COLOURS = ("#5b5b5b", "#8c8c8c", "#d9a400", "#2a9d5c", "#e07b39", "#b5408f", "#3f7fd9", "#1d3f8f")
 
 
 def throughput(delay: float, parts: dict[int, dict[str, float]]) -> str:

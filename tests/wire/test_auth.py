@@ -6,13 +6,22 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import Any
 from urllib.parse import parse_qsl
 
 import httpx
 import pytest
 from conftest import Connect
-from processmaker import ConfigurationError, PasswordGrant, SignInError, StartOutcomeUnknown, TransportError
+from processmaker import (
+    AsyncProcessMaker,
+    ConfigurationError,
+    PasswordGrant,
+    ProcessMaker,
+    SignInError,
+    StartOutcomeUnknown,
+    TransportError,
+)
 from processmaker.clock import Clock
 from processmaker.sandbox import Sandbox
 from processmaker.wire.auth import Bearer
@@ -172,7 +181,6 @@ def test_a_token_function_is_asked_at_each_call_and_once_more_after_a_401(call: 
     server.valid = {"new"}
     answer = call(auth, server)
     assert answer.status_code == 200
-    assert answer.history == []
     assert call(auth, server).status_code == 200
     assert call(auth, server).status_code == 401, "and never a third time"
     assert [token for token, _ in server.calls] == ["old", "new", "new", "other", "third"]
@@ -246,13 +254,6 @@ def test_a_path_before_the_api_stands_before_the_token_address_too(call: Call, s
 def test_signing_in_has_the_time_out_of_the_call(call: Call, server: Server, auth: PasswordGrant) -> None:
     call(auth, server, timeout=httpx.Timeout(7))
     assert server.requests[0].extensions["timeout"] == {"connect": 7, "read": 7, "write": 7, "pool": 7}
-
-
-def test_the_answer_does_not_carry_the_sign_in_along(call: Call, server: Server, auth: PasswordGrant) -> None:
-    assert call(auth, server).history == []
-    server.valid.clear()
-    answer = call(auth, server)
-    assert (answer.status_code, answer.history) == (200, [])
 
 
 @pytest.mark.parametrize(("expires_in", "margin"), [(31_536_000, 60), (100, 10)])
@@ -564,75 +565,26 @@ def test_four_hundred_tasks_renew_once(server: Server, auth: PasswordGrant) -> N
     assert server.grants == ["password", "refresh_token"]
 
 
-def test_threads_and_tasks_that_share_it_sign_in_once(server: Server, auth: PasswordGrant) -> None:
-    signing_in, go_on = threading.Event(), threading.Event()
+def test_a_blocking_and_an_asyncio_client_may_use_it_one_after_the_other(server: Server, auth: PasswordGrant) -> None:
+    for each in (blocking_call, async_call, async_call, blocking_call):
+        assert each(auth, server).status_code == 200
+    assert server.grants == ["password"]
 
-    def slow(request: httpx.Request) -> httpx.Response:
-        if request.url.path == "/oauth/token":
-            signing_in.set()
-            assert go_on.wait(30)
+
+def test_a_call_in_the_middle_of_its_own_threads_renewal_signs_in_by_itself(
+    server: Server, auth: PasswordGrant
+) -> None:
+    """As a signal handler does, or a `__del__`: it must not wait for the thread that it interrupts."""
+    inner: list[Any] = []
+
+    def interrupted(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/oauth/token" and not inner:
+            inner.append(None)
+            inner.append(blocking_call(auth, server))
         return server(request)
 
-    async def tasks() -> list[int]:
-        async with httpx.AsyncClient(auth=auth, transport=httpx.MockTransport(server)) as client:
-            calls = [asyncio.create_task(client.get(API)) for _ in range(20)]
-            for _ in range(20):
-                await asyncio.sleep(0)
-            go_on.set()
-            return [answer.status_code for answer in await asyncio.gather(*calls)]
-
-    with (
-        httpx.Client(auth=auth, transport=httpx.MockTransport(slow)) as client,
-        ThreadPoolExecutor(20) as pool,
-    ):
-        threads = [pool.submit(client.get, API) for _ in range(20)]
-        assert signing_in.wait(30)
-        assert asyncio.run(tasks()) == [200] * 20, "a second loop, too, goes on while a thread signs in"
-        assert [thread.result().status_code for thread in threads] == [200] * 20
-    assert server.grants == ["password"]
-
-
-def test_threads_wait_for_a_task_that_signs_in(server: Server, auth: PasswordGrant) -> None:
-    async def main() -> None:
-        go_on = asyncio.Event()
-
-        async def slow(request: httpx.Request) -> httpx.Response:
-            if request.url.path == "/oauth/token":
-                await go_on.wait()
-            return server(request)
-
-        async with httpx.AsyncClient(auth=auth, transport=httpx.MockTransport(slow)) as client:
-            first = asyncio.create_task(client.get(API))
-            while auth._renewal is None:
-                await asyncio.sleep(0)
-            threads = [asyncio.create_task(asyncio.to_thread(blocking_call, auth, server)) for _ in range(3)]
-            for _ in range(5):
-                await asyncio.sleep(0)
-            go_on.set()
-            assert {answer.status_code for answer in await asyncio.gather(first, *threads)} == {200}
-
-    asyncio.run(main())
-    assert server.grants == ["password"]
-
-
-def test_a_blocking_call_does_not_wait_for_a_task_of_its_own_thread(server: Server, auth: PasswordGrant) -> None:
-    async def main() -> None:
-        go_on = asyncio.Event()
-
-        async def slow(request: httpx.Request) -> httpx.Response:
-            if request.url.path == "/oauth/token":
-                await go_on.wait()
-            return server(request)
-
-        async with httpx.AsyncClient(auth=auth, transport=httpx.MockTransport(slow)) as client:
-            task = asyncio.create_task(client.get(API))
-            while auth._renewal is None:
-                await asyncio.sleep(0)
-            assert blocking_call(auth, server).status_code == 200
-            go_on.set()
-            assert (await task).status_code == 200
-
-    asyncio.run(main())
+    assert blocking_call(auth, interrupted).status_code == 200
+    assert inner[1].status_code == 200
     assert server.grants == ["password", "password"]
 
 
@@ -741,7 +693,6 @@ def test_a_task_cancelled_in_the_middle_of_a_renewal_leaves_it_to_another(
             assert [answer.status_code for answer in await asyncio.gather(*others)] == [200] * 10
 
     asyncio.run(main())
-    assert auth._renewal is None
     # A refresh token that the server has seen is gone: then it takes the password.
     again = ["refresh_token"] if held == "before the server has it" else ["refresh_token", "refresh_token", "password"]
     assert server.grants == ["password", *again]
@@ -770,13 +721,13 @@ def over(connection: Any, answer: httpx.Response) -> httpx.Response:
     return httpx.Response(answer.status_code, headers=answer.headers, stream=Body(answer.content, connection.release))
 
 
-def test_threads_that_wait_for_a_renewal_hold_no_connection(server: Server, auth: PasswordGrant) -> None:
+def test_threads_that_wait_for_a_renewal_hold_no_connection(server: Server) -> None:
     class OneConnection(httpx.BaseTransport):
         connection = threading.Semaphore(1)
         both_refused = threading.Event()
 
         def handle_request(self, request: httpx.Request) -> httpx.Response:
-            if request.url.path == "/oauth/token":
+            if request.url.path == "/oauth/token" and server.grants:
                 assert self.both_refused.wait(10)
             if not self.connection.acquire(timeout=10):
                 raise httpx.PoolTimeout("no free connection")
@@ -785,14 +736,15 @@ def test_threads_that_wait_for_a_renewal_hold_no_connection(server: Server, auth
                 self.both_refused.set()
             return over(self.connection, answer)
 
-    signed_in(server, auth)
-    server.valid.clear()
-    with httpx.Client(auth=auth, transport=OneConnection()) as client:
-        assert in_threads(2, lambda: client.get(API).status_code) == [200, 200]
+    auth = PasswordGrant("3", "client-secret", "integration.bot", "bot-password")
+    with ProcessMaker(SITE, auth=auth, transport=OneConnection(), retries=None) as pm:
+        pm.processes()
+        server.valid.clear()
+        assert in_threads(2, pm.processes) == [[], []]
     assert [status for _, status in server.calls] == [200, 401, 401, 200, 200]
 
 
-def test_tasks_that_wait_for_a_renewal_hold_no_connection(server: Server, auth: PasswordGrant) -> None:
+def test_tasks_that_wait_for_a_renewal_hold_no_connection(server: Server) -> None:
     class OneConnection(httpx.AsyncBaseTransport):
         def __init__(self) -> None:
             self.connection = asyncio.Semaphore(1)
@@ -800,7 +752,7 @@ def test_tasks_that_wait_for_a_renewal_hold_no_connection(server: Server, auth: 
 
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             async with asyncio.timeout(10):
-                if request.url.path == "/oauth/token":
+                if request.url.path == "/oauth/token" and server.grants:
                     await self.both_refused.wait()
                 await self.connection.acquire()
             answer = server(request)
@@ -808,14 +760,57 @@ def test_tasks_that_wait_for_a_renewal_hold_no_connection(server: Server, auth: 
                 self.both_refused.set()
             return over(self.connection, answer)
 
-    async def main() -> list[int]:
-        async with httpx.AsyncClient(auth=auth, transport=OneConnection()) as client:
-            return [answer.status_code for answer in await asyncio.gather(client.get(API), client.get(API))]
+    async def main() -> None:
+        auth = PasswordGrant("3", "client-secret", "integration.bot", "bot-password")
+        async with AsyncProcessMaker(SITE, auth=auth, transport=OneConnection(), retries=None) as pm:
+            await pm.processes()
+            server.valid.clear()
+            assert await asyncio.gather(*(pm._catalog.listing() for _ in range(2))) == [[], []]
 
-    signed_in(server, auth)
-    server.valid.clear()
-    assert asyncio.run(main()) == [200, 200]
+    asyncio.run(main())
     assert [status for _, status in server.calls] == [200, 401, 401, 200, 200]
+
+
+# --- a token function ------------------------------------------------------------------------------------------------
+
+
+def test_a_token_function_may_be_an_async_one(server: Server) -> None:
+    server.valid = {"personal-token"}
+
+    async def token() -> str:
+        await asyncio.sleep(0)
+        return "personal-token"
+
+    async def main() -> None:
+        async with AsyncProcessMaker(SITE, token=token, transport=httpx.MockTransport(server)) as pm:
+            assert await pm.processes() == []
+
+    asyncio.run(main())
+    assert server.calls == [("personal-token", 200)]
+
+
+def test_an_async_token_function_is_refused_by_the_blocking_client(server: Server) -> None:
+    async def token() -> str:
+        return "personal-token"
+
+    pm = ProcessMaker(SITE, token=token, transport=httpx.MockTransport(server))  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="give it to AsyncProcessMaker"):
+        pm.processes()
+    assert server.requests == []
+
+
+def test_a_token_function_that_fails_once_fails_once(connect: Connect, sandbox: Sandbox) -> None:
+    calls = count(1)
+
+    def token() -> str:
+        if next(calls) == 3:
+            raise OSError("the vault did not answer")
+        return sandbox.token()
+
+    pm = connect(sandbox.url, token=token, transport=sandbox.transport())
+    told = list(pm.start_many(4, [{"n": number} for number in range(9)], event="node_1", concurrency=1))
+    assert [outcome.started for outcome in told] == [True] * 9
+    assert len(sandbox.requests) == 9
 
 
 # --- a sign-in of the auth's own before a start ----------------------------------------------------------------------
@@ -894,7 +889,7 @@ def test_a_start_that_an_auth_did_not_let_out_is_not_waited_for(connect: Connect
     auth = Vault()
     pm = connect(sandbox.url, auth=auth, transport=sandbox.transport())
     with pytest.raises(LookupError):
-        pm.start(4, event="node_1", idempotency_key="k", look_first=False)
+        pm.start(4, event="node_1", idempotency_key="k")
     auth.locked = False
     began = sandbox.clock.monotonic()
     assert pm.start(4, event="node_1", idempotency_key="k").created

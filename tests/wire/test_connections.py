@@ -9,23 +9,28 @@ import random
 import socket
 import ssl
 import sys
+import threading
 import time
+import tracemalloc
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 import trustme
-from conftest import Connect
+from conftest import Awaited, Connect
 from processmaker import (
     AsyncProcessMaker,
     ConfigurationError,
     ConnectionFailed,
     PasswordGrant,
     ProcessMaker,
+    ProcessMakerError,
     Redirected,
     ServerError,
     StartOutcomeUnknown,
@@ -33,11 +38,13 @@ from processmaker import (
     UnreadableResponse,
     WaitTimeout,
 )
+from processmaker.models import task_from
 from processmaker.sandbox import PASSWORD_CLIENT, Sandbox
-from processmaker.wire import connections as _connections
-from processmaker.wire import http as _http
-from processmaker.wire import watch as _watch
-from raw_server import SHORT, Wire, tls_for, wired
+from processmaker.wire import transport as _transport
+from processmaker.wire.call import run
+from processmaker.wire.pages import read_list
+from processmaker_api.api.tasks import get_tasks
+from raw_server import SHORT, Wire, hang_up, hang_up_in_the_body, reset, tls_for, wired
 
 SOON = 10.0
 """Seconds that are over when a bound does not hold, and not before, however loaded the machine is."""
@@ -129,23 +136,26 @@ def test_a_server_that_drips_does_not_outlast_a_sign_in(connect: Connect, wire: 
     assert wire.targets == ["POST /oauth/token"]
 
 
-def test_a_list_whose_last_page_never_comes_does_not_outlast_a_wait(connect: Connect) -> None:
+def test_a_list_whose_last_page_never_comes_does_not_outlast_its_time(connect: Connect) -> None:
     pages = count(1)
-    state = Sandbox()
 
-    def endless(request: httpx.Request) -> httpx.Response:
-        if not request.url.path.endswith("/tasks"):
-            return state(request)
-        if next(pages) > 1000:
+    def endless(_: httpx.Request) -> httpx.Response:
+        number = next(pages)
+        if number > 1000:
             raise AssertionError("it goes on and on")
         time.sleep(SHORT / 20)
-        task = {"id": next(pages), "status": "CLOSED", "element_name": "t", "process_request_id": 1}
-        return httpx.Response(200, json={"data": [task], "meta": {"last_page": 10**9}})
+        return httpx.Response(200, json={"data": [{"id": number, "status": "ACTIVE"}], "meta": {"last_page": 10**9}})
 
-    pm = connect(state.url, token=state.token(), transport=httpx.MockTransport(endless))
-    pm.start("Leave Request")
-    with pytest.raises(WaitTimeout):
-        pm.wait(1, until="task", timeout=SHORT)
+    pm = connect("https://pm.example.com", token="t", transport=httpx.MockTransport(endless))
+
+    async def read_all() -> list[Any]:
+        rows = read_list(
+            pm._io, lambda page: get_tasks.build_request(process_request_id=1, page=page), task_from, within=SHORT
+        )
+        return [row async for row in rows]
+
+    with pytest.raises(TimedOut, match="longer than the time for it"):
+        pm._runner.run(read_all()) if isinstance(pm, Awaited) else run(read_all())
 
 
 @pytest.mark.parametrize("timeout", [1e10, 1_000_001, httpx.Timeout(5, read=1e12)])
@@ -157,73 +167,40 @@ def test_a_time_out_that_no_system_takes_is_refused(timeout: Any) -> None:
 # --- answers that belong to somebody else, and connections that are gone --------------------------------------------
 
 
-@pytest.mark.parametrize("apart", [False, True])
-def test_one_answer_too_many_is_not_taken_for_the_next_ones(
-    connect: Connect, either: Wire, verify: ssl.SSLContext, apart: bool
-) -> None:
-    pm = connect(either.url, token=either.sandbox.token(), verify=verify, clock=either.sandbox.clock)
+def test_an_answer_too_many_that_comes_by_itself_is_not_taken_for_the_next_one(connect: Connect, wire: Wire) -> None:
+    pm = connect(wire.url, token=wire.sandbox.token(), clock=wire.sandbox.clock)
 
     def twice(connection: socket.socket, answer: bytes) -> None:
-        for part in [answer, answer] if apart else [answer + answer]:
-            connection.sendall(part)
+        connection.sendall(answer)
+        time.sleep(SHORT / 8)
+        connection.sendall(answer)
 
-    either.manner = twice
-    for number in range(1, 6):
-        assert pm.start(2 if number % 2 else 4, event="node_1").id == number
-        time.sleep(SHORT / 4 * apart)
-    assert len(either.sandbox.requests) == 5
+    wire.manner = twice
+    for number in range(1, 4):
+        assert pm.start(4, event="node_1").id == number
+        time.sleep(SHORT / 4)
+    assert len(wire.sandbox.requests) == 3
 
 
-@pytest.mark.parametrize("call", ["GET /tasks", "POST /process_events/4?event=node_1"])
-def test_what_was_received_of_a_call_is_asked_once_before_it_is_sent(
-    connect: Connect, wire: Wire, monkeypatch: pytest.MonkeyPatch, call: str
-) -> None:
-    """Asked again after a part was sent, it would say that the server received nothing more."""
+def test_a_second_answer_to_the_start_of_another_process_is_not_taken_for_it(connect: Connect, wire: Wire) -> None:
     pm = connect(wire.url, token=wire.sandbox.token(), clock=wire.sandbox.clock)
-    taken: list[bytes] = []
-    take = _watch.Watch.take
-
-    def noted(self: _watch.Watch, connection: socket.socket | None) -> bytes:
-        taken.append(take(self, connection))
-        return taken[-1]
-
-    monkeypatch.setattr(_watch.Watch, "take", noted)
-    pm.request(*call.split())
-    assert [data.split(b" HTTP")[0] for data in taken] == [call.replace(" ", " /api/1.0").encode()]
-
-
-def test_one_answer_too_many_of_a_proxy_is_not_taken_either(
-    connect: Connect, wire: Wire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", wire.url)
-    pm = connect("http://pm.example.com", token=wire.sandbox.token(), clock=wire.sandbox.clock, allow_http=True)
     wire.manner = lambda connection, answer: connection.sendall(answer + answer)
-    assert [pm.start(4, event="node_1").id for _ in range(3)] == [1, 2, 3]
+    assert pm.start(4, event="node_1").id == 1
+    with pytest.raises(StartOutcomeUnknown, match="another process, 4"):
+        pm.start(2, event="node_1")
 
 
-def test_a_call_that_a_closed_connection_did_not_take_is_sent_again(
-    connect: Connect,
-    either: Wire,
-    verify: ssl.SSLContext,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+def test_a_kept_connection_that_the_server_has_closed_is_not_used(
+    connect: Connect, either: Wire, verify: ssl.SSLContext
 ) -> None:
-    """The server closes a kept connection after the last look at it, and before the call gets there."""
-    pm = connect(either.url, token=either.sandbox.token(), verify=verify, clock=either.sandbox.clock)
+    pm = connect(either.url, token=either.sandbox.token(), verify=verify, retries=None)
     pm.start(4, event="node_1")
-    take = _watch.Watch.take
-
-    def closed_just_before(self: _watch.Watch, connection: socket.socket | None) -> bytes:
-        if either.connections[0].fileno() >= 0:
-            either.hang_up()
-        while either.connections[0].fileno() >= 0:
-            time.sleep(0.001)
-        return bytes(take(self, connection))
-
-    monkeypatch.setattr(_watch.Watch, "take", closed_just_before)
+    either.hang_up()
+    while either.connections[0].fileno() >= 0:
+        time.sleep(0.001)
+    time.sleep(SHORT / 4)
     assert pm.start(4, event="node_1").id == 2
-    assert "received nothing of the call. Sending again" in caplog.text
-    assert len(either.sandbox.requests) == len(either.connections) == 2
+    assert len(either.connections) == 2
 
 
 # --- bounds in size -------------------------------------------------------------------------------------------------
@@ -233,7 +210,7 @@ def test_a_call_that_a_closed_connection_did_not_take_is_sent_again(
 def test_an_answer_that_is_too_long_is_cut_off_and_its_request_is_found(
     connect: Connect, wire: Wire, monkeypatch: pytest.MonkeyPatch, packed: bool
 ) -> None:
-    monkeypatch.setattr(_http, "LONGEST_ANSWER", 20_000)
+    monkeypatch.setattr(_transport, "MAX_BODY", 20_000)
     pm = connect(wire.url, token=wire.sandbox.token())
     sent = []
 
@@ -261,8 +238,25 @@ def test_an_answer_that_is_too_long_is_cut_off_and_its_request_is_found(
     assert sum(target.startswith("POST") for target in wire.targets) == 1
 
 
+def test_a_small_answer_that_unpacks_to_a_huge_one_is_not_unpacked_further_than_it_is_read(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_transport, "MAX_BODY", 20_000)
+    bomb = gzip.compress(bytes(50_000_000))
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    answer = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=httpx.ByteStream(bomb)))
+    pm = connect("https://pm.example.com", token="t", transport=answer, retries=None)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreadableResponse, match="20000 bytes, of which no more were read"):
+            pm.request("GET", "/users")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_an_answer_that_is_too_long_is_said_to_be(connect: Connect, wire: Wire, monkeypatch: Any) -> None:
-    monkeypatch.setattr(_http, "LONGEST_ANSWER", 100)
+    monkeypatch.setattr(_transport, "MAX_BODY", 100)
     pm = connect(wire.url, token=wire.sandbox.token(), retries=None)
     with pytest.raises(UnreadableResponse, match="100 bytes, of which no more were read"):
         pm.processes()
@@ -280,7 +274,8 @@ def test_of_an_error_only_the_beginning_is_read(connect: Connect, wire: Wire) ->
     wire.manner = at_length
     with pytest.raises(ServerError) as failure:
         pm.processes()
-    assert len(failure.value.response.content) == _http.LONGEST_ERROR
+    assert "It failed." in failure.value.server_message
+    assert len(failure.value.server_message) < 500
 
 
 def test_a_packed_answer_is_unpacked(connect: Connect, wire: Wire) -> None:
@@ -309,13 +304,13 @@ def slow(wire: Wire, seconds: float) -> Any:
 
 
 def test_tasks_wait_their_turn_for_longer_than_a_time_out(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_connections, "WIDTH", 4)
-    wire.manner = slow(wire, 0.02)
+    monkeypatch.setattr(_transport, "MAX_CONCURRENT", 4)
+    wire.manner = slow(wire, 0.05)
 
     async def main() -> None:
-        async with AsyncProcessMaker(wire.url, token=wire.sandbox.token(), timeout=1, retries=None) as pm:
-            requests = await asyncio.gather(*(pm.start(4, event="node_1") for _ in range(400)))
-            assert len({request.id for request in requests}) == 400
+        async with AsyncProcessMaker(wire.url, token=wire.sandbox.token(), timeout=3, retries=None) as pm:
+            requests = await asyncio.gather(*(pm.start(4, event="node_1") for _ in range(300)))
+            assert len({request.id for request in requests}) == 300
             assert len(pm._io.connections) == 4
 
     asyncio.run(main())
@@ -323,8 +318,8 @@ def test_tasks_wait_their_turn_for_longer_than_a_time_out(wire: Wire, monkeypatc
 
 
 def test_a_wait_does_not_outlast_its_time_in_the_queue(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_connections, "WIDTH", 1)
-    monkeypatch.setattr("processmaker.wire.call.LEAST", SHORT)
+    monkeypatch.setattr(_transport, "MAX_CONCURRENT", 1)
+    monkeypatch.setattr("processmaker.wire.call.MIN_WITHIN", SHORT)
 
     async def main() -> None:
         async with AsyncProcessMaker(wire.url, token=wire.sandbox.token(), timeout=SOON) as pm:
@@ -341,38 +336,6 @@ def test_a_wait_does_not_outlast_its_time_in_the_queue(wire: Wire, monkeypatch: 
     asyncio.run(main())
 
 
-def test_tasks_whose_answers_come_together_do_not_wait_for_one_another(wire: Wire) -> None:
-    async def main() -> None:
-        async with AsyncProcessMaker(wire.url, token=wire.sandbox.token()) as pm:
-            await pm.start(4, {}, event="node_1")
-            (one,) = pm._io.connections._all
-            transport: Any = one.client._transport
-            (connection,) = transport._pool.connections
-            for lock in (connection._request_lock, connection._connection._state_lock):
-                with pytest.raises(StopIteration):  # it is taken at once
-                    lock.__aenter__().send(None)
-
-    asyncio.run(main())
-
-
-def test_no_call_searches_for_a_package_that_is_not_there(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    searched: list[str] = []
-
-    class Finder:
-        def find_spec(self, name: str, *_: object) -> None:
-            searched.append(name)
-
-    async def main() -> None:
-        async with AsyncProcessMaker(wire.url, token=wire.sandbox.token()) as pm:
-            await pm.start(4, {}, event="node_1")
-            monkeypatch.delitem(sys.modules, "sniffio", raising=False)
-            monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
-            await pm.start(4, {}, event="node_1")
-
-    asyncio.run(main())
-    assert "sniffio" not in searched
-
-
 def test_a_client_is_whole_after_a_thousand_cancelled_starts(wire: Wire) -> None:
     async def main() -> None:
         async with AsyncProcessMaker(wire.url, token=wire.sandbox.token()) as pm:
@@ -385,10 +348,10 @@ def test_a_client_is_whole_after_a_thousand_cancelled_starts(wire: Wire) -> None
             for _ in range(10):
                 await asyncio.gather(*(cancelled() for _ in range(100)))
             connections = pm._io.connections
-            assert connections._turns._value == _connections.WIDTH
+            assert connections._queue._value == _transport.MAX_CONCURRENT
             assert len(connections) == len(connections._idle)
-            await asyncio.gather(*(pm.start(4, event="node_1") for _ in range(2 * _connections.WIDTH)))
-            assert len(connections) == len(connections._idle) <= _connections.WIDTH
+            await asyncio.gather(*(pm.start(4, event="node_1") for _ in range(2 * _transport.MAX_CONCURRENT)))
+            assert len(connections) == len(connections._idle) <= _transport.MAX_CONCURRENT
 
     asyncio.run(main())
     gc.collect()  # what was left open would end in a ResourceWarning, which here is an error
@@ -399,10 +362,237 @@ def test_a_connection_that_nobody_used_for_a_while_is_closed(
 ) -> None:
     pm = connect(wire.url, token=wire.sandbox.token())
     pm.start(4, event="node_1")
-    monkeypatch.setattr(_connections, "KEPT_FOR", -1.0)
+    monkeypatch.setattr(_transport, "IDLE_SECONDS", -1.0)
     pm.start(4, event="node_1")
     assert len(wire.connections) == 2
     assert len(pm._io.connections) == 1
+
+
+def test_a_connection_comes_back_once_however_often_its_answer_is_closed(wire: Wire) -> None:
+    with ProcessMaker(wire.url, token=wire.sandbox.token()) as pm:
+        answer = run(pm._io.request({"method": "GET", "url": "/start_processes"}))
+        answer.close()
+        answer.close()
+        connections = pm._io.connections
+        assert len(connections) == len(connections._idle) == 1
+        taken = [connections._take()[0] for _ in range(2)]
+        assert taken[0] is not taken[1]
+        for each in taken:
+            connections._give_back(each)
+
+
+@pytest.mark.parametrize("kind", ["blocking", "async"])
+def test_close_ends_idle_connections_now_and_busy_ones_when_they_come_back(wire: Wire, kind: str) -> None:
+    """Seen by the server: each of its connections ends."""
+    arrived = threading.Event()
+
+    def held(connection: socket.socket, answer: bytes) -> None:
+        arrived.set()
+        wire.over.wait(SHORT)
+        connection.sendall(answer)
+
+    def check(pm: Any) -> None:
+        assert len(pm._io.connections) == 1, "the busy one"
+        assert len(pm._io.connections._idle) == 0
+
+    if kind == "blocking":
+        pm = ProcessMaker(wire.url, token=wire.sandbox.token())
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda _: pm.processes(), range(2)))
+            wire.manner = held
+            busy = pool.submit(pm.processes)
+            arrived.wait()
+            pm.close()
+            check(pm)
+            assert busy.result()
+        assert len(pm._io.connections) == 0
+    else:
+
+        async def main() -> None:
+            pm = AsyncProcessMaker(wire.url, token=wire.sandbox.token())
+            await asyncio.gather(pm.start(4, event="node_1"), pm.start(4, event="node_1"))
+            wire.manner = held
+            busy = asyncio.create_task(pm.processes())
+            await asyncio.to_thread(arrived.wait)
+            await pm.close()
+            check(pm)
+            assert await busy
+            assert len(pm._io.connections) == 0
+
+        asyncio.run(main())
+    for connection in wire.connections:
+        while connection.fileno() >= 0:
+            time.sleep(0.001)
+
+
+def test_a_connection_that_cannot_be_closed_is_dropped_without_an_error(
+    connect: Connect, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pm = connect(wire.url, token=wire.sandbox.token(), retries=None)
+    pm.start(4, event="node_1")
+
+    def close(self: Any) -> None:
+        self._pool.close()
+        raise RuntimeError("it cannot be closed")
+
+    async def aclose(self: Any) -> None:
+        await self._pool.aclose()
+        raise RuntimeError("it cannot be closed")
+
+    monkeypatch.setattr(httpx.HTTPTransport, "close", close)
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "aclose", aclose)
+    wire.misdeeds = [hang_up]
+    with pytest.raises(StartOutcomeUnknown):
+        pm.start(4, event="node_1")
+    assert len(pm._io.connections) == 0
+    assert pm.start(4, event="node_1").id == 3
+    pm.close()
+
+
+@pytest.mark.parametrize("misdeed", [reset, hang_up, hang_up_in_the_body])
+def test_a_connection_whose_exchange_failed_is_not_used_again(connect: Connect, wire: Wire, misdeed: Any) -> None:
+    pm = connect(wire.url, token=wire.sandbox.token(), retries=None)
+    wire.misdeeds = [misdeed]
+    with pytest.raises(StartOutcomeUnknown):
+        pm.start(4, event="node_1")
+    assert len(pm._io.connections) == 0
+
+
+def test_a_client_is_whole_after_cancellation_by_anyio(wire: Wire) -> None:
+    """Starlette and FastAPI cancel this way: each await of a cancelled task fails, also those that clean up."""
+    arrived = threading.Event()
+
+    def held(connection: socket.socket, answer: bytes) -> None:
+        arrived.set()
+        wire.over.wait(SHORT / 2)
+        connection.sendall(answer)
+
+    async def main() -> None:
+        async with AsyncProcessMaker(wire.url, token=wire.sandbox.token()) as pm:
+            await pm.start(4, event="node_1")
+            wire.manner = held
+            with anyio.CancelScope() as scope:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(pm.processes)
+                    await asyncio.to_thread(arrived.wait)
+                    scope.cancel()
+            connections = pm._io.connections
+            assert len(connections) == 0
+            assert connections._queue._value == _transport.MAX_CONCURRENT
+            assert await pm.processes()
+
+    asyncio.run(main())
+    gc.collect()  # what was left open would end in a ResourceWarning, which here is an error
+
+
+def test_an_asyncio_client_makes_100_calls_at_a_time(wire: Wire) -> None:
+    wire.manner = slow(wire, SHORT)
+
+    async def main() -> None:
+        async with AsyncProcessMaker(wire.url, token=wire.sandbox.token()) as pm:
+            requests = await asyncio.gather(*(pm.start(4, event="node_1") for _ in range(130)))
+            assert len({request.id for request in requests}) == 130
+            assert len(pm._io.connections) == 100
+
+    asyncio.run(main())
+    assert len(wire.connections) == 100
+
+
+def test_a_tls_handshake_that_drips_does_not_outlast_the_time_out(connect: Connect) -> None:
+    over = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def drip() -> None:
+        with suppress(OSError), listener, listener.accept()[0] as connection:
+            connection.sendall(b"\x16\x03\x03\x40\x00")  # the head of a record of 16 KB
+            while not over.wait(SHORT / 4):
+                connection.sendall(b"\0")
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    pm = connect(f"https://127.0.0.1:{listener.getsockname()[1]}", token="t", timeout=2 * SHORT, retries=None)
+    began = time.monotonic()
+    with pytest.raises(ConnectionFailed) as failure:
+        pm.start(4, event="node_1")
+    thread.join(SOON)  # its connection was closed
+    assert not thread.is_alive()
+    over.set()
+    assert failure.value.processed is False
+    assert time.monotonic() - began < SOON
+
+
+def test_a_task_that_is_cancelled_in_a_tls_handshake_leaves_no_connection_open() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    begun, ended = threading.Event(), threading.Event()
+
+    def say_nothing() -> None:
+        with listener, listener.accept()[0] as connection:
+            connection.recv(65536)
+            begun.set()
+            with suppress(OSError):
+                while connection.recv(65536):
+                    pass
+            ended.set()
+
+    thread = threading.Thread(target=say_nothing)
+    thread.start()
+
+    async def main() -> None:
+        async with AsyncProcessMaker(f"https://127.0.0.1:{listener.getsockname()[1]}", token="t") as pm:
+            call = asyncio.create_task(pm._catalog.listing())
+            await asyncio.to_thread(begun.wait)
+            call.cancel()
+            await asyncio.wait([call])
+            assert len(pm._io.connections) == 0
+            assert await asyncio.to_thread(ended.wait, SOON)
+
+    asyncio.run(main())
+    thread.join()
+
+
+def test_an_answer_that_drips_without_a_length_is_not_taken_for_whole_when_its_time_is_over(wire: Wire) -> None:
+    """It ends where the connection does, which the end of its time shuts down."""
+
+    def drip(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n[]")
+        while not wire.over.wait(SHORT / 4):
+            connection.sendall(b" ")
+
+    wire.manner = drip
+    pm = ProcessMaker(wire.url, token=wire.sandbox.token(), timeout=2 * SHORT, retries=None)
+    with pm, pytest.raises(TimedOut):
+        pm.request("GET", "/start_processes")
+
+
+def test_exchanges_end_at_their_own_deadlines(wire: Wire) -> None:
+    wire.manner = dripping(wire)
+
+    def ends(timeout: float) -> float:
+        began = time.monotonic()
+        pm = ProcessMaker(wire.url, token=wire.sandbox.token(), timeout=timeout, retries=None)
+        with pm, pytest.raises(TimedOut):
+            pm.processes()
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(4) as pool:
+        timeouts = [6 * SHORT, 2 * SHORT, 4 * SHORT, 2 * SHORT]
+        for timeout, took in zip(timeouts, pool.map(ends, timeouts), strict=True):
+            assert timeout <= took < SOON
+
+
+def test_a_start_asks_for_an_answer_that_is_not_packed(connect: Connect) -> None:
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((request.method, request.headers["accept-encoding"]))
+        return httpx.Response(500)
+
+    pm = connect("https://pm.example.com", token="t", transport=httpx.MockTransport(answer), retries=None)
+    with suppress(ProcessMakerError):
+        pm.start(4, event="node_1")
+    with suppress(ProcessMakerError):
+        pm.get(1)
+    assert asked == [("POST", "identity"), ("GET", "gzip")]
 
 
 def test_a_client_that_is_not_closed_is_named_with_the_way_out(wire: Wire) -> None:
@@ -439,7 +629,7 @@ def test_a_token_for_this_machine_does_not_go_to_a_proxy(
 @pytest.mark.parametrize(
     ("proxy", "words"),
     [
-        ("ftp://proxy", "Unknown scheme for proxy URL"),
+        ("ftp://proxy", "httpx knows http, https, socks5 and socks5h"),
         ("http://127.0.0.1:99999", "its port is above 65535"),
         ("http://bot:sec:ret@[::1", "its address cannot be read"),
     ],

@@ -291,7 +291,7 @@ STARTS: dict[str, Call] = {
     "one HTTP request": lambda pm: pm.start(2, event="node_1"),
     "by name": lambda pm: pm.start("Leave Request", {"days": 3}),
     "with a key": lambda pm: pm.start(2, event="node_1", idempotency_key="k"),
-    "with a key, without a first look": lambda pm: pm.start(2, event="node_1", idempotency_key="k", look_first=False),
+    "with a key, without a first look": lambda pm: pm.start(2, event="node_1", idempotency_key="k"),
 }
 
 

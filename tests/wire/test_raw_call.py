@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from conftest import Connect
-from processmaker import ConfigurationError, ConnectionFailed, InvalidData, NotFound, ServerError, UnreadableResponse
+from conftest import Awaited, Connect
+from processmaker import (
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectionLost,
+    InvalidData,
+    NotFound,
+    ServerError,
+    UnreadableResponse,
+)
 from processmaker.sandbox import Sandbox
+from processmaker.wire.call import run
+from processmaker_api.api.request_files import create_request_file
+from processmaker_api.models.create_request_file_body import CreateRequestFileBody
+from processmaker_api.types import File
 
 Seen = list[httpx.Request]
 
@@ -109,6 +123,11 @@ def test_no_path_leads_out_of_the_api_or_to_another_server(echo: Any, seen: Seen
         ({"method": "POST", "path": "/x", "json": {"a": {1}}}, "cannot be sent as JSON"),
         ({"method": "POST", "path": "/x", "json": "\ud800"}, "cannot be sent as JSON"),
         ({"method": "POST", "path": "/x", "params": "a=1"}, "no mapping"),
+        ({"method": "GET", "path": "/x", "files": {"a": b""}}, "has no body"),
+        ({"method": "POST", "path": "/x", "files": {"a": b""}, "json": 1}, "one body"),
+        ({"method": "POST", "path": "/x", "files": b"a"}, "no mapping"),
+        ({"method": "POST", "path": "/x", "files": {"a": "text"}}, "no bytes"),
+        ({"method": "POST", "path": "/x", "files": {"a": (b"a", b"b")}}, "neither a file"),
         ({"method": "POST", "path": "/x", "params": {"a": "\ud800"}}, "params .*half of a surrogate pair"),
         ({"method": "GET", "path": "/x", "params": {"\ud800": ["b"]}}, "params .*half of a surrogate pair"),
     ],
@@ -125,11 +144,62 @@ def test_an_answer_without_a_body_is_none(admin: Any) -> None:
     assert admin.get(request).status == "CANCELED"
 
 
-def test_an_answer_that_is_no_json_is_an_error(connect: Connect) -> None:
-    page = httpx.MockTransport(lambda _: httpx.Response(200, html="<p>hello"))
+def test_an_answer_that_is_no_json_comes_back_as_bytes(connect: Connect) -> None:
+    content = bytes(range(256))
+    file = httpx.MockTransport(lambda _: httpx.Response(200, content=content, headers={"content-type": "image/png"}))
+    assert connect("https://pm.example.com", token="t", transport=file).request("GET", "/files/1/contents") == content
+
+
+@pytest.mark.parametrize(("method", "processed"), [("GET", False), ("PUT", None)])
+def test_an_answer_that_only_says_that_it_is_json_is_an_error(
+    connect: Connect, method: str, processed: bool | None
+) -> None:
+    page = httpx.MockTransport(lambda _: httpx.Response(200, headers={"content-type": "application/json"}, text="<p>"))
     with pytest.raises(UnreadableResponse) as raised:
-        connect("https://pm.example.com", token="t", transport=page, retries=None).request("PUT", "/x", json={})
-    assert raised.value.processed is None
+        connect("https://pm.example.com", token="t", transport=page, retries=None).request(method, "/x")
+    assert (raised.value.processed, raised.value.retryable) == (processed, False)
+
+
+@pytest.mark.parametrize(
+    "given", [b"--x\r\nPDF", ("offer.txt", b"--x\r\nPDF"), ("offer.txt", b"--x\r\nPDF", "text/plain")]
+)
+def test_files_are_uploaded_as_a_form(echo: Any, seen: Seen, given: Any) -> None:
+    for _ in range(2):
+        echo.request("POST", "/requests/1/files", params={"data_name": "doc"}, files={"file": given})
+    first, second = (request.headers["content-type"] for request in seen)
+    kind, _, boundary = first.partition("; boundary=")
+    assert kind == "multipart/form-data"
+    assert first != second, "a boundary that is always the same may be in a file"
+    parts = seen[0].content.split(b"--" + boundary.encode())
+    assert len(parts) == 3
+    assert b'name="file"' in parts[1]
+    assert parts[1].endswith(b"\r\n\r\n--x\r\nPDF\r\n")
+
+
+def test_an_open_file_is_read_once_and_may_be_sent_again(echo: Any, seen: Seen, tmp_path: Path) -> None:
+    (tmp_path / "offer.pdf").write_bytes(b"content")
+    with (tmp_path / "offer.pdf").open("rb") as file:
+        echo.request("POST", "/requests/1/files", files={"file": file})
+    assert b'filename="offer.pdf"' in seen[0].content
+    assert b"content" in seen[0].content
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/files/plain", "/files/Müller%20x", "/scripts/my name%2Fx", "/x/a%2fb", "/x/a|b%20c", "/x/é%C3%A9", "/x/%41 b"],
+)
+def test_what_may_have_been_carried_out_is_sent_once_whatever_its_path(connect: Connect, path: str) -> None:
+    """Whether a call was sent is decided on the wire: a comparison of paths has to know how each was escaped."""
+    seen = []
+
+    def carry_out(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        raise httpx.ReadError("reset", request=request)
+
+    pm = connect("https://pm.example.com", token="t", transport=httpx.MockTransport(carry_out))
+    with pytest.raises(ConnectionLost) as raised:
+        pm.request("POST", path, json={})
+    assert (raised.value.processed, len(seen)) == (None, 1)
 
 
 def test_errors_are_those_of_every_call(pm: Any) -> None:
@@ -150,7 +220,7 @@ def test_what_changes_something_is_sent_again_only_where_it_certainly_was_not_do
     sandbox.fail_next("refused", on="POST")
     assert pm.request("POST", path, json={})["status"] == "COMPLETED"
     sandbox.fail_next(500, on="POST")
-    with pytest.raises(ServerError, match="Whether it was done is not known: look before you send it again") as raised:
+    with pytest.raises(ServerError, match=r"Whether it was done is not known\. To find out: look before") as raised:
         pm.request("POST", path, json={})
     assert raised.value.processed is None
     assert len(sandbox.requests) <= 2
@@ -172,3 +242,20 @@ def test_a_closed_client_says_so_before_anything_else(pm: Any) -> None:
     pm.close()
     with pytest.raises(ConfigurationError, match="closed"):
         pm.request("GET", "/users/1")
+
+
+def test_a_generated_upload_gets_a_boundary_of_its_own(connect: Connect, seen: Seen) -> None:
+    """The generated one is always the same: a file that contains it would be cut in two."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={"message": "The file was uploaded.", "fileUploadId": 1})
+
+    pm = connect("https://pm.example.com", token="t", transport=httpx.MockTransport(answer))
+    content = b"before\r\n--+++\r\nafter"
+    body = CreateRequestFileBody(file=File(BytesIO(content), "offer.txt", "text/plain"))
+    call = pm._io.call(create_request_file.build_request(request_id=1, body=body), lambda got: got["fileUploadId"])
+    assert (pm._runner.run(call) if isinstance(pm, Awaited) else run(call)) == 1
+    boundary = seen[0].headers["content-type"].partition("boundary=")[2]
+    assert boundary != "+++"
+    assert content in seen[0].content.split(b"--" + boundary.encode())[1]

@@ -1,92 +1,98 @@
-"""Every error this package raises.
+"""Every error that this package raises.
 
     ProcessMakerError
     ├── ConfigurationError          a setting is missing, contradicts another, or would expose the token
     ├── InvalidData                 the data, or an idempotency key, cannot be sent as it is; nothing was sent
-    ├── CannotStart                 what to start is not clear; nothing was sent
-    │   ├── ProcessNotFound         no such process among those this token may start
-    │   ├── StartEventNotFound      the process has no such start event
-    │   ├── NoStartEvent            the process has no manual start event
-    │   └── AmbiguousStartEvent     the process has several, and none was named
+    ├── CannotStart                 it is not clear what to start; nothing was sent
+    │   ├── ProcessNotFound         this token may start no such process
+    │   ├── StartEventNotFound      the process has no such start event, or no manual one
+    │   └── AmbiguousStartEvent     the process has several start events, and none was named
     ├── JournalError                the journal of starts cannot be read or written
-    ├── StartOutcomeUnknown         a start was sent, and it cannot be known whether the Request exists
-    ├── RequestFailed               the Request exists and its status is ERROR
-    ├── RequestCanceled             the Request exists and was canceled
-    ├── AlreadyFinished             the Request was over before it could be canceled
-    ├── WaitTimeout                 the Request did not get there in time
+    ├── IdempotencyKeyReused        the key belongs to a Request with other data; nothing was sent
+    ├── StartOutcomeUnknown         a start was sent, and it is not known whether the Request exists
+    ├── RequestFailed               the Request exists, and its status is ERROR
+    ├── RequestCanceled             the Request exists, and was canceled
+    ├── WaitTimeout                 the wait for a Request took too long; the Request goes on
+    ├── TaskNotClosed               the server accepted a completion, and the task is still open
     ├── SignInError                 the server gave no token
-    ├── TransportError              no whole answer arrived
+    ├── TransportError              no complete answer arrived
     │   ├── ConnectionFailed        no connection: refused, unknown host, TLS, none free in the pool
-    │   │   └── TLSFailed           the certificate or the TLS handshake was refused
     │   ├── ConnectionLost          the connection broke after the call was sent
     │   └── TimedOut                no answer in time
-    └── ResponseError               the server answered, but not with what was asked for
+    └── ResponseError               the server answered with a failure, such as 405 or 413
         ├── Redirected              3xx, such as a redirect to a login page
         ├── Unauthorized            401
         ├── Forbidden               403
-        │   └── CancelNotAllowed    this user may not cancel this Request
+        │   └── CancelNotAllowed    this user may not cancel the Request, or it is over
         ├── NotFound                404
-        ├── MethodNotAllowed        405
-        ├── PayloadTooLarge         413
         ├── ValidationFailed        422, with the messages of each field
         │   └── TaskAlreadyClosed   the task was completed before
         ├── RateLimited             429
         ├── ServerError             5xx
-        │   └── ServiceUnavailable  503, such as maintenance
         └── UnreadableResponse      a success whose body is not what was promised: HTML, cut off, empty
 
-What matters after a failure is answered by every one of them: `processed` is False when the server certainly did not
-carry out what was asked, True when it did, and None when that cannot be known; `retryable` tells whether the same call
-may simply be made again later, and `retry_after` how much later, where that is known.
+Each error answers two questions. `processed`: False if the server certainly did not do what was asked, True if it did,
+None if that is not known. `retryable`: whether the same call may simply be made again later, after `retry_after`
+seconds if that is known. `hint` names a way out, if there is one.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from reprlib import Repr
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from .models import Process, Request, StartEvent
-    from .wire.http import HTTPResponse
+    from .models import Process, Request, StartEvent, Task
 
 
 class ProcessMakerError(Exception):
-    """Anything that goes wrong in this package. The facts given by name become attributes.
+    """The base of all errors. The facts given by name become attributes.
 
-    Errors can be pickled and copied, so that they survive the way back from a worker process.
+    Errors can be pickled and copied, so a worker process can send them back.
     """
 
     processed: bool | None = False
     """False: the server certainly did nothing. True: it did what was asked. None: not known."""
+    started: bool | None = None
+    """Whether the Request of the start exists: True, False if it certainly does not, None if that is not known."""
     transient: bool = False
     """Whether the same call may work later."""
     retry_after: float | None = None
-    """Seconds to wait before the same call, where that is known."""
+    """Seconds to wait before the same call, if that is known."""
     likely_cause: str | None = None
-    """What a further look found out; likely, because the server itself gives no reason."""
+    """What a further look found out. It is likely only: the server itself gives no reason."""
+    hint: str | None = None
+    """The next step, in Python's words, such as `again=True`; None if there is none to name. The text ends with it."""
 
     def __init__(self, message: str, **facts: Any) -> None:
         super().__init__(message)
         vars(self).update(facts)
 
     @property
-    def retryable(self) -> bool:
-        """Whether the same call may simply be made again later (a start with the same key): it may work then, and
+    def message(self) -> str:
+        """What went wrong: the text of the error without the hint."""
+        message = str(self.args[0])
+        return f"{sentence(message)} Likely cause: {self.likely_cause}" if self.likely_cause else message
 
-        nothing is done twice. This is what a job queue's retry policy asks; `retry_after` is the pause, where known.
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call (a start: with the same key) may work later, and does nothing twice.
+
+        This is what the retry policy of a job queue asks. `retry_after` is the pause, if it is known.
         """
         return self.processed is False and (self.transient or self.retry_after is not None)
 
     def __str__(self) -> str:
-        message = str(self.args[0])
-        return f"{sentence(message)} Likely cause: {self.likely_cause}" if self.likely_cause else message
+        return f"{sentence(self.message)} {self.hint}" if self.hint else self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.args[0],), vars(self)
@@ -104,24 +110,23 @@ class InvalidData(ProcessMakerError, ValueError):
 
 
 class CannotStart(ProcessMakerError, LookupError):
-    """What to start is not clear. Nothing was sent."""
+    """It is not clear what to start. Nothing was sent."""
 
     processes: tuple[Process, ...] = ()
     """What this token may start."""
     start_events: tuple[StartEvent, ...] = ()
-    """The start events of the process, where the process is clear."""
+    """The start events of the process, if the process is clear."""
 
 
 class ProcessNotFound(CannotStart):
-    """No such process among those this token may start."""
+    """This token may start no such process."""
 
 
 class StartEventNotFound(CannotStart):
-    """The process has no such start event."""
+    """The process has no such start event, or, if none was named, no manual one.
 
-
-class NoStartEvent(CannotStart):
-    """The process has no manual start event. A timer start event still starts when it is given by its node id."""
+    A timer start event starts, too, if it is named by its node id.
+    """
 
 
 class AmbiguousStartEvent(CannotStart):
@@ -148,15 +153,25 @@ class StartOutcomeUnknown(ProcessMakerError):
     """The node id of the start event."""
     idempotency_key: str | None = None
     request_id: int | None = None
-    """The Request's id, where that much of the answer arrived: then the Request exists."""
-    wire_error: ProcessMakerError
-    """What happened on the wire."""
+    """The Request's id, if that much of the answer arrived: then the Request exists."""
+    request: Request | None = None
+    """The Request, if it is known: then it exists."""
+    wire_error: Exception
+    """What happened, such as a lost answer."""
     look_error: ProcessMakerError | None = None
-    """Why the last look for the Request failed, where it did."""
+    """Why the last look for the Request failed, if it did."""
 
     @property
     def retryable(self) -> bool:
         return self.idempotency_key is not None
+
+
+class IdempotencyKeyReused(ProcessMakerError):
+    """The key belongs to a Request that was started with other data. Nothing was sent."""
+
+    existing: Request
+    """The Request that was started with the key."""
+    idempotency_key: str
 
 
 class RequestFailed(ProcessMakerError):
@@ -178,23 +193,29 @@ class RequestCanceled(ProcessMakerError):
     request: Request
 
 
-class AlreadyFinished(ProcessMakerError):
-    """The Request was over before it could be canceled; it stays as it is."""
-
-    request: Request
-
-
 class WaitTimeout(ProcessMakerError, TimeoutError):
-    """The Request did not get there in time. It goes on in the server."""
+    """The wait for a Request took too long. The Request goes on in the server."""
 
     processed = True
     request_id: int
     request: Request | None = None
-    """Its last known state; None where it could not be read at all, and then the reason is the cause."""
+    """Its last known state; None if it could not be read at all. The reason is then the `__cause__`."""
 
     @property
     def retryable(self) -> bool:
         return not (self.request and self.request.finished)
+
+
+class TaskNotClosed(ProcessMakerError):
+    """The server accepted the completion of a task, and the task was still open at the last look.
+
+    Whether it will be closed is not known: the Request was locked, or the engine works elsewhere. Do not complete the
+    task again before you know: a second completion can run the next step twice (observed on 4.15.5).
+    """
+
+    processed = None
+    task: Task
+    """The task, as it was last seen."""
 
 
 class SignInError(ProcessMakerError):
@@ -205,25 +226,33 @@ class SignInError(ProcessMakerError):
     """OAuth's error code, such as `invalid_grant`."""
 
 
-class TransportError(ProcessMakerError):
-    """No whole answer arrived."""
+class _Asked:
+    """What an error of a call tells about that call."""
+
+    method: str = ""
+    """The HTTP method, such as `POST`."""
+    path: str = ""
+    """Path and query, such as `/api/1.0/process_events/2?event=node_1`."""
+
+    @property
+    def asked(self) -> str:
+        """Both: `POST /api/1.0/process_events/2?event=node_1`."""
+        return f"{self.method} {self.path}".strip()
+
+
+class TransportError(_Asked, ProcessMakerError):
+    """No complete answer arrived."""
 
     transient = True
     processed: bool | None = None
-    asked: str = ""
-    """What was asked, such as `POST /api/1.0/process_events/2?event=node_1`."""
     request_id: int | None = None
-    """The Request's id, where that much of the answer to a start arrived."""
+    """The Request's id, if that much of the answer to a start arrived."""
 
 
 class ConnectionFailed(TransportError):
-    """No connection was made, so nothing was sent: refused, unknown host, TLS, none free in the pool."""
+    """No connection was made, so nothing was sent: refused, unknown host, TLS, a proxy, none free in time."""
 
     processed = False
-
-
-class TLSFailed(ConnectionFailed):
-    """The server's certificate, or the TLS handshake, was refused. Nothing was sent."""
 
 
 class ConnectionLost(TransportError):
@@ -234,25 +263,24 @@ class TimedOut(TransportError):
     """No answer in time. Observed on 4.15.5: the server goes on after the client has left."""
 
 
-class ResponseError(ProcessMakerError):
-    """The server answered, but not with what was asked for.
+class ResponseError(_Asked, ProcessMakerError):
+    """The server answered with a failure. A status that has no class of its own, such as 405 and 413, is this one.
 
-    `processed` is None for what may come after the call was carried out, such as 408, 409 and 499 from a gateway.
+    `processed` is None for answers that may come after the call was carried out, such as a gateway's 408, 409 or 499.
     """
 
-    asked: str = ""
-    """What was asked, such as `POST /api/1.0/process_events/2?event=node_1`."""
     status_code: int = 0
     server_message: str = ""
-    """The server's own words."""
-    response: HTTPResponse
-    """The answer, without secrets that were echoed in it. Its request has no credentials and no body."""
+    """The server's own words, without this client's token and passwords."""
+    headers: Mapping[str, str] = {}
+    """Those headers of the answer that help to find out who gave it, by their names in small letters."""
 
 
 class Redirected(ResponseError):
     """The server answered with a redirect, such as one to its login page. It is not followed: the token stays here.
 
-    One to a login page comes in place of what was asked; any other may come after it, and then `processed` is None.
+    `processed` is False for a redirect to a login page, and for a 307 or 308 to another address, which come in place
+    of what was asked. Any other may come after it: None.
     """
 
     location: str = ""
@@ -268,19 +296,17 @@ class Forbidden(ResponseError):
 
 
 class CancelNotAllowed(Forbidden):
-    """403: this user may not cancel this Request."""
+    """403: this user may not cancel the Request, or the Request is over. Observed on 4.15.5: both get the same answer.
+
+    A look at the Request afterwards tells them apart: `request.finished` is True if it is over.
+    """
+
+    request: Request | None = None
+    """The Request, if it is over: how it ended. There is nothing to cancel."""
 
 
 class NotFound(ResponseError):
     """404: there is no such thing, or the start event is missing."""
-
-
-class MethodNotAllowed(ResponseError):
-    """405: observed on 4.15.5 for a process id that is not a number."""
-
-
-class PayloadTooLarge(ResponseError):
-    """413: the data is larger than the web server lets through."""
 
 
 class ValidationFailed(ResponseError):
@@ -301,40 +327,41 @@ class RateLimited(ResponseError):
 
 
 class ServerError(ResponseError):
-    """5xx: the server, or a proxy before it, failed; whether it did what was asked is not known."""
+    """5xx: the server, or a proxy before it, failed. It is not known whether it did what was asked.
+
+    ProcessMaker's own 503 of a maintenance is the exception: it comes before the application runs (4.15.5), so
+    `processed` is False. Its Retry-After and its words tell it from the 503 of a gateway.
+    """
 
     transient = True
     processed: bool | None = None
 
 
-class ServiceUnavailable(ServerError):
-    """503. ProcessMaker's own maintenance answer comes before the application runs (4.15.5): `processed` is False.
-
-    It is told by its Retry-After and its words. Any other 503 may be a gateway's, after the application did what was
-    asked: `processed` is None.
-    """
-
-
 class UnreadableResponse(ResponseError):
-    """A success whose body is not what was promised: HTML, cut off, empty, or another shape."""
+    """A success whose body is not what was promised: HTML, cut off, empty, or another shape.
+
+    A call that only reads is sent again within the client's `retries`; after that it is not `retryable`.
+    """
 
     transient = True
     processed: bool | None = None
     request_id: int | None = None
-    """The Request's id, where that much of the body arrived."""
+    """The Request's id, if that much of the body arrived."""
+
+    @property
+    def retryable(self) -> bool:
+        return False
 
 
 E = TypeVar("E", bound=ProcessMakerError)
+R = TypeVar("R", bound=ResponseError)
 
 _BY_STATUS: dict[int, type[ResponseError]] = {
     401: Unauthorized,
     403: Forbidden,
     404: NotFound,
-    405: MethodNotAllowed,
-    413: PayloadTooLarge,
     422: ValidationFailed,
     429: RateLimited,
-    503: ServiceUnavailable,
 }
 
 
@@ -347,36 +374,58 @@ _MAY_PASS = frozenset({408, 425, 499})
 """Those outside 5xx that may be another answer the next time."""
 
 
-def error_of(response: HTTPResponse, now: datetime) -> ResponseError | None:
-    """The error that `response` (read to its end) stands for; None for a success. `now` dates Retry-After."""
-    status = response.status_code
+DOCTOR = "To find out what is wrong with the address: processmaker doctor"
+"""The hint for an answer that ProcessMaker's API does not give."""
+
+
+_TELLING = ("content-type", "date", "retry-after", "location", "server", "via", "www-authenticate", "x-request-id")
+"""The headers that an error keeps: who answered, when, and what to do."""
+
+
+def error_of(
+    status: int, reason: str, headers: Mapping[str, str], body: bytes, *, method: str, url: str, now: datetime
+) -> ResponseError | None:
+    """The error that an answer stands for; None for a success.
+
+    Args:
+        status, reason, headers, body: the answer, without secrets. The names of headers are in small letters.
+        method, url: what was asked.
+        now: the time for a Retry-After that is a date.
+    """
     if 200 <= status < 300:
         return None
     kind = _BY_STATUS.get(status)
     facts: dict[str, Any] = {}
+    words = server_message(body)
+    refused = status in _REFUSALS or _is_maintenance(status, headers, words)
     if kind is ValidationFailed:
-        facts["fields"] = _fields(response)
+        facts["fields"] = _fields(body)
     elif kind is None and 300 <= status < 400:
-        kind, facts["location"] = Redirected, clean(response.headers.get("location", ""))
+        location = facts["location"] = clean(headers.get("location", ""))
+        kind, refused = Redirected, _is_login(location)
+        words = f"a redirect to {location or 'nowhere'}"
+        if refused:
+            words += ", the login page: the server took this call for a browser's, or base_url is not the API's"
+            facts["hint"] = DOCTOR
+        elif status in (307, 308) and (site := _moved_to(url, location)):
+            refused = True
+            facts["hint"] = f"If the server moved there, set base_url to {site}."
     elif kind is None:
         kind = ResponseError if 400 <= status < 500 else ServerError
-    words = server_message(response)
-    if kind is Redirected:
-        words = f"a redirect to {facts['location'] or 'nowhere'}"
-        if _is_login(facts["location"]):
-            words += " (the login page: the server took this call for a browser's, or base_url is not the API's)"
     if status in _MAY_PASS:
         facts["transient"] = True
-    refused = status in _REFUSALS or _is_maintenance(response, words) or _is_login(facts.get("location", ""))
+    if status in (404, 405) and "json" not in headers.get("content-type", ""):
+        facts["hint"] = DOCTOR  # ProcessMaker's API answers in JSON
     facts["processed"] = False if refused else None
-    return describe(kind, response, words, retry_after=retry_after(response.headers.get("retry-after"), now), **facts)
+    wait = retry_after(headers.get("retry-after"), now)
+    return describe(kind, status, reason, headers, words, method=method, url=url, retry_after=wait, **facts)
 
 
-def _is_maintenance(response: HTTPResponse, words: str) -> bool:
+def _is_maintenance(status: int, headers: Mapping[str, str], words: str) -> bool:
     """Whether it is ProcessMaker's own 503 (4.15.5), in JSON or HTML; a gateway's has other words."""
-    kind = response.headers.get("content-type", "")
+    kind = headers.get("content-type", "")
     own = words == "Service Unavailable" and kind.startswith(("application/json", "text/html"))
-    return response.status_code == 503 and "retry-after" in response.headers and own
+    return status == 503 and "retry-after" in headers and own
 
 
 def _is_login(location: str) -> bool:
@@ -386,25 +435,52 @@ def _is_login(location: str) -> bool:
         return False
 
 
-def describe(kind: type[E], response: HTTPResponse, words: str, **facts: Any) -> E:
-    """An error of `kind` that carries what was asked, the server's words, and the answer."""
-    asked = asked_by(response.request)
+def _moved_to(url: str, location: str) -> str:
+    """The base_url that a Location stands for: another host, or the same path below another one; else an empty text."""
+    try:
+        here, there = urlsplit(url), urlsplit(urljoin(url, location))
+        if not location or there.scheme not in ("http", "https") or not there.hostname:
+            return ""
+        old, new = (f"{place.scheme}://{place.netloc}" for place in (here, there))
+    except ValueError:
+        return ""
+    prefix, api, rest = here.path.partition("/api/1.0/")
+    if api and there.path.endswith(api + rest):
+        old, new = old + prefix, new + there.path.removesuffix(api + rest)
+    return new if new != old else ""
+
+
+def describe(
+    kind: type[R],
+    status: int,
+    reason: str,
+    headers: Mapping[str, str],
+    words: str,
+    *,
+    method: str,
+    url: str,
+    **facts: Any,
+) -> R:
+    """An error of `kind` for an answer: what was asked, the server's words, and the headers that matter."""
+    parts = urlsplit(url)
+    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
     error = kind(
-        f"{asked}: {response.status_code} {clean(response.reason_phrase, 60)}: {words}".removesuffix(": "),
-        asked=asked,
-        status_code=response.status_code,
+        f"{method} {path}: {status} {clean(reason, 60)}: {words}".removesuffix(": "),
+        method=method,
+        path=path,
+        status_code=status,
         server_message=words,
-        response=response,
+        headers={name: clean(headers[name]) for name in _TELLING if name in headers},
         **facts,
     )
-    return only_reads(error, response.request.method)
+    return only_reads(error, method)
 
 
 READING = ("GET", "HEAD", "OPTIONS")
 
 
 def only_reads(error: E, method: str) -> E:
-    """The same error; where the call only reads, there was nothing that the server could have carried out."""
+    """The same error. If the call only reads, there was nothing that the server could have carried out."""
     if method in READING:
         error.processed = False
     return error
@@ -417,30 +493,31 @@ def sentence(words: object) -> str:
 
 
 @contextmanager
-def left_open(what: str, way_out: str) -> Iterator[None]:
-    """An error of the block after which it is not known whether `what` was done, such as `Request 17 was canceled`,
+def explain_unknown(what: str, way_out: str) -> Iterator[None]:
+    """Adds to an error of the block that it is not known whether the call was carried out, if that is so.
 
-    says so, and how to find out.
+    Args:
+        what: what was asked for, such as `Request 17 was canceled`.
+        way_out: how to find out whether it was done, such as `look at it, get(17)`.
     """
     try:
         yield
     except ProcessMakerError as error:
         if error.processed is None:
-            error.args = (f"{sentence(error.args[0])} Whether {what} is not known: {way_out}.",)
+            error.args = (f"{sentence(error.args[0])} Whether {what} is not known",)
+            error.hint = f"To find out: {way_out}."
         raise
 
 
-def in_words(value: object) -> str:
-    """A value that was given, as a message shows it: cut, and long numbers by their size, as Python prints none."""
+_short = Repr()
+_short.maxstring = _short.maxother = 60
+
+
+def short_repr(value: object) -> str:
+    """`repr`, shortened for a message. Of a long integer, which Python may refuse to print, it says the size."""
     if isinstance(value, int) and value.bit_length() > 63:
         return f"a number of {value.bit_length()} bits"
-    text = repr(value)
-    return text if len(text) <= 200 else text[:200] + "…"
-
-
-def asked_by(request: Any) -> str:
-    """`POST /api/1.0/process_events/2?event=node_1`: enough to recognise the call by, without the host."""
-    return f"{request.method} {request.url.raw_path.decode('ascii', 'replace')}"
+    return _short.repr(value)
 
 
 LONGEST_WORDS = 300
@@ -457,26 +534,26 @@ def clean(words: object, longest: int = LONGEST_WORDS) -> str:
     return text if len(text) <= longest else text[:longest] + "…"
 
 
-def server_message(response: HTTPResponse) -> str:
+def server_message(body: bytes) -> str:
     """The server's own words: one of the JSON shapes observed on 4.15.5, the title of an HTML page, or the text."""
     try:
-        body = json.loads(response.content)
+        found = json.loads(body)
     except (ValueError, RecursionError):
-        body = None
-    if isinstance(body, dict):
+        found = None
+    if isinstance(found, dict):
         for key in ("message", "error_description", "error"):
-            if isinstance(body.get(key), str) and body[key]:
-                return clean(body[key])
-    text = response.content[:20_000].decode("utf-8", "replace")
+            if isinstance(found.get(key), str) and found[key]:
+                return clean(found[key])
+    text = body[:20_000].decode("utf-8", "replace")
     if title := _TITLE.search(text):
         end = _END_OF_TITLE.search(text, title.end())
         text = text[title.end() : end.start() if end else None].strip() or text
     return clean(text)
 
 
-def _fields(response: HTTPResponse) -> dict[str, list[str]]:
+def _fields(body: bytes) -> dict[str, list[str]]:
     try:
-        errors = json.loads(response.content)["errors"].items()
+        errors = json.loads(body)["errors"].items()
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return {}
     return {
@@ -486,7 +563,7 @@ def _fields(response: HTTPResponse) -> dict[str, list[str]]:
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
-    """The seconds that a Retry-After header (seconds or an HTTP date) asks for; None where it says nothing usable."""
+    """The seconds that a Retry-After header (seconds or an HTTP date) asks for; None if it says nothing usable."""
     if value is None:
         return None
     if re.fullmatch(r"[0-9]{1,9}", value.strip()):
@@ -495,3 +572,28 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+RENAMED = {
+    "AlreadyFinished": "CancelNotAllowed",
+    "MethodNotAllowed": "ResponseError",
+    "NoStartEvent": "CannotStart",
+    "PayloadTooLarge": "ResponseError",
+    "ServiceUnavailable": "ServerError",
+    "TLSFailed": "ConnectionFailed",
+}
+"""The names of 0.1.0 that 0.2.0 still knows, and what they mean now."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return renamed(name)
+
+
+def renamed(name: str) -> type[ProcessMakerError]:
+    """The class that an old name means. It warns at the line that reads the attribute of the module."""
+    words = f"the error {name} is {RENAMED[name]} since 0.2.0; the old name will be removed in 0.3.0"
+    warnings.warn(words, DeprecationWarning, stacklevel=3)
+    kind: type[ProcessMakerError] = globals()[RENAMED[name]]
+    return kind

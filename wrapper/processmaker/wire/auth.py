@@ -1,77 +1,111 @@
 """How calls get their token: one that is given, or one from signing in with a password, renewed when it is due.
 
-`PasswordGrant` renews once, however many threads and asyncio tasks (of several loops, too) share it. Whoever needs a
-token first registers a renewal and does it; everybody else waits for that renewal to be over and looks again. The only
-lock guards the bookkeeping and is never held while anything is sent or awaited. So a task that is cancelled in the
-middle of a renewal leaves nothing locked: its renewal is over, and one of those who waited begins another.
+A renewal is one step for all: the threads of a client take turns by a lock, the tasks of an event loop by another.
+Whoever waited looks first at what became of the renewal before, and uses its token or raises its error.
+
+No frame here holds a secret in a local variable while it waits or raises: tools print the locals of a traceback.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from copy import copy
-from typing import Any
 
-from attrs import frozen
+import httpx
+from attrs import field, frozen
 
 from ..clock import Clock
-from ..errors import ConfigurationError, SignInError, clean, retry_after, server_message
+from ..errors import DOCTOR, ConfigurationError, SignInError, clean, retry_after, server_message
 from ..fork import begins_anew
-from .http import TOKEN_PATH, Auth, HTTPRequest, HTTPResponse
-from .pending import Pending
-from .redact import Secrets
-from .watch import DEADLINE
+from .redact import redact, without_credentials
+from .run import run
+from .transport import LOCATION, SIGN_IN, current_call
+
+TOKEN_PATH = "/oauth/token"
 
 MARGIN = 60.0
-"""Seconds before its end that a token is renewed; a tenth of its life, where that is less."""
+"""Seconds before its end that a token is renewed; a tenth of its life if that is less."""
 
 LONGEST_WAIT = 120.0
-"""Seconds to wait for somebody else's renewal: each of its two exchanges has a bound of its own."""
+"""Seconds to wait for another thread's renewal: each of its two exchanges has a bound of its own."""
+
+Flow = Generator[httpx.Request, httpx.Response, None]
+AsyncFlow = AsyncGenerator[httpx.Request, httpx.Response]
 
 
-class Bearer(Auth):
+class Bearer(httpx.Auth):
     """Adds a personal access token to the calls to one server.
 
     Args:
         token: the token, or a function that returns it, which is asked at each call and once more after a 401. If it
-            then returns another token, the call is sent once more: the server does nothing on a 401.
+            then returns another token, the call is sent once more: the server does nothing on a 401. For asyncio it
+            may be an async function.
         origin: an address of that server. Calls to another scheme, host or port go without the token.
 
     Raises:
-        ConfigurationError: the token cannot be one; for a function, when a call asks it, also if it raises.
+        ConfigurationError: the token cannot be one; from the calls, if a function returns such a token.
+        SignInError: (from the calls) the function raised; the call may be made again.
     """
 
-    def __init__(self, token: str | Callable[[], str], origin: str) -> None:
+    def __init__(self, token: str | Callable[[], str | Awaitable[str]], origin: str) -> None:
         self._ask = token if callable(token) else None
-        self._token = "" if callable(token) else _checked(token)
+        self._token = ""
+        if not callable(token):
+            if flaw := _flaw(token):
+                raise ConfigurationError(flaw)
+            self._token = token
         self._origin = _origin(origin)
 
-    def auth_flow(self, request: HTTPRequest) -> Generator[HTTPRequest, HTTPResponse, None]:
+    def sync_auth_flow(self, request: httpx.Request) -> Flow:
         if _origin(request) != self._origin:
             yield request
             return
-        token = self._current()
-        response = yield _with_token(request, token)
-        if response.status_code == 401 and self._ask and (other := self._current()) != token:
-            response = yield _with_token(request, other)
-        _forget_history(response)
+        run(self._sign(request, may_await=False))
+        response = yield request
+        if response.status_code == 401 and self._ask and run(self._sign(request, may_await=False)):
+            yield request
 
-    def _current(self) -> str:
-        if not self._ask:
-            return self._token
-        try:
-            token = self._ask()
-        except Exception as problem:  # also an OSError, which would pass for a lost connection
-            raise ConfigurationError(f"the function given as token= raised {problem!r}") from problem
-        return _checked(token)
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncFlow:
+        if _origin(request) != self._origin:
+            yield request
+            return
+        await self._sign(request, may_await=True)
+        response = yield request
+        if response.status_code == 401 and self._ask and await self._sign(request, may_await=True):
+            yield request
+
+    async def _sign(self, request: httpx.Request, *, may_await: bool) -> bool:
+        """Adds the token. Returns whether it is another one than before."""
+        if self._ask:
+            try:
+                token = self._ask()
+                if inspect.isawaitable(token):
+                    if not may_await:
+                        if isinstance(token, Coroutine):
+                            token.close()
+                        raise ConfigurationError("token= is an async function: give it to AsyncProcessMaker")
+                    token = await token
+            except ConfigurationError:
+                raise
+            except Exception as problem:  # also an OSError, which would pass for a lost connection
+                words = f"the function given as token= raised {problem!r}"
+                raise SignInError(words, transient=True) from problem
+            if flaw := _flaw(token):
+                del token  # from what a traceback shows
+                raise ConfigurationError(flaw)
+            self._token = token
+        before, after = request.headers.get("Authorization"), f"Bearer {self._token}"
+        request.headers["Authorization"] = after
+        return bool(before != after)
 
     def secrets(self) -> list[str]:
-        """What no error may show. What a function returns stands in the call's own header."""
+        """What no error may show: the token in use."""
         return [self._token]
 
     def __repr__(self) -> str:
@@ -82,21 +116,15 @@ class Bearer(Auth):
 class _Grant:
     """What a sign-in gave."""
 
-    token: str
-    refresh_token: str | None
+    token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
     renew_at: float
 
 
-_Origin = tuple[str, str, int | None]
-
-# A step is a request to be sent, or a renewal to wait for; what comes back is the answer, or whether it was waited for.
-_Steps = Generator[HTTPRequest | Pending[None], Any, Any]
-
-
-class PasswordGrant(Auth):
+class PasswordGrant(httpx.Auth):
     """Signs in with OAuth's password grant, and renews the token before it expires and after a 401.
 
-    It signs in at the first call. Several clients of one server may share it, blocking and async ones alike.
+    It signs in at the first call. Clients of one server may share it; a blocking and an asyncio client sign in apart.
     The client_credentials grant is not offered: ProcessMaker gives out such tokens, and its API then refuses them
     with 401 (observed on 4.15.5).
 
@@ -126,15 +154,17 @@ class PasswordGrant(Auth):
         self._user = {"username": username, "password": password}
         self._token_url: str | None = None
         self._origin: _Origin | None = None
-        self._lock = threading.Lock()
-        self._renewal: Pending[None] | None = None
         self._grant: _Grant | None = None
         self._failure: SignInError | None = None
         begins_anew(self)
+        self.in_child()
 
     def in_child(self) -> None:
-        """The token holds here, too; a renewal under way is of a thread that is not here, and so may the lock be."""
-        self._lock, self._renewal = threading.Lock(), None
+        """The token holds in a child, too. A renewal under way, and its lock, belong to a thread that is not here."""
+        self._lock = threading.Lock()
+        self._renewing: int | None = None  # the thread that holds the lock
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_lock = asyncio.Lock()
 
     def bind(self, site: str) -> None:
         """Says where to sign in: a client does it when it is given this object.
@@ -145,190 +175,209 @@ class PasswordGrant(Auth):
         Raises:
             ConfigurationError: it is bound to another server, which must not learn the password.
         """
-        url = str(HTTPRequest("POST", site.rstrip("/") + TOKEN_PATH).url)
-        with self._lock:
-            if self._token_url not in (None, url):
-                bound = str(self._token_url).removesuffix(TOKEN_PATH)
-                raise ConfigurationError(f"this PasswordGrant belongs to {bound}; make another one for {site}")
-            self._token_url, self._origin = url, _origin(url)
+        url = str(httpx.URL(site.rstrip("/") + TOKEN_PATH))
+        if self._token_url not in (None, url):
+            bound = str(self._token_url).removesuffix(TOKEN_PATH)
+            raise ConfigurationError(f"this PasswordGrant belongs to {bound}; make another one for {site}")
+        self._token_url, self._origin = url, _origin(url)
 
     def __repr__(self) -> str:
         client_id, username = self._client["client_id"], self._user["username"]
         return f"PasswordGrant(client_id={client_id!r}, client_secret=…, username={username!r}, password=…)"
+
+    @property
+    def token(self) -> str | None:
+        """The access token of the last sign-in; None before the first one."""
+        return self._grant.token if self._grant else None
 
     def secrets(self) -> list[str]:
         """What no error may show."""
         tokens = [self._grant.token, self._grant.refresh_token or ""] if self._grant else []
         return [self._client["client_secret"], self._user["password"], *tokens]
 
-    def sync_auth_flow(self, request: HTTPRequest) -> Generator[HTTPRequest, HTTPResponse, None]:
-        steps = self._steps(request)
-        step = next(steps)
-        while True:
-            try:
-                if isinstance(step, Pending):
-                    answer: Any = step.over_in(_patience(request))
-                else:
-                    answer = yield step
-                    # Read at once: an answer that is not read keeps its connection, which the sign-in may need.
-                    answer.read()
-            except BaseException as problem:
-                _end(steps, problem, cancelled=False)
-                raise
-            try:
-                step = steps.send(answer)
-            except StopIteration:
-                return
-
-    async def async_auth_flow(self, request: HTTPRequest) -> AsyncGenerator[HTTPRequest, HTTPResponse]:
-        steps = self._steps(request)
-        step = next(steps)
-        while True:
-            try:
-                if isinstance(step, Pending):
-                    answer: Any = await step.over_within(_patience(request))
-                else:
-                    answer = yield step
-                    await answer.aread()
-            except BaseException as problem:
-                _end(steps, problem, cancelled=_cancelled())
-                raise
-            try:
-                step = steps.send(answer)
-            except StopIteration:
-                return
-
-    def _steps(self, request: HTTPRequest) -> _Steps:
-        """One call, with a sign-in before it or after its 401 where that is needed."""
-        if self._token_url is None:
-            raise ConfigurationError("this PasswordGrant has no server yet: give it to a client as auth=")
-        if _origin(request) != self._origin:
+    def sync_auth_flow(self, request: httpx.Request) -> Flow:
+        if not self._is_for(request):
             yield request
             return
         before, failure = self._grant, self._failure
-        grant = yield from self._usable(request, before, failure)
-        response = yield _with_token(request, grant.token)
-        # A token that is new and refused all the same will not get better by another sign-in.
-        if response.status_code == 401 and grant is before:
-            grant = yield from self._usable(request, before, failure, refused=True)
-            response = yield _with_token(request, grant.token)
-        _forget_history(response)
+        if self._is_due(before):
+            with self._thread_lock():
+                yield from self._renew(request, before, failure)
+        used = self._sign(request)
+        response = yield request
+        # A token that is new and refused all the same does not get better by another sign-in.
+        if response.status_code == 401 and used is before:
+            with self._thread_lock():
+                yield from self._renew(request, before, failure)
+            self._sign(request)
+            yield request
 
-    def _usable(
-        self, request: HTTPRequest, before: _Grant | None, failure: SignInError | None, *, refused: bool = False
-    ) -> Generator[HTTPRequest | Pending[None], Any, _Grant]:
-        """A grant to make the call with. `before` and `failure` are what was known when the call began:
-
-        whatever came since, somebody else's sign-in or its failure, holds for this call too.
-        """
-        stuck: Pending[None] | None = None
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncFlow:
+        if not self._is_for(request):
+            yield request
+            return
+        before, failure = self._grant, self._failure
+        is_due = self._is_due(before)
         while True:
-            with self._lock:
-                grant = self._grant
-                if grant and (grant is not before or (not refused and self.clock.monotonic() < grant.renew_at)):
-                    return grant
-                if self._failure and self._failure is not failure:
-                    raise copy(self._failure)
-                renewal = self._renewal
-                if renewal is None or renewal is stuck:
-                    renewal = self._renewal = Pending()
-                    break
-            if not (yield renewal):
-                stuck = renewal
-        outcome: _Grant | SignInError | None = None
-        try:
-            outcome = yield from self._renewed(request, grant)
-        except SignInError as refusal:
-            outcome = copy(refusal)  # without the frames that the original keeps alive
-            raise
-        except Exception:
-            words = "no whole answer arrived to the attempt that this call waited for"
-            outcome = SignInError(f"Signing in, POST {TOKEN_PATH}: {words}.", transient=True)
-            raise
-        finally:  # also when the task is cancelled, and the flow closed: then without an outcome
-            with self._lock:
-                if isinstance(outcome, _Grant):
-                    self._grant, self._failure = outcome, None
-                elif outcome:
-                    self._failure = outcome
-                if self._renewal is renewal:
-                    self._renewal = None
-            renewal.set_result(None)
-        return outcome
+            if is_due:
+                async with self._task_lock():
+                    steps = self._renew(request, before, failure)
+                    try:
+                        step = next(steps, None)
+                        while step is not None:
+                            answer = yield step
+                            await answer.aread()
+                            try:
+                                step = steps.send(answer)
+                            except StopIteration:
+                                break
+                    finally:
+                        steps.close()
+            used = self._sign(request)
+            response = yield request
+            if is_due or response.status_code != 401 or used is not before:
+                return
+            is_due = True
 
-    def _renewed(self, request: HTTPRequest, old: _Grant | None) -> Generator[HTTPRequest, HTTPResponse, _Grant]:
-        """A new grant: by the old one's refresh token, which serves once, or else by the password."""
+    def _is_for(self, request: httpx.Request) -> bool:
+        if self._token_url is None:
+            raise ConfigurationError("this PasswordGrant has no server yet: give it to a client as auth=")
+        return _origin(request) == self._origin
+
+    def _is_due(self, grant: _Grant | None) -> bool:
+        return grant is None or self.clock.monotonic() >= grant.renew_at
+
+    def _sign(self, request: httpx.Request) -> _Grant:
+        """Adds the token. Returns the grant that it is of."""
+        grant = self._grant
+        assert grant
+        request.headers["Authorization"] = f"Bearer {grant.token}"
+        return grant
+
+    @contextmanager
+    def _thread_lock(self) -> Iterator[None]:
+        """One thread at a time. A signal handler that interrupts its own thread's renewal signs in by itself."""
+        lock, thread = self._lock, threading.get_ident()
+        if self._renewing == thread:
+            yield
+            return
+        call = current_call.get()
+        patience = min(LONGEST_WAIT, max(0.0, call.deadline - time.monotonic())) if call else LONGEST_WAIT
+        if not lock.acquire(timeout=patience):
+            raise SignInError("another thread is signing in, and has no answer yet", transient=True)
+        self._renewing = thread
+        try:
+            yield
+        finally:
+            self._renewing = None
+            lock.release()
+
+    def _task_lock(self) -> asyncio.Lock:
+        """One task at a time, by a lock of the running loop."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop, self._loop_lock = loop, asyncio.Lock()
+        return self._loop_lock
+
+    def _renew(self, call: httpx.Request, before: _Grant | None, failure: SignInError | None) -> Flow:
+        """Gets a new grant. `before` and `failure` are what was known when the call began: if another thread or task
+
+        has signed in since, or failed to, that holds for this call, too.
+        """
+        if self._grant is not before:
+            return
+        if self._failure is not failure:
+            raise copy(self._failure or SignInError("signing in failed"))
+        try:
+            outcome = yield from self._sign_in(call, before)
+        except GeneratorExit:
+            # httpx closes a flow without saying why. If nobody cancelled it, the exchange broke.
+            if not _is_cancelled():
+                words = "no whole answer arrived to the attempt that this call waited for"
+                self._failure = SignInError(f"Signing in, POST {TOKEN_PATH}: {words}.", transient=True)
+            raise
+        if isinstance(outcome, SignInError):
+            self._failure = copy(outcome)  # without the frames that a raised one keeps alive
+            raise outcome
+        self._grant, self._failure = outcome, None
+
+    def _sign_in(
+        self, call: httpx.Request, old: _Grant | None
+    ) -> Generator[httpx.Request, httpx.Response, _Grant | SignInError]:
+        """By the old grant's refresh token, which serves once, or else by the password."""
         if old and old.refresh_token:
             began = self.clock.monotonic()
-            form = {"grant_type": "refresh_token", **self._client, "refresh_token": old.refresh_token}
-            answer = yield self._token_request(form, request)
+            answer = yield self._token_request(call, old)
             if answer.status_code not in (400, 401):
-                return self._granted(answer, began)
+                return self._outcome(answer, began)
         began = self.clock.monotonic()
-        form = {"grant_type": "password", **self._client, **self._user}
-        return self._granted((yield self._token_request(form, request)), began)
+        return self._outcome((yield self._token_request(call, None)), began)
 
-    def _token_request(self, form: dict[str, str], call: HTTPRequest) -> HTTPRequest:
+    def _token_request(self, call: httpx.Request, old: _Grant | None) -> httpx.Request:
+        form = {"grant_type": "password", **self._client, **self._user}
+        if old and old.refresh_token:
+            form = {"grant_type": "refresh_token", **self._client, "refresh_token": old.refresh_token}
         headers = {"Accept": "application/json", "User-Agent": call.headers.get("user-agent", "")}
         # Without the call's time-outs it would have none.
-        timeouts = {name: value for name, value in call.extensions.items() if name in ("timeout", DEADLINE)}
-        return HTTPRequest("POST", str(self._token_url), data=form, headers=headers, extensions=timeouts)
+        extensions = {SIGN_IN: True, "timeout": call.extensions.get("timeout", {})}
+        return httpx.Request("POST", str(self._token_url), data=form, headers=headers, extensions=extensions)
 
-    def _granted(self, answer: HTTPResponse, began: float) -> _Grant:
+    def _outcome(self, answer: httpx.Response, began: float) -> _Grant | SignInError:
+        """What an answer to a sign-in gives."""
         try:
-            body = json.loads(answer.content)
+            body = json.loads(answer.read())
         except (ValueError, RecursionError):
             body = None
         if not answer.is_success or not isinstance(body, dict):
-            raise self._refusal(answer, body)
-        token, refresh_token, life = (body.get(name) for name in ("access_token", "refresh_token", "expires_in"))
+            return self._refusal(answer, body)
+        token, refresh_token = body.get("access_token"), body.get("refresh_token")
         if not isinstance(token, str) or _flaw(token):
-            raise self._refusal(answer, body)
-        life = _seconds(life)
+            return self._refusal(answer, body)
+        life = _seconds(body.get("expires_in"))
         return _Grant(
             token=token,
             refresh_token=refresh_token if isinstance(refresh_token, str) and refresh_token else None,
             renew_at=began + life - min(MARGIN, life / 10),
         )
 
-    def _refusal(self, answer: HTTPResponse, body: object) -> SignInError:
-        answer = Secrets(self).kept_from(answer, {"url": TOKEN_PATH})
-        status = answer.status_code
+    def _refusal(self, answer: httpx.Response, body: object) -> SignInError:
+        status, content = answer.status_code, redact(answer.content, self.secrets())
         wait = retry_after(answer.headers.get("retry-after"), self.clock.now())
         code = body.get("error") if isinstance(body, dict) else None
         if 200 <= status < 300:
             # Not in the server's words: they may hold a token.
             kind = clean(answer.headers.get("content-type", "no content type"), 60)
-            words = f"the answer ({kind}, {len(answer.content)} bytes) holds no usable access_token"
+            words = f"the answer ({kind}, {len(content)} bytes) holds no usable access_token"
         elif 300 <= status < 400:
-            words = f"a redirect to {clean(answer.headers.get('location', 'nowhere'))}, which is not followed"
+            location = answer.extensions.get(LOCATION) or answer.headers.get("location", "nowhere")
+            words = f"a redirect to {clean(without_credentials(location))}, which is not followed"
         else:
-            words = server_message(answer)
+            words = server_message(content)
         return SignInError(
-            f"Signing in, POST {TOKEN_PATH}: {status} {clean(answer.reason_phrase, 60)}: {words.rstrip('.')}."
-            f"{_hint(status, code, wait)}",
+            f"Signing in, POST {TOKEN_PATH}: {status} {clean(answer.reason_phrase, 60)}: {words.rstrip('.')}.",
+            hint=_hint(status, code, wait),
             status_code=status,
-            code=clean(code) if isinstance(code, str) else None,
+            code=clean(redact(code, self.secrets())) if isinstance(code, str) else None,
             retry_after=wait,
             transient=status >= 500,
             processed=False,
         )
 
 
-def _hint(status: int, code: object, wait: float | None) -> str:
+def _hint(status: int, code: object, wait: float | None) -> str | None:
     if code == "invalid_grant":
-        return " Check username and password."
+        return "Check username and password."
     if code == "invalid_client":
-        return " Check client_id and client_secret."
+        return "Check client_id and client_secret."
     if status == 429:
-        return f" Wait {wait:.0f} s before signing in again." if wait is not None else " Wait before signing in again."
+        return f"Wait {wait:.0f} s before signing in again." if wait is not None else "Wait before signing in again."
     if status < 400 or status == 404:
-        return " Check that base_url is the ProcessMaker server's address."
-    return ""
+        return f"Check that base_url is the ProcessMaker server's address. {DOCTOR}"
+    return None
 
 
 def _seconds(life: object) -> float:
-    """How long a token lives; without end, where the server says nothing that a clock can count."""
+    """How long a token lives; without end if the server says nothing that a clock can count."""
     try:
         seconds = float(life) if isinstance(life, int | float) and not isinstance(life, bool) else 0.0
     except OverflowError:
@@ -336,59 +385,32 @@ def _seconds(life: object) -> float:
     return seconds if seconds > 0 else float("inf")
 
 
-def _patience(call: HTTPRequest) -> float:
-    """Seconds that a call waits for somebody else's renewal."""
-    deadline: float = call.extensions.get(DEADLINE, float("inf"))
-    return min(LONGEST_WAIT, max(0.0, deadline - time.monotonic()))
-
-
-def _end(steps: _Steps, problem: BaseException, *, cancelled: bool) -> None:
-    """Ends the steps, and lets them know whether an exchange broke: that counts for those who wait, too.
-
-    httpx closes a flow without saying why. If nobody cancelled it, the exchange broke.
-    """
-    if isinstance(problem, GeneratorExit) and not cancelled:
-        problem = ConnectionError()
-    with suppress(BaseException):
-        steps.throw(problem)
-
-
-def _cancelled() -> bool:
-    task = asyncio.current_task()
+def _is_cancelled() -> bool:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs in this thread
+        return False
     return task is not None and task.cancelling() > 0
 
 
-def _with_token(request: HTTPRequest, token: str) -> HTTPRequest:
-    request.headers["Authorization"] = f"Bearer {token}"
-    return request
+_Origin = tuple[str, str, int | None]
 
 
-def _forget_history(response: HTTPResponse) -> None:
-    """httpx hangs the answers before the last one on it: here the sign-in's, with tokens and password."""
-    response.history = []
-
-
-def _origin(place: HTTPRequest | str) -> _Origin:
-    url = place.url if isinstance(place, HTTPRequest) else HTTPRequest("GET", place).url
+def _origin(place: httpx.Request | str) -> _Origin:
+    url = place.url if isinstance(place, httpx.Request) else httpx.URL(place)
     return url.scheme, url.host, url.port
 
 
-def _checked(token: object) -> str:
-    """The token itself. Raises ConfigurationError, which does not show it."""
+def _flaw(token: object) -> str:
+    """Why that cannot be a token, without showing it; an empty text if it can."""
     if not isinstance(token, str):
-        raise ConfigurationError(f"the token must be a str, not {type(token).__name__}")
-    if flaw := _flaw(token):
-        raise ConfigurationError(f"the token {flaw}")
-    return token
-
-
-def _flaw(token: str) -> str:
+        return f"the token must be a str, not {type(token).__name__}"
     if not token:
-        return "is empty"
+        return "the token is empty"
     if token[:7].lower() == "bearer ":
-        return 'begins with "Bearer ", which is added to it anyway; leave that out'
+        return 'the token begins with "Bearer ", which is added to it anyway; leave that out'
     for position, character in enumerate(token):
         if not "!" <= character <= "~":
             what = "a blank or line break" if character.isspace() else "a character that no token has"
-            return f"holds {what} at position {position}; look at how it was read"
+            return f"the token holds {what} at position {position}; look at how it was read"
     return ""

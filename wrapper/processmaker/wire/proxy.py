@@ -1,15 +1,17 @@
-"""The proxy that the environment (or the system) names, as httpx reads it."""
+"""The proxy that the environment, or the system, names for a server. httpx given a transport does not read it."""
 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
-from attrs import frozen
+from attrs import field, frozen
 
-from .http import BaseTransport, proxy_errors
+from ..errors import ConfigurationError, sentence
 
 
 @frozen
@@ -17,32 +19,67 @@ class Proxy:
     """A proxy.
 
     Args:
-        address: such as `http://proxy.example.com:3128`, without a user name and password.
+        url: its address, which may hold a user name and a password.
         variable: what names it, such as HTTPS_PROXY.
     """
 
-    address: str
+    url: str = field(repr=False)
     variable: str
+
+    @property
+    def address(self) -> str:
+        """Such as `http://proxy.example.com:3128`, without user name and password."""
+        return str(httpx.URL(self.url).copy_with(userinfo=b"")).rstrip("/")
+
+    def for_httpx(self, ssl_context: ssl.SSLContext) -> httpx.Proxy:
+        """What httpx takes. An https proxy is trusted as the server is."""
+        return httpx.Proxy(self.url, ssl_context=ssl_context if self.url.lower().startswith("https:") else None)
 
 
 def proxy_for(url: str, *, allow_http: bool) -> Proxy | None:
-    """The proxy that calls to `url` go through; None where they go straight to the server.
+    """The proxy for calls to `url`; None if they go straight to the server.
 
-    Over plain http a client goes through one only with `allow_http`.
+    A proxy can read plain http, so calls over http go through one only with `allow_http`.
 
     Raises:
-        ConfigurationError: httpx can make nothing of what the environment says; no client would work.
+        ConfigurationError: the proxy's address cannot be one.
     """
+    target, named = httpx.URL(url), getproxies()
+    if target.scheme == "http" and not allow_http:
+        return None
+    scheme = target.scheme if named.get(target.scheme) else "all"
+    if not (address := named.get(scheme)):
+        return None
+    host = target.raw_host.decode("ascii")
+    port = target.port or (443 if target.scheme == "https" else 80)
+    # NO_PROXY has hosts with and without ports; an IPv6 address such as ::1 without brackets.
+    if proxy_bypass(host) or proxy_bypass(f"[{host}]:{port}" if ":" in host else f"{host}:{port}"):
+        return None
+    proxy = Proxy(address if "://" in address else f"http://{address}", f"{scheme.upper()}_PROXY")
     with proxy_errors():
-        with httpx.Client(verify=False, trust_env=allow_http or url.startswith("https:")) as client:
-            target = httpx.URL(url)
-            # httpx says it in no other way.
-            if client._transport_for_url(target) is client._transport:
-                return None
-        named = getproxies()
-        scheme = target.scheme if named.get(target.scheme) else "all"
-        proxy = httpx.URL(named[scheme] if "://" in named[scheme] else f"http://{named[scheme]}")
-    return Proxy(str(proxy.copy_with(userinfo=b"")).rstrip("/"), f"{scheme.upper()}_PROXY")
+        # The system's calls take the rest of a port after a division by 65536.
+        if (httpx.URL(proxy.url).port or 0) > 65535:
+            raise ValueError("its port is above 65535")
+        httpx.Proxy(proxy.url)
+    return proxy
+
+
+@contextmanager
+def proxy_errors() -> Iterator[None]:
+    """Turns what httpx raises for a proxy that it cannot use into a ConfigurationError."""
+    try:
+        yield
+    except (ImportError, ValueError, httpx.InvalidURL) as problem:
+        # What httpx says of an address may be a part of the password in it.
+        words = "its address cannot be read"
+        if isinstance(problem, ImportError):
+            words = "SOCKS needs another package: pip install httpx[socks]"
+        elif isinstance(problem, ValueError):
+            words = str(problem) if "port" in str(problem) else "httpx knows http, https, socks5 and socks5h"
+        raise ConfigurationError(
+            f"httpx cannot use the proxy that the environment names: {sentence(words)} "
+            "Look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY."
+        ) from None
 
 
 def names_proxy(url: str) -> bool:
@@ -52,7 +89,7 @@ def names_proxy(url: str) -> bool:
 
 
 def network_of(host: str) -> str | None:
-    """The network in NO_PROXY that holds the address `host`: httpx reads only single addresses there, no networks."""
+    """The network in NO_PROXY that holds the address `host`: only single addresses are read there, no networks."""
     for entry in getproxies().get("no", "").split(","):
         try:
             if "/" in entry and ip_address(host) in ip_network(entry.strip(), strict=False):
@@ -62,6 +99,6 @@ def network_of(host: str) -> str | None:
     return None
 
 
-def without_proxy(verify: bool | ssl.SSLContext) -> BaseTransport:
+def without_proxy(verify: bool | ssl.SSLContext) -> httpx.BaseTransport:
     """A transport that goes straight to the server, whatever the environment says."""
     return httpx.HTTPTransport(verify=verify)

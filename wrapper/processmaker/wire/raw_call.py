@@ -5,30 +5,42 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import parse_qsl, unquote
 
-from ..config.settings import API_PATH
-from ..data import check_text
-from ..errors import READING, InvalidData, left_open
-from .call import IO
+from ..errors import READING, InvalidData, explain_unknown
+from . import API_PATH
+from .call import IO, parse_json
 
 Params = Mapping[str, str | int | float | bool | list[str | int] | None]
 
+Content = bytes | BinaryIO
 
-async def request(io: IO, method: str, path: str, *, params: Params | None, body: object) -> Any:
-    """The JSON that the server answers with; None where it answers with nothing."""
-    call = build_request(method, path, params=params, body=body)
-    with left_open("it was done", "look before you send it again"):
-        return await io.call(call, lambda answer: answer)
+Files = Mapping[str, Content | tuple[str, Content] | tuple[str, Content, str]]
+"""By the name of the form's field: the content, or a file name and the content, and perhaps its content type."""
 
 
-def build_request(method: str, path: str, *, params: Params | None, body: object) -> dict[str, Any]:
-    """The HTTP request, as httpx's `request` takes it, confined to the API of the client's server.
+async def request(
+    io: IO, method: str, path: str, *, params: Params | None, body: object, files: Files | None = None
+) -> Any:
+    """The JSON that the server answers with; None if it answers with nothing; bytes if it is no JSON.
 
     Raises:
-        InvalidData: it cannot be sent as it is.
+        InvalidData: the call cannot be sent as it is.
     """
+    call = _request(method, path, params, body, files)
+    with explain_unknown("it was done", "look before you send it again"):
+        return await io.fetch(call, lambda answer: _value(answer.headers.get("content-type", ""), answer.content))
+
+
+def _value(kind: str, content: bytes) -> Any:
+    if not content:
+        return None
+    return parse_json(content) if not kind or "json" in kind.lower() else content
+
+
+def _request(method: str, path: str, params: Params | None, body: object, files: Files | None) -> dict[str, Any]:
+    """The HTTP request, as httpx's `build_request` takes it, confined to the API of the client's server."""
     if not isinstance(method, str) or not re.fullmatch(r"[A-Za-z]{1,20}", method):
         raise InvalidData(f"method={method!r} is no HTTP method, such as GET")
     method = method.upper()
@@ -36,22 +48,27 @@ def build_request(method: str, path: str, *, params: Params | None, body: object
     if params is not None and not isinstance(params, Mapping):
         raise InvalidData(f"params={params!r} is no mapping of names to values")
     given = [*query, *((name, value) for name, value in (params or {}).items() if value is not None)]
+    sent: dict[str, tuple[Any, ...]] = {}
     for name, value in given:
-        for each in (name, *_listed(value)):
-            if isinstance(each, str):
-                check_text("params", each)
-            elif isinstance(each, Mapping | list | tuple | set | bytes):
+        values = list(value) if isinstance(value, list | tuple) else [value]
+        for each in (name, *values):
+            if isinstance(each, Mapping | list | tuple | set | bytes):
                 raise InvalidData(f"params[{name!r}] is {each!r}: a query takes text, numbers and lists of both")
-    if body is not None and method in READING:
-        raise InvalidData(f"a {method} has no body; give params= in place of json=")
-    query_of: dict[str, tuple[str, ...]] = {}
-    for name, value in given:
-        query_of[name] = (*query_of.get(name, ()), *map(_text, _listed(value)))
+            if isinstance(each, str) and re.search("[\ud800-\udfff]", each):
+                raise InvalidData(f"params has half of a surrogate pair, which is no text: {each!r}")
+        sent[name] = (*sent.get(name, ()), *values)
+    if method in READING and (body is not None or files is not None):
+        raise InvalidData(f"a {method} has no body; give params= in place of json= or files=")
+    if body is not None and files is not None:
+        raise InvalidData("a call has one body: give json= or files=")
     made: dict[str, Any] = {"method": method, "url": path}
-    if query_of:
-        made["params"] = query_of
+    if sent:
+        made["params"] = sent
     if body is not None:
         made |= {"content": _content(body), "headers": {"Content-Type": "application/json"}}
+    if files is not None:
+        # httpx makes up a boundary for each call; one that is always the same may be in a file.
+        made["files"] = _files(files)
     return made
 
 
@@ -81,12 +98,17 @@ def _content(body: object) -> bytes:
         raise InvalidData(f"json= cannot be sent as JSON: {problem}") from problem
 
 
-def _text(value: object) -> str:
-    """As httpx writes it, but here already: addresses are remembered by their queries, and True equals 1."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else str(value)
-
-
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
+def _files(files: object) -> dict[str, tuple[Any, ...]]:
+    """The files as httpx takes them, read once, so that a call can be sent again."""
+    if not isinstance(files, Mapping) or not files:
+        raise InvalidData("files= is no mapping of form fields to files, such as {'file': ('offer.txt', b'…')}")
+    read = {}
+    for name, given in files.items():
+        parts = list(given) if isinstance(given, tuple) else [str(getattr(given, "name", name)).split("/")[-1], given]
+        if not isinstance(name, str) or not 2 <= len(parts) <= 3 or not isinstance(parts[0], str):
+            raise InvalidData(f"files[{name!r}] is neither a file nor (file name, content) nor (…, content type)")
+        content = parts[1].read() if hasattr(parts[1], "read") else parts[1]
+        if not isinstance(content, bytes):
+            raise InvalidData(f"files[{name!r}] is no bytes; open a file with mode 'rb'")
+        read[name] = (parts[0], content, *parts[2:])
+    return read

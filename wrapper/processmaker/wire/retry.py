@@ -1,4 +1,4 @@
-"""Sending again: only what certainly was not processed, with growing pauses, within bounds; alone, or one of many."""
+"""Sends calls again that certainly were not processed, with growing pauses, within bounds."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 FIRST_DELAY = 0.25
 
-LONGEST_SHUT = 60.0
-"""Seconds that all starts of a run are held back at most, because the server refused one."""
+LONGEST_CLOSED = 60.0
+"""Seconds for which all starts of a run are held back at most, because the server refused one."""
 
 
 def _at_least(least: float, kind: type[float]) -> Callable[[object, Attribute[Any], Any], None]:
@@ -33,13 +33,12 @@ def _at_least(least: float, kind: type[float]) -> Callable[[object, Attribute[An
 
 @frozen(kw_only=True)
 class Retries:
-    """How often, and for how long, a call is sent again. What is sent again is not a matter of choice:
+    """How often, and for how long, a call is sent again.
 
-    calls that only read, and calls that the server certainly did not process (no connection, 429, 503).
-    The pause doubles from a quarter of a second, with jitter; a Retry-After is honoured, and where it asks for
-    more than the bounds allow, the error is raised at once with the server's wish in `retry_after`. With the default
-    bounds and time-outs a call that times out is sent again, and maintenance (Retry-After: 60 on 4.15.5) is not
-    waited for.
+    Only calls that read are sent again, and calls that the server certainly did not process (no connection, 429, 503).
+    The pause doubles from a quarter of a second, with jitter. A Retry-After is honoured; if it asks for more than the
+    bounds allow, the error is raised at once with the server's wish in `retry_after`. With the default bounds and
+    time-outs a call that times out is sent again, and maintenance (Retry-After: 60 on 4.15.5) is not waited for.
 
     Args:
         attempts: how often a call is sent at most, the first one included.
@@ -55,7 +54,7 @@ class Retries:
     total: float = field(default=120.0, validator=_at_least(0, float))
 
     def delay(self, attempt: int, elapsed: float, retry_after: float | None) -> float | None:
-        """The pause in seconds after attempt number `attempt` failed, or None where it was the last."""
+        """The pause in seconds after attempt number `attempt` failed; None if it was the last."""
         pause = min(self.max_delay, FIRST_DELAY * 2 ** min(attempt - 1, 30)) * random.uniform(0.5, 1)
         pause = max(pause, retry_after or 0)
         within = pause <= self.max_delay and elapsed + pause <= self.total
@@ -68,7 +67,7 @@ async def retrying(
     send: Callable[[], Awaitable[T]],
     pause: Callable[[float], Awaitable[None]] | None = None,
 ) -> T:
-    """What `send()` returns, sent again where that is safe. `retries=None` sends once."""
+    """What `send()` returns, sent again if that is safe. `retries=None` sends once."""
     began = io.clock.monotonic()
     attempt = 0
     while True:
@@ -87,58 +86,54 @@ async def retrying(
         await (pause or io.sleep)(seconds)
 
 
-class Gate:
-    """Holds back all starts of a run for as long as the server wants one of them to be held back."""
+class RateGate:
+    """Holds back all starts of a run for as long as the server wants one of them to wait."""
 
     def __init__(self, io: IO) -> None:
         self._io = io
         self._opens_at = float("-inf")
-        self.left = False
-        """Whether the caller has left: nothing more is to be started."""
+        self.cancelled = False
+        """Whether the run was left: nothing more is to be started."""
 
-    def shut(self, seconds: float) -> None:
-        """Lets no start pass for a while."""
-        self._opens_at = max(self._opens_at, self._io.clock.monotonic() + min(seconds, LONGEST_SHUT))
+    def close_for(self, seconds: float) -> None:
+        """Lets no start pass for a while, at most LONGEST_CLOSED."""
+        self._opens_at = max(self._opens_at, self._io.clock.monotonic() + min(seconds, LONGEST_CLOSED))
+
+    def cancel(self) -> None:
+        """Ends all waiting with an error: nothing more is to be started."""
+        self.cancelled = True
 
     async def pause(self, seconds: float) -> None:
-        """Lets time pass for one start, and lets no other one pass meanwhile."""
-        self.shut(seconds)
+        """Waits before another attempt of one start. No other start passes meanwhile."""
+        self.close_for(seconds)
         await self.wait(seconds)
 
     async def wait(self, seconds: float) -> None:
-        """Lets time pass for whoever awaits it; ends early, with an error, once the caller has left."""
-        await self._until(self._io.clock.monotonic() + seconds)
-
-    async def passed(self) -> None:
-        """Lets time pass until starts may go on.
+        """Waits.
 
         Raises:
-            ProcessMakerError: the caller has left.
+            ProcessMakerError: the run was cancelled.
+        """
+        await self._wait_until(self._io.clock.monotonic() + seconds)
+
+    async def wait_open(self) -> None:
+        """Waits until starts may go on.
+
+        Raises:
+            ProcessMakerError: the run was cancelled.
         """
         while self._opens_at > self._io.clock.monotonic():
-            await self._until(self._opens_at)
-        self._check()
+            await self._wait_until(self._opens_at)
+        self.check()
 
-    async def _until(self, instant: float) -> None:
+    async def _wait_until(self, instant: float) -> None:
         while (left := instant - self._io.clock.monotonic()) > 0:
-            self._check()
-            await self._io.sleep(min(left, 0.5))  # in parts, as the caller may leave
+            self.check()
+            await self._io.sleep(min(left, 0.5))  # in parts, as the run may be cancelled
+        self.check()
 
-    def _check(self) -> None:
-        if self.left:
+    def check(self) -> None:
+        """Raise ProcessMakerError if the run was cancelled."""
+        if self.cancelled:
             # Not to be sent again here; by the caller, whenever that is.
             raise ProcessMakerError("not started: the run was left before its turn came", retry_after=0.0)
-
-
-class BeingSent(Exception):
-    """Another caller is sending the key, and this start was not to wait for that: nothing was sent.
-
-    Args:
-        error: what there is to say if it is never known what became of it.
-        left: the seconds after which the key may be taken over, unless that caller is heard again.
-    """
-
-    def __init__(self, error: ProcessMakerError, left: float) -> None:
-        super().__init__(error, left)
-        self.error = error
-        self.left = left
