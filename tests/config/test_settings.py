@@ -10,6 +10,7 @@ import httpx
 import pytest
 from conftest import Connect
 from processmaker import AsyncProcessMaker, ConfigurationError, PasswordGrant, ProcessMaker, Redirected, Retries
+from processmaker.config.address import site_of
 from processmaker.sandbox import Sandbox
 
 TOKEN = "good-token"
@@ -50,7 +51,7 @@ def asked_at(connect: Connect, base_url: str, **options: Any) -> str:
     ],
 )
 def test_an_address_is_taken_in_the_forms_that_people_write(connect: Connect, base_url: str, site: str) -> None:
-    assert asked_at(connect, base_url) == f"{site}/api/1.0/start_processes"
+    assert asked_at(connect, base_url).partition("?")[0] == f"{site}/api/1.0/start_processes"
 
 
 @pytest.mark.parametrize(
@@ -103,6 +104,44 @@ def test_a_secret_in_an_address_is_refused_and_not_repeated(base_url: str) -> No
     with pytest.raises(ConfigurationError) as refusal:
         ProcessMaker(base_url, token=TOKEN)
     assert "s3cret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "mended"),
+    [
+        ("https://pm.example.com/login", "https://pm.example.com"),
+        ("https://pm.example.com/requests", "https://pm.example.com"),
+        ("https://pm.example.com/requests/17", "https://pm.example.com"),
+        ("https://pm.example.com/requests/", "https://pm.example.com"),
+        ("https://pm.example.com/tasks/5/edit", "https://pm.example.com"),
+        ("https://pm.example.com/api/documentation", "https://pm.example.com"),
+        ("https://pm.example.com/api", "https://pm.example.com"),
+        ("https://pm.example.com/api/1.0/requests", "https://pm.example.com"),
+        ("https://example.com/processmaker/login", "https://example.com/processmaker"),
+    ],
+)
+def test_the_address_of_a_page_is_refused_and_the_server_s_is_named(base_url: str, mended: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"is the address of a page, not of the server") as refusal:
+        ProcessMaker(base_url, token=TOKEN)
+    assert str(refusal.value).endswith(f"leave its end out, {mended}")
+    assert site_of(mended, allow_http=False) == mended
+
+
+@pytest.mark.parametrize("path", ["/blogin", "/login/app", "/myrequests", "/apis", "/documentation"])
+def test_a_path_that_only_resembles_a_page_stays(path: str) -> None:
+    assert site_of(f"https://pm.example.com{path}", allow_http=False) == f"https://pm.example.com{path}"
+
+
+@pytest.mark.parametrize("mark", ["'", '"'])
+@pytest.mark.parametrize("client", CLIENTS)
+def test_quotation_marks_that_became_part_of_a_value_are_named_and_it_is_not_repeated(
+    client: type[Any], mark: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"base_url is in quotation marks.*leave them out"):
+        client(f"{mark}https://pm.example.com{mark}", token=TOKEN)
+    with pytest.raises(ConfigurationError, match=r"token is in quotation marks.*Docker's --env-file") as refusal:
+        client("https://pm.example.com", token=f"{mark}{TOKEN}{mark}")
+    assert TOKEN not in str(refusal.value)
 
 
 @pytest.mark.parametrize("base_url", ["http://pm.example.com", "http://10.0.0.1", "http://localhost.example.com"])
@@ -216,11 +255,11 @@ def test_certificates_are_a_file_or_a_context_or_unchecked(client: type[Any], tm
     certificates = ssl.create_default_context().get_ca_certs(binary_form=True) or [httpx_certificate()]
     file.write_text(ssl.DER_cert_to_PEM_cert(certificates[0]))
     for verify, checked in [(file, True), (str(file), True), (True, True), (False, False)]:
-        context = client("https://pm.example.com", token=TOKEN, verify=verify)._io.connections._arguments["verify"]
+        context = client("https://pm.example.com", token=TOKEN, verify=verify)._io.connections.ssl_context
         assert (context.verify_mode is ssl.CERT_REQUIRED) is checked
         assert context.check_hostname is checked
     own = ssl.create_default_context()
-    assert client("https://pm.example.com", token=TOKEN, verify=own)._io.connections._arguments["verify"] is own
+    assert client("https://pm.example.com", token=TOKEN, verify=own)._io.connections.ssl_context is own
 
 
 def httpx_certificate() -> bytes:
@@ -309,6 +348,22 @@ def test_what_is_missing_in_the_environment_is_named(
         from_env()
 
 
+@pytest.mark.parametrize("name", ["PROCESSMAKER_URL", "PROCESSMAKER_TOKEN", "API_HOST", "API_TOKEN"])
+def test_a_variable_in_quotation_marks_is_named_and_not_repeated(environ: Any, from_env: Any, name: str) -> None:
+    variables = {"PROCESSMAKER_URL": Sandbox().url, "PROCESSMAKER_TOKEN": TOKEN}
+    if name.startswith("API_"):
+        variables = SCRIPT_TASK
+    environ(**{**variables, name: f'"{variables[name]}"'})
+    with pytest.raises(ConfigurationError, match=f"{name} is in quotation marks") as refusal:
+        from_env()
+    assert variables[name] not in str(refusal.value)
+
+
+def test_a_variable_that_is_not_used_may_be_anything(environ: Any, from_env: Any, sandbox: Sandbox) -> None:
+    environ(PROCESSMAKER_URL=sandbox.url, PROCESSMAKER_TOKEN=sandbox.token(), API_HOST='"other"', API_TOKEN="'x'")
+    assert from_env()[0].processes()
+
+
 @pytest.mark.parametrize("missing", SIGN_IN)
 def test_what_is_missing_to_sign_in_is_named(environ: Any, from_env: Any, missing: str) -> None:
     environ(PROCESSMAKER_URL="https://pm.example.com", **{**SIGN_IN, missing: ""})
@@ -340,7 +395,7 @@ def test_what_the_environment_has_for_one_address_goes_to_no_other(
 ) -> None:
     environ(PROCESSMAKER_URL="https://other.example.com/api/1.0", **variables)
     with pytest.raises(
-        ConfigurationError, match=r"is for PROCESSMAKER_URL, https://other\.example\.com, and goes to no"
+        ConfigurationError, match=r"PROCESSMAKER_\w+ is for https://other\.example\.com, and goes to no other server"
     ):
         from_env(base_url=sandbox.url)
     environ(PROCESSMAKER_URL=f"{sandbox.url}:443/api/1.0/", PROCESSMAKER_TOKEN=sandbox.token())

@@ -1,1 +1,1 @@
-"""What a client is made of: arguments, the environment, profiles."""
+"""The settings of a client: from arguments, the environment and profiles."""

@@ -1,7 +1,8 @@
-"""Profiles: servers and their tokens, which `processmaker login` keeps for later.
+"""Profiles: servers and their tokens, which `processmaker login` saves.
 
-They are in one file that only this user can read. A token lies in that file too or, where the package `keyring` is
-installed and finds one, in the system's keyring.
+They are in one file that only this user can read. A token is in that file, too, or in the system's keyring if the
+package `keyring` is installed and finds one. An entry of the keyring belongs to a profile's name and its server: if the
+file cannot be written, or names another server, no token goes to a server that it was not saved for.
 """
 
 from __future__ import annotations
@@ -11,18 +12,22 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from ..errors import ConfigurationError
+from .address import site_of
 
 DEFAULT_PROFILE = "default"
 
 KEYRING_SERVICE = "processmaker-client"
-"""The name that the tokens have in the keyring."""
+"""The name of the service in the keyring."""
+
+_BY_SERVER = "by server"
+"""In the file, in place of a token: the keyring has it under the profile's name and its server."""
 
 
 @frozen(kw_only=True)
@@ -31,19 +36,21 @@ class Profile:
 
     Args:
         url: the server's address.
-        token: the token, where it lies in the file; None where it lies in the keyring.
+        token: the token if it is in the file; None if it is in the keyring.
         allow_http: whether the token may go over plain http to another machine.
-        current: whether it is the one in use where none is named.
+        current: whether this profile is used if none is named.
+        entry_of_0_1_0: whether 0.1.0 put the token into the keyring, under the profile's name alone.
     """
 
     url: str
     token: str | None = field(default=None, repr=False)
     allow_http: bool = False
     current: bool = False
+    entry_of_0_1_0: bool = False
 
 
 def profiles_file(environ: Mapping[str, str]) -> Path:
-    """Where profiles are kept: in the user's config folder, as the platform has it.
+    """The file of profiles, in the user's config folder.
 
     Raises:
         ConfigurationError: there is no such folder, as for a user of a container who has no home.
@@ -66,15 +73,16 @@ def read_profiles(environ: Mapping[str, str], *, private: bool = True) -> dict[s
     """The profiles by name.
 
     Args:
-        private: whether to refuse a file with tokens that others can read.
+        environ: such as os.environ.
+        private: whether to refuse a file with tokens that other users can read.
 
     Raises:
-        ConfigurationError: the file cannot be read, is not what `login` writes, or others can read it.
+        ConfigurationError: the file cannot be read, is not what `login` writes, or other users can read it.
     """
     try:
         path = profiles_file(environ)
     except ConfigurationError:
-        return {}  # where none can be kept, there is none
+        return {}  # without a place there are none
     try:
         with path.open(encoding="utf-8") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -94,37 +102,19 @@ def read_profiles(environ: Mapping[str, str], *, private: bool = True) -> dict[s
 
 
 def profile_in_use(profiles: Mapping[str, Profile], environ: Mapping[str, str]) -> str:
-    """The name of the profile to use where none is named: PROCESSMAKER_PROFILE, else the one that `use` chose."""
+    """The name of the profile to use if none is named: PROCESSMAKER_PROFILE, else the one that `use` chose."""
     named = environ.get("PROCESSMAKER_PROFILE", "").strip()
     return named or next((name for name, profile in profiles.items() if profile.current), DEFAULT_PROFILE)
 
 
 def no_profile(name: str, profiles: Mapping[str, Profile]) -> str:
-    """What to say where there is no profile of that name."""
+    """The message for a profile that does not exist."""
     there = f"; there are: {', '.join(profiles)}" if profiles else ""
     return f"there is no profile {name!r}{there}; make it with processmaker login --profile {name}"
 
 
-def from_profile(name: str | None, environ: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a client for a profile.
-
-    Raises:
-        ConfigurationError: there is no such profile, its token cannot be had, or an option contradicts it.
-    """
-    if "base_url" in options:
-        raise ConfigurationError("a profile names its server, and its token is for that one only: leave out base_url")
-    profiles = read_profiles(environ)
-    name = profile_in_use(profiles, environ) if name is None else name
-    if name not in profiles:
-        raise ConfigurationError(no_profile(name, profiles))
-    profile = profiles[name]
-    allowed = {"allow_http": True} if profile.allow_http else {}
-    token = {} if "token" in options or "auth" in options else {"token": token_of(name, profile)}
-    return {"base_url": profile.url, **allowed, **token, **options}
-
-
 def token_of(name: str, profile: Profile) -> str:
-    """The token of a profile, from the keyring where it lies there.
+    """The token of a profile, from the file or the keyring.
 
     Raises:
         ConfigurationError: it cannot be had.
@@ -134,65 +124,83 @@ def token_of(name: str, profile: Profile) -> str:
     try:
         import keyring
 
-        token = keyring.get_password(KEYRING_SERVICE, name)
+        token = keyring.get_password(KEYRING_SERVICE, _keyring_entry(name, profile))
     except ImportError:
         raise ConfigurationError(
-            f"the token of the profile {name!r} lies in the system's keyring, which needs the package keyring: "
+            f"the token of the profile {name!r} is in the system's keyring, which needs the package keyring: "
             "pip install 'processmaker-client[keyring]'"
         ) from None
+    except ConfigurationError:  # of the profile's address
+        raise
     except Exception as problem:  # each system's keyring has its own
         raise ConfigurationError(f"the system's keyring cannot be read: {problem}") from problem
     if token is None:
         raise ConfigurationError(
-            f"the token of the profile {name!r} is not in the system's keyring any more; "
+            f"the system's keyring has no token of the profile {name!r} for {profile.url}; "
             f"log in again: processmaker login --profile {name}"
         )
     return token
 
 
 def save_profile(name: str, profile: Profile, environ: Mapping[str, str], *, in_keyring: bool = True) -> bool:
-    """Keeps a profile for later, in place of another of that name.
+    """Saves a profile, in place of another of that name.
+
+    If the file cannot be written, everything stays as it was, in the keyring, too.
 
     Args:
-        in_keyring: whether to put the token into the system's keyring, where there is one.
+        name: the profile's name.
+        profile: with its token.
+        environ: such as os.environ.
+        in_keyring: whether to put the token into the system's keyring if there is one.
 
     Returns:
-        Whether the token lies in the keyring, and not in the file.
+        Whether the token is in the keyring, and not in the file.
 
     Raises:
         ConfigurationError: the file cannot be written.
     """
-    assert profile.token is not None
-    kept = in_keyring and _put_into_keyring(name, profile.token)
-    old = read_profiles(environ, private=False).get(name)
-    if kept:
-        profile = evolve(profile, token=None)
-    elif old and old.token is None:
-        with suppress(ConfigurationError):  # an old token that is left over does no harm
-            _take_from_keyring(name)
+    if profile.token is None:
+        raise ConfigurationError(f"the profile {name!r} has no token to save")
+    token, profile = profile.token, evolve(profile, entry_of_0_1_0=False)
+    with ExitStack() as undo_keyring:
+        kept = in_keyring and _put_into_keyring(_keyring_entry(name, profile), token, undo_keyring)
+        saved = evolve(profile, token=None) if kept else profile
+        old: list[Profile] = []
 
-    def with_it(profiles: dict[str, Profile]) -> dict[str, Profile]:
-        # The first one is in use without more ado; a later one takes its place only where it is told to.
-        current = profiles[name].current if name in profiles else not profiles and name != DEFAULT_PROFILE
-        return {**profiles, name: evolve(profile, current=current)}
+        def with_it(profiles: dict[str, Profile]) -> dict[str, Profile]:
+            if name in profiles:
+                old.append(profiles[name])
+                current = profiles[name].current
+            else:  # the first one is in use at once; a later one only if `use` chooses it
+                current = not profiles and name != DEFAULT_PROFILE
+            return {**profiles, name: evolve(saved, current=current)}
 
-    _change(environ, with_it)
+        _change(environ, with_it)
+        undo_keyring.pop_all()
+    for before in old:
+        if before.token is None and not (kept and _keyring_entry(name, before) == _keyring_entry(name, saved)):
+            with suppress(ConfigurationError):  # a token that is left there does no harm: it is bound to its server
+                _take_from_keyring(name, before)
     return kept
 
 
 def remove_profile(name: str, environ: Mapping[str, str]) -> bool:
-    """Forgets a profile and its token; False where there is none."""
+    """Removes a profile and its token. Returns False if there is no such profile.
+
+    Raises:
+        ConfigurationError: the keyring does not give the token up, or the file cannot be written.
+    """
     profiles = read_profiles(environ, private=False)
     if name not in profiles:
         return False
     if profiles[name].token is None:
-        _take_from_keyring(name)
+        _take_from_keyring(name, profiles[name])
     _change(environ, lambda profiles: {other: kept for other, kept in profiles.items() if other != name})
     return True
 
 
 def use_profile(name: str, environ: Mapping[str, str]) -> None:
-    """Makes a profile the one in use where none is named."""
+    """Makes a profile the one that is used if none is named."""
     _change(
         environ,
         lambda profiles: {each: evolve(profile, current=each == name) for each, profile in profiles.items()},
@@ -200,32 +208,34 @@ def use_profile(name: str, environ: Mapping[str, str]) -> None:
 
 
 def _profile_from(written: Any) -> Profile:
-    url, token = written["url"], written.get("token")
-    if not isinstance(url, str) or not (isinstance(token, str) or (token is None and written.get("keyring") is True)):
+    url, token, keyring = written["url"], written.get("token"), written.get("keyring")
+    if not isinstance(url, str) or not (isinstance(token, str) or (token is None and keyring in (True, _BY_SERVER))):
         raise ValueError
     return Profile(
         url=url,
         token=token,
         allow_http=written.get("allow_http") is True,
         current=written.get("current") is True,
+        entry_of_0_1_0=keyring is True,
     )
 
 
 def _written(profile: Profile) -> dict[str, Any]:
-    token = {"keyring": True} if profile.token is None else {"token": profile.token}
+    keyring = {"keyring": True if profile.entry_of_0_1_0 else _BY_SERVER}
+    token = keyring if profile.token is None else {"token": profile.token}
     flags = {name: True for name in ("allow_http", "current") if getattr(profile, name)}
     return {"url": profile.url, **token, **flags}
 
 
 def _change(environ: Mapping[str, str], change: Callable[[dict[str, Profile]], dict[str, Profile]]) -> None:
-    """Writes the file anew: one process at a time, never half a file, and for this user's eyes only."""
+    """Writes the file anew: one process at a time, never half a file, and readable by this user only."""
     path = profiles_file(environ)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.parent.chmod(0o700)
         with _locked(path.with_suffix(".lock")):
             profiles = change(read_profiles(environ, private=False))
-            # A file that mkstemp makes has mode 0600 from its first moment.
+            # mkstemp makes a file of mode 0600.
             handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -241,7 +251,7 @@ def _change(environ: Mapping[str, str], change: Callable[[dict[str, Profile]], d
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """While the block runs, no other process is in one. The system lets go of the lock where a process dies."""
+    """Holds a lock among processes. The system releases it if the process dies."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if sys.platform == "win32":
@@ -257,24 +267,41 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _put_into_keyring(name: str, token: str) -> bool:
+def _keyring_entry(name: str, profile: Profile) -> str:
+    """The user name under which the keyring has the token: it says for which server."""
+    return name if profile.entry_of_0_1_0 else f"{name} at {site_of(profile.url, allow_http=True)}"
+
+
+def _put_into_keyring(entry: str, token: str, undo: ExitStack) -> bool:
     """Whether the keyring has it now: there may be no keyring, or one that keeps nothing."""
     try:
         import keyring
 
-        keyring.set_password(KEYRING_SERVICE, name, token)
-        return keyring.get_password(KEYRING_SERVICE, name) == token
+        before = keyring.get_password(KEYRING_SERVICE, entry)
+        undo.callback(_restore_entry, entry, before)
+        keyring.set_password(KEYRING_SERVICE, entry, token)
+        return keyring.get_password(KEYRING_SERVICE, entry) == token
     except Exception:  # each system's keyring has its own
         return False
 
 
-def _take_from_keyring(name: str) -> None:
+def _restore_entry(entry: str, token: str | None) -> None:
+    import keyring
+
+    with suppress(Exception):  # the error that made it necessary is the one to raise
+        if token is None:
+            keyring.delete_password(KEYRING_SERVICE, entry)
+        else:
+            keyring.set_password(KEYRING_SERVICE, entry, token)
+
+
+def _take_from_keyring(name: str, profile: Profile) -> None:
     try:
         import keyring
         from keyring.errors import PasswordDeleteError
 
         with suppress(PasswordDeleteError):  # it is gone already
-            keyring.delete_password(KEYRING_SERVICE, name)
+            keyring.delete_password(KEYRING_SERVICE, _keyring_entry(name, profile))
     except Exception as problem:
         raise ConfigurationError(
             f"the token of the profile {name!r} could not be taken from the system's keyring: {problem}"

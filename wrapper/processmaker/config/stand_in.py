@@ -1,6 +1,6 @@
-"""What stands in for the server of an address, in tests: whatever client is made for that address reaches it.
+"""A transport in place of a server, for tests: every client that is made for its address uses it.
 
-So code under test that makes its own client, such as with `from_env()`, reaches the sandbox, and lives in its time.
+So code under test that makes its own client, such as with `from_env()`, reaches the sandbox, and uses its clock.
 """
 
 from __future__ import annotations
@@ -27,5 +27,5 @@ def standing_in(site: str, transport: Any) -> Iterator[None]:
 
 
 def stand_in_for(site: str) -> Any:
-    """The transport to it, or None."""
+    """The transport in place of that server, or None."""
     return _stand_ins.get(site)
