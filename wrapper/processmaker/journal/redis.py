@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from hashlib import sha1
+from secrets import token_hex
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
+from attrs import field, frozen
+
 from ..errors import ConfigurationError, JournalError
-from .protocol import DEFAULT_LEASE, Entry, KeyedStart, check_age, check_lease
+from .protocol import DEFAULT_LEASE, RESERVATION, Entry, KeyedStart, check_age, check_lease, distinct, in_order
 
 if TYPE_CHECKING:
     import redis
@@ -23,71 +30,158 @@ Persistence = Literal["appendonly", "snapshots", "unchecked"]
 PREFIX = "processmaker:starts"
 
 TIMEOUT = 5.0
-"""Seconds for a connection and for an answer, where the URL does not say others (`?socket_timeout=`)."""
+"""Seconds for a connection and for an answer, unless the URL says others (`?socket_timeout=`)."""
 
-# One start is one hash: owner, since (microseconds), taken_over (0 or 1), request_id once it was started, and what it
-# is of. Lua's own way to write a large number would cut it, hence the format.
-_CLAIM = """
+RETRIES = 3
+"""How often a step is taken again after a failed connection, if the journal was made by `from_url`."""
+
+CHUNK = 500
+"""Entries that are read in one round trip."""
+
+
+@frozen
+class Script:
+    """A step as Redis carries it out, for one key. It answers with the name of the call, and what the step returns.
+
+    ARGV: the name of the call, the owner, how long to keep what was started, and what the step needs.
+    """
+
+    body: str
+    text: str = field(init=False)
+    sha: str = field(init=False)
+
+    @text.default
+    def _text(self) -> str:
+        return f"{_ENTRY}\nlocal function step()\n{self.body}\nend\nreturn {{ARGV[1], step() or false}}"
+
+    @sha.default
+    def _sha(self) -> str:
+        return sha1(self.text.encode()).hexdigest()  # the name that Redis itself gives it
+
+
+# One start is one hash. 0.1.0 wrote `taken_over` (0 or 1) with each claim, and no `state`; if its callers are still
+# there, what they wrote last counts. Lua's own way to write a large number would cut it, hence the format.
+_ENTRY = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local owner, lease = ARGV[1], tonumber(ARGV[2])
-local entry = redis.call('HMGET', KEYS[1], 'owner', 'since', 'taken_over', 'request_id')
-local silent = entry[1] and now - tonumber(entry[2])
-local mine = false
-if not entry[1] then
-  mine, entry[3] = true, '0'
-  redis.call('HSET', KEYS[1], 'server', ARGV[3], 'process_id', ARGV[4], 'key', ARGV[5])
-elseif not entry[4] and entry[1] == owner then
-  mine = true
-elseif not entry[4] and silent > lease then
-  mine, entry[3] = true, '1'
-elseif not entry[4] and silent < 0 then
-  -- Since a time to come: the clock was set back, and its silence is counted from now on.
-  owner = entry[1]
-else
-  return {entry[1], entry[2], entry[3], entry[4], string.format('%.0f', now), '0'}
+local owner, keep = ARGV[2], ARGV[3]
+local fields = {'state', 'owner', 'since', 'request_id', 'uuid', 'fingerprint', 'before_state', 'before_owner',
+  'before_since', 'server', 'process_id', 'key', 'taken_over'}
+local values = redis.call('HMGET', KEYS[1], unpack(fields))
+local entry = {}
+for n, name in ipairs(fields) do
+  if values[n] then entry[name] = values[n] end
 end
-local since = string.format('%.0f', now)
-redis.call('HSET', KEYS[1], 'owner', owner, 'since', since, 'taken_over', entry[3])
-return {owner, since, entry[3], false, since, mine and '1' or '0'}
+if entry.taken_over then
+  entry.state = entry.request_id and 'started' or 'sending'
+  entry.taken_over, entry.uuid, entry.fingerprint, entry.before_state = nil, nil, nil, nil
+end
+local own = entry.owner == owner
+local age = entry.owner and now - tonumber(entry.since)
+
+local function save(state, by, since)
+  entry.state, entry.owner, entry.since = state, by, string.format('%.0f', since)
+  if not entry.before_state then entry.before_owner, entry.before_since = nil, nil end
+  local set, gone = {}, {}
+  for _, name in ipairs(fields) do
+    if entry[name] then
+      set[#set + 1], set[#set + 2] = name, entry[name]
+    else
+      gone[#gone + 1] = name
+    end
+  end
+  -- HSET first: if Redis has no memory, it refuses the first command or none.
+  redis.call('HSET', KEYS[1], unpack(set))
+  redis.call('HDEL', KEYS[1], unpack(gone))
+  if state == 'started' and keep ~= '' then
+    redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.max(1, tonumber(keep) - (now - since) / 1000)))
+  else
+    redis.call('PERSIST', KEYS[1])
+  end
+end
+
+local function take(before)
+  if before then
+    entry.before_state, entry.before_owner, entry.before_since = before, entry.owner, entry.since
+  end
+  save('reserved', owner, now)
+  return '1'
+end
+
+local function answer(mine)
+  return {entry.state, entry.owner, entry.since, string.format('%.0f', math.max(0, now - tonumber(entry.since))),
+    entry.request_id or false, entry.uuid or false, entry.fingerprint or false, mine,
+    entry.server, entry.process_id, entry.key}
+end
 """
 
-_STARTED = """
-if redis.call('HEXISTS', KEYS[1], 'request_id') == 1 then return 0 end
-local time = redis.call('TIME')
-redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'since', string.format('%.0f', time[1] * 1000000 + time[2]),
-  'request_id', ARGV[2], 'server', ARGV[4], 'process_id', ARGV[5], 'key', ARGV[6])
-redis.call('HSETNX', KEYS[1], 'taken_over', '0')
-if ARGV[3] ~= '' then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+_RESERVE = Script("""
+local lease, reservation, replace = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local mine = '0'
+if not entry.owner then
+  entry.server, entry.process_id, entry.key = ARGV[7], ARGV[8], ARGV[9]
+  mine = take()
+elseif entry.state == 'started' then
+  if entry.request_id == replace then mine = take('started') end
+elseif own and entry.state ~= 'unknown' then
+  if entry.state == 'reserved' then mine = take() end
+elseif age < 0 then
+  -- The clock was set back. The time counts from now on, or the key would be blocked for as long.
+  save(entry.state, entry.owner, now)
+elseif entry.state == 'reserved' then
+  if age > reservation then mine = take() end
+elseif age > lease then
+  mine = take('unknown')
+end
+return answer(mine)
+""")
+
+_SENDING = Script("""
+if not own or (entry.state ~= 'reserved' and entry.state ~= 'sending') then return 0 end
+save('sending', owner, now)
 return 1
-"""
+""")
 
-_RELEASE = """
-local entry = redis.call('HMGET', KEYS[1], 'owner', 'request_id')
-if entry[1] == ARGV[1] and not entry[2] then return redis.call('DEL', KEYS[1]) end
-return 0
-"""
+_STARTED = Script("""
+if not own then return 0 end
+if entry.state == 'started' then return entry.request_id == ARGV[4] and 1 or 0 end
+entry.request_id, entry.uuid, entry.fingerprint, entry.before_state = ARGV[4], nil, nil, nil
+if ARGV[5] ~= '' then entry.uuid = ARGV[5] end
+if ARGV[6] ~= '' then entry.fingerprint = ARGV[6] end
+save('started', owner, now)
+return 1
+""")
 
-_FORGET = """
-if ARGV[1] ~= '' and redis.call('HGET', KEYS[1], 'request_id') ~= ARGV[1] then return 0 end
+_UNKNOWN = Script("""
+if not own then return 0 end
+if entry.state ~= 'sending' then return entry.state == 'unknown' and 1 or 0 end
+entry.before_state = nil
+save('unknown', owner, tonumber(entry.since))
+return 1
+""")
+
+_RELEASE = Script("""
+if not own or (entry.state ~= 'reserved' and entry.state ~= 'sending') then return 0 end
+if not entry.before_state then return redis.call('DEL', KEYS[1]) end
+local state, by, since = entry.before_state, entry.before_owner, tonumber(entry.before_since)
+entry.before_state = nil
+save(state, by, since)
+return 1
+""")
+
+_FORGET = Script("""
+if ARGV[4] ~= '' and (entry.state ~= 'started' or entry.request_id ~= ARGV[4]) then return 0 end
 return redis.call('DEL', KEYS[1])
-"""
+""")
 
-_READ = """
-local time = redis.call('TIME')
-local entry = redis.call('HMGET', KEYS[1], 'owner', 'since', 'taken_over', 'request_id', 'server', 'process_id', 'key')
-entry[8] = string.format('%.0f', time[1] * 1000000 + time[2])
-return entry
-"""
+_READ = Script("""
+return entry.owner and answer('0')
+""")
 
-_PRUNE = """
-local entry = redis.call('HMGET', KEYS[1], 'since', 'request_id')
-local time = redis.call('TIME')
-if entry[2] and time[1] * 1000000 + time[2] - tonumber(entry[1]) > tonumber(ARGV[1]) then
-  return redis.call('DEL', KEYS[1])
-end
-return 0
-"""
+_PRUNE = Script("""
+if entry.state ~= 'started' or age <= tonumber(ARGV[4]) then return 0 end
+return redis.call('DEL', KEYS[1])
+""")
 
 
 class RedisJournal:
@@ -96,7 +190,7 @@ class RedisJournal:
     Every step is one script, which Redis carries out as a whole, by its own clock. What is being sent never expires.
 
     What it promises ends where Redis forgets. Before its first use a journal therefore makes sure that the server
-    keeps what it was told: that it writes an append-only file (`appendonly yes`), and has no `maxmemory` or the
+    keeps what is written: that it writes an append-only file (`appendonly yes`), and has no `maxmemory` or the
     `maxmemory-policy` noeviction. Even so:
 
     - With `appendfsync always` a confirmed step is on the disk. With `everysec`, Redis's own default, up to two seconds
@@ -118,7 +212,7 @@ class RedisJournal:
         """A journal over a client of redis-py, which stays the caller's to configure and to close.
 
         Nothing is sent to Redis yet. The arguments are those of `from_url`; give the client a `socket_timeout`, or a
-        step has no end where the server is silent. Where a process with threads forks, make it anew in the child
+        step has no end if the server is silent. If a process with threads forks, make it anew in the child
         (`from_url` does so by itself): a lock of the client's may have been held at that moment.
         """
         module = _redis()
@@ -144,17 +238,9 @@ class RedisJournal:
         self._persistence = persistence
         self._checked = False
         self._name = _name_of(client)
-        self._use(client)
-
-    def _use(self, client: Any) -> None:
-        self._client = client
+        self._client: Any = client
         self._process = os.getpid()
-        self._claim = client.register_script(_CLAIM)
-        self._started = client.register_script(_STARTED)
-        self._release = client.register_script(_RELEASE)
-        self._forget = client.register_script(_FORGET)
-        self._read = client.register_script(_READ)
-        self._prune = client.register_script(_PRUNE)
+        self._thread = threading.local()
 
     @classmethod
     def from_url(
@@ -180,13 +266,13 @@ class RedisJournal:
                 - "snapshots": it writes that, or snapshots (`save`). After a crash all is lost that was said since
                   the last one, which can be an hour by Redis's defaults.
                 - "unchecked": nothing, neither that nor the eviction policy; for a managed server that does not let
-                  itself be asked, once you know that it keeps what it is told.
+                  itself be asked, once you know that it keeps what is written.
 
         Raises:
             ConfigurationError: redis-py is missing, or an argument cannot work.
         """
         module = _redis()
-        from redis.backoff import ExponentialBackoff
+        from redis.backoff import NoBackoff
         from redis.retry import Retry
 
         def make() -> Any:
@@ -194,9 +280,8 @@ class RedisJournal:
                 url,
                 socket_timeout=TIMEOUT,
                 socket_connect_timeout=TIMEOUT,
-                # Every step may be sent again.
-                retry=Retry(ExponentialBackoff(cap=1.0, base=0.1), 3),
-                retry_on_error=[module.ConnectionError, module.TimeoutError],
+                # `_step` sends it again: redis-py would take a TimeoutError of a signal handler for the socket's.
+                retry=Retry(NoBackoff(), 0),
             )
 
         try:
@@ -223,53 +308,58 @@ class RedisJournal:
 
     # --- the steps --------------------------------------------------------------------------------------------------
 
-    def claim(self, start: KeyedStart, owner: str) -> Entry:
-        """See `Journal.claim`."""
-        lease = str(int(self._lease * 1_000_000))
-        *said, mine = self._step(
-            lambda: self._claim(keys=[self._key(start)], args=[_bytes(owner), lease, *_values(start)])
+    def reserve(self, starts: Sequence[tuple[KeyedStart, str]], *, replace: int | None = None) -> list[Entry]:
+        """See `Journal.reserve`. All of them are one round trip."""
+        times = [str(int(seconds * 1_000_000)) for seconds in (self._lease, RESERVATION)]
+        reserved = distinct(starts)
+        answers = self._run(
+            _RESERVE,
+            [
+                (self._key(start), owner, [*times, _argument(replace), start.server, start.process_id, start.key])
+                for start, owner in reserved.items()
+            ],
         )
-        entry = _entry(start, said, mine=_text(mine) == "1")
-        assert entry is not None
-        return entry
+        return in_order(starts, {start: _entry(answer) for start, answer in zip(reserved, answers, strict=True)})
 
-    def started(self, start: KeyedStart, owner: str, request_id: int) -> None:
+    def sending(self, start: KeyedStart, owner: str) -> bool:
+        """See `Journal.sending`."""
+        return self._run_one(_SENDING, start, owner)
+
+    def started(
+        self, start: KeyedStart, owner: str, request_id: int, *, uuid: str | None = None, fingerprint: str | None = None
+    ) -> bool:
         """See `Journal.started`."""
-        arguments = [_bytes(owner), request_id, self._keep, *_values(start)]
-        self._step(lambda: self._started(keys=[self._key(start)], args=arguments))
+        return self._run_one(_STARTED, start, owner, request_id, _argument(uuid), _argument(fingerprint))
 
-    def release(self, start: KeyedStart, owner: str) -> None:
+    def unknown(self, start: KeyedStart, owner: str) -> bool:
+        """See `Journal.unknown`."""
+        return self._run_one(_UNKNOWN, start, owner)
+
+    def release(self, start: KeyedStart, owner: str) -> bool:
         """See `Journal.release`."""
-        self._step(lambda: self._release(keys=[self._key(start)], args=[_bytes(owner)]))
+        return self._run_one(_RELEASE, start, owner)
 
     def entries(self, *, started: bool = False) -> Iterator[Entry]:
         """See `Journal.entries`. It goes through the names of all keys of the database, a few at a time."""
-        for key in self._keys():
-            *said, server, process_id, name, now = self._step(lambda key=key: self._read(keys=[key]))  # type: ignore[misc]
-            if said[0] is None:  # gone meanwhile
-                continue
-            entry = _entry(KeyedStart(_text(server), int(process_id), _text(name)), [*said, now])
-            if started or entry.request_id is None:
-                yield entry
+        for answer in self._run_on_all(_READ):
+            if answer is not None:  # it is not gone meanwhile
+                entry = _entry(answer)
+                if started or entry.state != "started":
+                    yield entry
 
     def read(self, start: KeyedStart) -> Entry | None:
         """See `Journal.read`."""
-        *said, _, _, _, now = self._step(lambda: self._read(keys=[self._key(start)]))
-        return None if said[0] is None else _entry(start, [*said, now])
+        (answer,) = self._run(_READ, [(self._key(start), "", [])])
+        return None if answer is None else _entry(answer)
 
     def forget(self, start: KeyedStart, *, request_id: int | None = None) -> bool:
         """See `Journal.forget`."""
-        only = "" if request_id is None else str(request_id)
-        return bool(self._step(lambda: self._forget(keys=[self._key(start)], args=[only])))
+        return self._run_one(_FORGET, start, "", _argument(request_id))
 
     def prune(self, older_than: timedelta) -> int:
         """See `Journal.prune`."""
-        age = str(check_age("older_than", older_than) // timedelta(microseconds=1))
-        return sum(self._step(lambda key=key: self._prune(keys=[key], args=[age])) for key in self._keys())  # type: ignore[misc]
-
-    def _keys(self) -> set[bytes]:
-        pattern = re.sub(r"([\\\[\]*?^-])", r"\\\1", self._prefix) + "|*"
-        return self._step(lambda: {_bytes(key) for key in self._client.scan_iter(match=_bytes(pattern), count=1000)})
+        age = check_age("older_than", older_than) // timedelta(microseconds=1)
+        return sum(self._run_on_all(_PRUNE, age))
 
     def _key(self, start: KeyedStart) -> bytes:
         # Neither a prefix nor a server's address holds a "|".
@@ -277,33 +367,100 @@ class RedisJournal:
 
     # --- the server -------------------------------------------------------------------------------------------------
 
+    def _run_one(self, script: Script, start: KeyedStart, owner: str, *arguments: object) -> bool:
+        (answer,) = self._run(script, [(self._key(start), owner, arguments)])
+        return bool(answer)
+
+    def _run_on_all(self, script: Script, *arguments: object) -> Iterator[Any]:
+        """What the script answers for each key of this journal."""
+        pattern = _bytes(re.sub(r"([\\\[\]*?^-])", r"\\\1", self._prefix) + "|*")
+        keys = self._step(lambda: {_bytes(key) for key in self._client.scan_iter(match=pattern, count=1000)})
+        for chunk in _in_chunks(sorted(keys)):
+            yield from self._run(script, [(key, "", arguments) for key in chunk])
+
+    def _run(self, script: Script, calls: Sequence[tuple[bytes, str, Sequence[object]]]) -> list[Any]:
+        """What the script answers for each key, owner and further arguments. All of them are one round trip."""
+
+        def run() -> list[Any]:
+            name = token_hex(8)
+            names = [f"{name}:{n}" for n in range(len(calls))]
+            arguments = [
+                (1, key, *(_bytes(str(value)) for value in (name, owner, self._keep, *more)))
+                for name, (key, owner, more) in zip(names, calls, strict=True)
+            ]
+            answers = self._pipeline([("EVALSHA", script.sha, *each) for each in arguments])
+            missing = [n for n, each in enumerate(answers) if isinstance(each, _redis().exceptions.NoScriptError)]
+            if missing:  # EVAL makes Redis keep the script, before the next ones come
+                evals = [("EVALSHA", script.sha) if n else ("EVAL", script.text) for n in range(len(missing))]
+                again = [(*words, *arguments[n]) for words, n in zip(evals, missing, strict=True)]
+                for n, answer in zip(missing, self._pipeline(again), strict=True):
+                    answers[n] = answer
+            for name, answer in zip(names, answers, strict=True):
+                if isinstance(answer, Exception):
+                    raise answer
+                if not isinstance(answer, list) or answer[0] not in (name, name.encode()):
+                    raise AnswerMixup
+            return [value for _, value in answers]
+
+        return self._step(run) if calls else []
+
+    def _pipeline(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+        # One key a command and no transaction, as a cluster, and a proxy before one, want it.
+        with self._client.pipeline(transaction=False) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            answers: list[Any] = pipeline.execute(raise_on_error=False)
+        return answers
+
     def _step(self, work: Callable[[], T]) -> T:
+        if getattr(self._thread, "in_step", False):
+            raise self._error(
+                "it was called by a signal handler, or __del__, in the middle of a step of this thread", transient=True
+            )
+        self._thread.in_step = True
+        try:
+            return self._retried(work)
+        except JournalError:
+            raise
+        except BaseException:
+            # An exception of a signal handler may have come before an answer was read.
+            self._disconnect()
+            raise
+        finally:
+            self._thread.in_step = False
+
+    def _retried(self, work: Callable[[], T]) -> T:
         errors = _redis()
         if self._make and self._process != os.getpid():
             # A thread of the parent's may have held one of the client's locks when this process was forked.
             _of_parents.append(self._client)
-            self._use(self._make())
-        try:
-            if not self._checked:
-                self._check_server()
-                self._checked = True
-            return work()
-        except (errors.AuthenticationError, errors.exceptions.AuthorizationError) as problem:
-            raise self._error(f"it does not let this client in ({problem}); give the URL its password") from problem
-        except errors.exceptions.NoPermissionError as problem:
-            raise self._error(f"this user may not do that there ({problem}); widen its permissions") from problem
-        except errors.TimeoutError as problem:
-            raise self._error(f"no answer in time ({problem})", transient=True) from problem
-        except errors.ConnectionError as problem:  # also while it is loading its data
-            raise self._error(f"no connection ({problem})", transient=True) from problem
-        except errors.RedisError as problem:
-            # No memory, a replica that is not the master yet, a disk that cannot be written, no replica.
-            passing = isinstance(problem, errors.exceptions.OutOfMemoryError | errors.ReadOnlyError)
-            passing = passing or str(problem).startswith(("MISCONF", "MASTERDOWN", "NOREPLICAS"))
-            raise self._error(f"it refused ({problem})", transient=passing) from problem
+            self._client, self._process = self._make(), os.getpid()
+        tries = RETRIES if self._make else 0
+        while True:
+            try:
+                if not self._checked:
+                    self._check_server()
+                    self._checked = True
+                return work()
+            except (errors.RedisError, AnswerMixup) as problem:
+                if raised := _raised_by_a_handler(problem):
+                    raise raised from None
+                if isinstance(problem, AnswerMixup):
+                    self._disconnect()
+                why, transient = _explain(problem)
+                again = transient and isinstance(problem, errors.ConnectionError | errors.TimeoutError | AnswerMixup)
+                if not again or not tries:
+                    raise self._error(why + (f" ({problem})" if str(problem) else ""), transient=transient) from problem
+            tries -= 1
+            time.sleep(0.4 / 2**tries)
+
+    def _disconnect(self) -> None:
+        """Closes the connections that no thread is using."""
+        with suppress(TypeError):  # a BlockingConnectionPool of redis-py 5 knows no such thing
+            self._client.connection_pool.disconnect(inuse_connections=False)
 
     def _check_server(self) -> None:
-        """Makes sure that the server keeps what it is told."""
+        """Make sure that the server keeps what is written."""
         if self._persistence == "unchecked":
             self._client.ping()
             return
@@ -336,7 +493,7 @@ class RedisJournal:
         return JournalError(f"the Redis journal {self._name}: {why}", journal=self._name, transient=transient)
 
     def close(self) -> None:
-        """Closes the connections, where the journal was made by `from_url`."""
+        """Close the connections, if the journal was made by `from_url`."""
         if self._make and self._process == os.getpid():
             self._client.close()
 
@@ -347,6 +504,13 @@ class RedisJournal:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class AnswerMixup(Exception):
+    """A connection that redis-py took back before it had read all its answers, after an exception of a signal handler.
+
+    The next call would read one of those as its own: that it may send, for example.
+    """
 
 
 _of_parents: list[Any] = []
@@ -362,31 +526,85 @@ def _redis() -> Any:
 
 
 def _name_of(client: Any) -> str:
-    """Its address, without a user name and password."""
+    """Its address, without a user name, a password and options."""
     where = client.connection_pool.connection_kwargs
     if service := getattr(client.connection_pool, "service_name", None):
         return f"{service} (by Sentinel)"
     if "path" in where:
-        return f"unix://{where['path']}?db={where.get('db') or 0}"
+        return f"unix://{where['path'].partition('?')[0]}"
     scheme = "rediss" if "SSL" in client.connection_pool.connection_class.__name__ else "redis"
     return f"{scheme}://{where.get('host', 'localhost')}:{where.get('port', 6379)}/{where.get('db') or 0}"
 
 
-def _entry(start: KeyedStart, said: list[Any], *, mine: bool = False) -> Entry:
-    owner, since, taken_over, request_id, now = said
+# Redis 6 tells an error in a script as one of the script's, with the code somewhere in its text.
+_PASSING = re.compile(r"\b(READONLY|OOM|MISCONF|MASTERDOWN|NOREPLICAS|LOADING|BUSY|CLUSTERDOWN|TRYAGAIN)\b")
+_FORBIDDEN = re.compile(r"\bNOPERM\b|can't run this command")
+
+
+def _explain(problem: Exception) -> tuple[str, bool]:
+    """What to say of an error of redis-py, and whether the same step may work later."""
+    errors = _redis()
+    kinds, text = errors.exceptions, str(problem)
+    if isinstance(problem, kinds.AuthenticationError | kinds.AuthorizationError):
+        return "it does not let this client in; give the URL its password", False
+    if isinstance(problem, kinds.NoPermissionError) or _FORBIDDEN.search(text):
+        return "this user may not do that there; widen its permissions", False
+    if isinstance(problem, kinds.TimeoutError):
+        return "no answer in time", True
+    if isinstance(problem, kinds.BusyLoadingError):
+        return "it is still loading its data", True
+    if isinstance(problem, kinds.ConnectionError):
+        return "no connection", True
+    if isinstance(problem, AnswerMixup):
+        return "a connection gave the answer to an earlier call, which was interrupted", True
+    passing = isinstance(
+        problem, kinds.OutOfMemoryError | kinds.ReadOnlyError | kinds.ClusterDownError | kinds.TryAgainError
+    )
+    return "it refused", passing or bool(_PASSING.search(text))
+
+
+def _raised_by_a_handler(problem: BaseException) -> BaseException | None:
+    """The exception of a signal handler, such as the TimeoutError of a time limit, that redis-py took for one of its
+    socket's."""
+    cause: BaseException | None = problem
+    while cause is not None:
+        # The system's have a number, and a socket's time-out has these words.
+        own = isinstance(cause, OSError) and cause.errno is None
+        if own and not (type(cause) is TimeoutError and "timed out" in str(cause)):
+            trace = cause.__traceback__
+            while trace and trace.tb_next:
+                trace = trace.tb_next
+            module = trace.tb_frame.f_globals.get("__name__", "") if trace else ""
+            if module.partition(".")[0] not in ("redis", "socket", "ssl"):
+                return cause
+        cause = cause.__context__
+    return None
+
+
+def _entry(answer: list[Any]) -> Entry:
+    texts: list[Any] = [None if value is None else _text(value) for value in answer]
+    state, owner, since, age, request_id, uuid, fingerprint, mine, server, process_id, key = texts
     return Entry(
-        start=start,
-        owner=_text(owner),
-        request_id=None if request_id is None else int(request_id),
+        start=KeyedStart(server, int(process_id), key),
+        state=state,
+        owner=owner,
         since=datetime.fromtimestamp(int(since) / 1_000_000, UTC),
-        silent_for=max(0, int(now) - int(since)) / 1_000_000,
-        taken_over=_text(taken_over) == "1",
-        mine=mine,
+        age=int(age) / 1_000_000,
+        request_id=None if request_id is None else int(request_id),
+        uuid=uuid,
+        fingerprint=fingerprint,
+        mine=mine == "1",
     )
 
 
-def _values(start: KeyedStart) -> tuple[bytes, int, bytes]:
-    return _bytes(start.server), start.process_id, _bytes(start.key)
+def _in_chunks(keys: list[bytes]) -> Iterator[list[bytes]]:
+    for n in range(0, len(keys), CHUNK):
+        yield keys[n : n + CHUNK]
+
+
+def _argument(value: object) -> object:
+    """A value for a script, which knows no None."""
+    return "" if value is None else value
 
 
 def _bytes(text: str | bytes) -> bytes:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import stat
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from journal.clocks import DuringNow, ManualClock
 from processmaker import ConfigurationError, JournalError
-from processmaker.clock import Clock
-from processmaker.journal import DEFAULT_LEASE, KeyedStart, RedisJournal, SQLiteJournal
+from processmaker.journal import DEFAULT_LEASE, Entry, KeyedStart, RedisJournal, SQLiteJournal
 from processmaker.journal import sqlite as _sqlite
 
 START = KeyedStart("https://pm.example.com", 2, "order-1234")
@@ -42,6 +44,11 @@ def refused(path: Any) -> JournalError:
     assert str(path) in str(error.value)
     assert (error.value.journal, error.value.processed) == (str(path), False)
     return error.value
+
+
+def reserve(journal: SQLiteJournal, owner: str) -> Entry:
+    (entry,) = journal.reserve([(START, owner)])
+    return entry
 
 
 def executed(path: Path, *statements: str) -> None:
@@ -93,7 +100,7 @@ def test_a_path_comes_in_every_form_and_stays_the_same_file(path: Path, monkeypa
     monkeypatch.chdir(path.parent)
     journals = [SQLiteJournal(name) for name in (path, str(path), os.fsencode(path), "starts.db")]
     monkeypatch.chdir("/")
-    assert [journal.claim(START, str(n)).mine for n, journal in enumerate(journals)] == [True, False, False, False]
+    assert [reserve(journal, str(n)).mine for n, journal in enumerate(journals)] == [True, False, False, False]
     for journal in journals:
         journal.close()
     assert list(path.parent.iterdir()) == [path]
@@ -109,7 +116,7 @@ def test_steps_are_written_through_to_the_disk_before_they_return(journal: SQLit
 
 
 def test_the_file_is_for_its_user_alone(path: Path, journal: SQLiteJournal) -> None:
-    journal.claim(START, "ada")
+    reserve(journal, "ada")
     modes = {file.name: oct(stat.S_IMODE(file.stat().st_mode)) for file in path.parent.iterdir()}
     assert modes == {"starts.db": "0o600", "starts.db-wal": "0o600", "starts.db-shm": "0o600"}
 
@@ -144,7 +151,7 @@ def test_the_database_of_another_application_is_left_alone(path: Path) -> None:
 
 def test_the_file_of_a_later_version_is_left_alone(path: Path) -> None:
     SQLiteJournal(path).close()
-    executed(path, "PRAGMA user_version = 2")
+    executed(path, "PRAGMA user_version = 3")
     error = refused(path)
     assert "made by a later version of processmaker-client" in str(error)
     assert not error.transient
@@ -152,12 +159,11 @@ def test_the_file_of_a_later_version_is_left_alone(path: Path) -> None:
 
 def test_a_damaged_file_says_so(path: Path) -> None:
     with SQLiteJournal(path) as journal:
-        for n in range(200):
-            journal.started(KeyedStart("https://pm.example.com", 2, f"order-{n}"), "ada", n)
+        journal.reserve([(KeyedStart("https://pm.example.com", 2, f"order-{n}"), "ada") for n in range(200)])
     content = path.read_bytes()
     path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
     with SQLiteJournal(path) as journal, pytest.raises(JournalError, match="the file is damaged") as error:
-        journal.claim(START, "ada")
+        reserve(journal, "ada")
     assert not error.value.transient
 
 
@@ -165,13 +171,13 @@ def test_an_empty_file_becomes_a_journal(path: Path) -> None:
     """As one that was made just before a power failure."""
     path.touch()
     with SQLiteJournal(path) as journal:
-        assert journal.claim(START, "ada").mine
+        assert reserve(journal, "ada").mine
 
 
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_file_that_was_removed_is_missed(path: Path, journal: SQLiteJournal, replaced: bool) -> None:
     """Other processes would not find what is written to it."""
-    journal.claim(START, "ada")
+    reserve(journal, "ada")
     path.rename(path.with_name("moved.db"))
     if replaced:
         SQLiteJournal(path).close()
@@ -216,70 +222,261 @@ def test_a_folder_that_cannot_be_written_says_so(folder: Path, there: bool) -> N
     assert not error.transient
 
 
-MOUNTS = """\
-22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
-30 22 0:26 / {share} rw,relatime shared:9 - nfs4 files.example.com:/ rw,vers=4.2
-31 30 254:1 / {share}/disk rw,relatime - xfs /dev/vdb rw
+@contextmanager
+def hard_link(path: Path) -> Iterator[Path]:
+    other = path.with_name("another name.db")
+    other.hardlink_to(path)
+    yield other
+    other.unlink()
+
+
+def test_a_file_with_two_names_is_refused(path: Path, journal: SQLiteJournal) -> None:
+    """Under each name SQLite would keep a write-ahead log of its own, and a key would be started twice."""
+    assert reserve(journal, "ada").mine
+    with hard_link(path) as other:
+        for name in (path, other):
+            error = refused(name)
+            assert "has 2 names (hard links)" in str(error)
+            assert "remove the other names" in str(error)
+            assert not error.transient
+        for _ in range(2):
+            with pytest.raises(JournalError, match=r"has 2 names \(hard links\)"):
+                journal.sending(START, "ada")
+    assert journal.sending(START, "ada")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mountinfo").exists(), reason="mounts as Linux names them")
+def test_a_file_that_is_mounted_by_itself_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that has the file, and not its folder, keeps the write-ahead log where nobody else finds it."""
+    path = tmp_path / "a mounted.db"
+    mounts = tmp_path / "mounts"
+    fields = r"31 30 254:1 /data/starts.db {} rw,relatime - ext4 /dev/vdb rw" + "\n"
+    mounts.write_text(fields.format(str(tmp_path)) + fields.format(str(path).replace(" ", r"\040")))
+    read_text = Path.read_text
+    monkeypatch.setattr(
+        Path,
+        "read_text",
+        lambda self, **options: read_text(mounts if str(self) == "/proc/self/mountinfo" else self, **options),
+    )
+    assert "the file is mounted by itself" in str(refused(path))
+    SQLiteJournal(tmp_path / "another.db").close()
+
+
+# --- a file of 0.1.0 ------------------------------------------------------------------------------------------------
+
+OLD_TABLES = """
+CREATE TABLE starts (server TEXT NOT NULL, process_id INTEGER NOT NULL, key TEXT NOT NULL, owner TEXT NOT NULL,
+since REAL NOT NULL, taken_over INTEGER NOT NULL, request_id INTEGER, PRIMARY KEY (server, process_id, key)
+) WITHOUT ROWID;
+CREATE INDEX being_sent ON starts (since) WHERE request_id IS NULL;
+PRAGMA application_id = 0x504D4A31;
+PRAGMA user_version = 1;
+PRAGMA journal_mode = WAL;
 """
 
 
-def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    share = tmp_path / "a share"
-    (share / "disk").mkdir(parents=True)
-    monkeypatch.setattr(_sqlite, "_MOUNTS", tmp_path / "mounts")
-    (tmp_path / "mounts").write_text(MOUNTS.format(share=str(share).replace(" ", r"\040")))
-    error = refused(share / "starts.db")
-    assert "on a network file system (nfs4)" in str(error)
-    assert "RedisJournal" in str(error)
-    SQLiteJournal(share / "disk" / "starts.db").close()
-    SQLiteJournal(tmp_path / "a share of something.db").close()
+def make_old(path: Path, *rows: tuple[str, str, float, int, int | None]) -> None:
+    """A file as 0.1.0 made it: key, owner, since, taken_over, request_id."""
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(OLD_TABLES)
+        db.executemany("INSERT INTO starts VALUES ('https://pm.example.com', 2, ?, ?, ?, ?, ?)", rows)
+        db.commit()
+
+
+def test_a_file_of_0_1_0_is_migrated(path: Path) -> None:
+    now = time.time()
+    make_old(
+        path,
+        ("claimed", "ada", now - 30, 0, None),
+        ("silent", "bob", now - 100, 0, None),
+        ("taken over", "eve", now - 40, 1, None),
+        ("started", "dan", now - 10_000, 0, 17),
+    )
+    with SQLiteJournal(path) as journal:
+        entries = {entry.start.key: entry for entry in journal.entries(started=True)}
+        assert {key: (entry.state, entry.owner, entry.request_id) for key, entry in entries.items()} == {
+            "claimed": ("sending", "ada", None),
+            "silent": ("sending", "bob", None),
+            "taken over": ("sending", "eve", None),
+            "started": ("started", "dan", 17),
+        }
+        assert [round(entries[key].age, -1) for key in ("claimed", "taken over", "started")] == [30, 40, 10_000]
+        starts = [(KeyedStart("https://pm.example.com", 2, key), "fay") for key in entries]
+        assert [entry.start.key for entry in journal.reserve(starts) if entry.mine] == ["silent"]
+    with SQLiteJournal(path) as journal:  # once migrated it is opened as any other
+        assert len(list(journal.entries(started=True))) == 4
+
+
+def test_0_1_0_cannot_claim_in_a_migrated_file(path: Path) -> None:
+    """Its claim fails, and it sends nothing after that."""
+    make_old(path)
+    with closing(sqlite3.connect(path)) as old:
+        assert old.execute("SELECT * FROM starts").fetchall() == []
+        SQLiteJournal(path).close()
+        with pytest.raises(sqlite3.Error):
+            old.execute("INSERT OR REPLACE INTO starts VALUES ('https://pm.example.com', 2, 'a', 'ada', 0, 0, NULL)")
+
+
+def test_a_migration_that_fails_leaves_the_old_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_old(path, ("claimed", "ada", 0.0, 0, None))
+    with monkeypatch.context() as patch:
+        patch.setattr(_sqlite, "_MIGRATION", (*_sqlite._MIGRATION, "nonsense"))
+        refused(path)
+    with SQLiteJournal(path) as journal:
+        assert [entry.state for entry in journal.entries()] == ["sending"]
 
 
 # --- the disk and the lock ------------------------------------------------------------------------------------------
 
 
 def test_a_locked_journal_may_be_free_later(path: Path, journal: SQLiteJournal) -> None:
-    journal.claim(START, "ada")
+    reserve(journal, "ada")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(JournalError, match="locked by another process, or thread") as error:
+        with pytest.raises(JournalError, match="locked by another process") as error:
             journal.started(START, "ada", 17)
         assert error.value.transient
         # One who only asks does not wait for a writer.
-        assert journal.claim(START, "bob").owner == "ada"
+        assert reserve(journal, "bob").owner == "ada"
         other.execute("ROLLBACK")
     journal.started(START, "ada", 17)
-    assert journal.claim(START, "bob").request_id == 17
+    assert reserve(journal, "bob").request_id == 17
 
 
 def test_a_thread_does_not_wait_for_another_for_ever(journal: SQLiteJournal) -> None:
-    held, over = threading.Event(), threading.Event()
+    inside, over = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with journal._lock:
-            held.set()
-            over.wait(60)
+        inside.set()
+        over.wait(60)
 
-    thread = threading.Thread(target=hold)
+    clock, journal.clock = journal.clock, DuringNow(hold)
+    thread = threading.Thread(target=lambda: reserve(journal, "ada"))
     thread.start()
-    held.wait(60)
-    with pytest.raises(JournalError, match="locked by another process, or thread") as error:
-        journal.claim(START, "ada")
+    assert inside.wait(60)
+    with pytest.raises(JournalError, match=r"another thread was using it for 0\.05 s") as error:
+        reserve(journal, "bob")
     assert error.value.transient
+    journal.clock = clock
     over.set()
     thread.join()
-    assert journal.claim(START, "ada").mine
+    assert journal.sending(START, "ada")
 
 
-def test_a_step_that_is_interrupted_leaves_nothing(journal: SQLiteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+# --- signal handlers and finalizers ---------------------------------------------------------------------------------
 
-    with monkeypatch.context() as patch:
-        patch.setattr(SQLiteJournal, "_claimed", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            journal.claim(START, "ada")
-    assert journal.claim(START, "bob").mine
+
+class SoftTimeLimitExceeded(Exception):
+    """As Celery's."""
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt, SoftTimeLimitExceeded, TimeoutError])
+def test_what_a_signal_handler_raises_comes_out_and_leaves_nothing(
+    path: Path, journal: SQLiteJournal, problem: type[BaseException]
+) -> None:
+    looks = iter([False, True])
+
+    def in_the_transaction() -> None:
+        if next(looks):
+            raise problem
+
+    clock, journal.clock = journal.clock, DuringNow(in_the_transaction)
+    with pytest.raises(problem):
+        reserve(journal, "ada")
+    journal.clock = clock
+    with SQLiteJournal(path, busy_timeout=0.05) as other:
+        assert reserve(other, "bob").mine
+
+
+def test_what_a_signal_handler_raises_in_a_call_to_the_system_comes_out(
+    path: Path, journal: SQLiteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stat(*_: object, **__: object) -> None:
+        raise TimeoutError("the job took too long")
+
+    for attempt in (lambda: reserve(journal, "ada"), lambda: SQLiteJournal(path)):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "stat", stat)
+            with pytest.raises(TimeoutError, match="the job took too long"):
+                attempt()
+    assert reserve(journal, "bob").mine
+
+
+def test_a_rollback_that_was_interrupted_is_made_up_for_by_the_next_step(
+    path: Path, journal: SQLiteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(db: sqlite3.Connection) -> None:
+        if db.in_transaction:
+            raise KeyboardInterrupt
+
+    with SQLiteJournal(path, busy_timeout=0.05) as other:
+        with monkeypatch.context() as patch:
+            patch.setattr(journal, "_roll_back", interrupted)
+            patch.setattr(journal, "clock", DuringNow(lambda: interrupted(journal._open())))
+            with pytest.raises(KeyboardInterrupt):
+                reserve(journal, "ada")
+        with pytest.raises(JournalError, match="locked by another process"):
+            reserve(other, "bob")
+        assert journal.read(START) is None
+        assert reserve(other, "bob").mine
+
+
+def test_a_step_in_the_middle_of_a_step_of_the_same_thread_is_refused_at_once(journal: SQLiteJournal) -> None:
+    refused: list[JournalError] = []
+
+    def nested() -> None:
+        with pytest.raises(JournalError, match="in the middle of a step of this thread") as error:
+            reserve(journal, "bob")
+        refused.append(error.value)
+
+    journal.clock = DuringNow(nested)
+    assert reserve(journal, "ada").mine
+    assert {error.transient for error in refused} == {True}
+
+
+def test_closing_in_the_middle_of_a_step_waits_for_its_end(path: Path, journal: SQLiteJournal) -> None:
+    journal.clock = DuringNow(journal.close)
+    with pytest.raises(JournalError, match="is closed"):
+        reserve(journal, "ada")  # after its first look
+    assert list(path.parent.iterdir()) == [path]
+    with SQLiteJournal(path) as other:
+        assert list(other.entries()) == []
+
+
+@pytest.mark.proof
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
+def test_exceptions_from_a_signal_handler_at_random_moments_leave_nothing_locked(
+    path: Path, journal: SQLiteJournal
+) -> None:
+    class Stop(BaseException):
+        pass
+
+    def stop(*_: object) -> None:
+        raise Stop
+
+    done: list[bool] = []
+    interrupted, before = 0, signal.signal(signal.SIGALRM, stop)
+    try:
+        while len(done) < 300:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.000_1 + 0.000_01 * interrupted)
+                for _ in range(1000):  # one that is raised in a finalizer is lost
+                    reserve(journal, "ada")
+                    journal.sending(START, "ada")
+                    journal.release(START, "ada")
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except Stop:
+                interrupted += 1
+            # Other threads and other processes are not blocked by what was left.
+            thread = threading.Thread(target=lambda: done.append(journal.forget(START)))
+            thread.start()
+            thread.join()
+            with SQLiteJournal(path, busy_timeout=0.05) as other:
+                other.prune(timedelta(0))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted > 200
 
 
 FILL = """
@@ -298,18 +495,18 @@ def start(n):
 said = 0
 try:
     while said < 100_000:
-        journal.claim(start(said), "ada" * 1000)
+        journal.reserve([(start(said), "ada" * 1000)])
         said += 1
 except JournalError as error:
     print(error.transient, error)
-assert [entry.mine for entry in map(lambda n: journal.claim(start(n), "bob"), range(said))] == [False] * said
+assert [entry.mine for entry in journal.reserve([(start(n), "bob") for n in range(said)])] == [False] * said
 assert said not in [int(entry.start.key[6:]) for entry in journal.entries()]
 if len(sys.argv) > 2:
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 else:
     import os
     os.remove(path + ".ballast")
-assert journal.claim(start(said), "eve").mine
+assert journal.reserve([(start(said), "eve")])[0].mine
 print(said)
 """
 
@@ -348,40 +545,29 @@ def test_a_full_disk_loses_nothing_that_was_said(path: Path) -> None:
 # --- the clock ------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def clock(journal: SQLiteJournal) -> list[float]:
-    now = [1_000_000.0]
-
-    class At(Clock):
-        def now(self) -> datetime:
-            return datetime.fromtimestamp(now[0], UTC)
-
-    journal.clock = At()
-    return now
-
-
-def test_a_lease_ends_when_it_has_passed_in_full(journal: SQLiteJournal, clock: list[float]) -> None:
-    journal.claim(START, "ada")
-    clock[0] += 90.0
-    entry = journal.claim(START, "bob")
-    assert (entry.mine, entry.silent_for) == (False, 90.0)
-    clock[0] += 0.5
-    entry = journal.claim(START, "bob")
-    assert (entry.mine, entry.taken_over, entry.silent_for) == (True, True, 0.0)
+def test_a_lease_ends_when_it_has_passed_in_full(journal: SQLiteJournal) -> None:
+    clock = journal.clock = ManualClock()
+    reserve(journal, "ada")
+    journal.sending(START, "ada")
+    clock.passed += 90.0
+    entry = reserve(journal, "bob")
+    assert (entry.mine, entry.age) == (False, 90.0)
+    clock.passed += 0.5
+    entry = reserve(journal, "bob")
+    assert (entry.mine, entry.age) == (True, 0.0)
 
 
-def test_a_clock_that_was_set_back_neither_ends_a_lease_nor_keeps_it_for_ever(
-    journal: SQLiteJournal, clock: list[float]
-) -> None:
-    journal.claim(START, "ada")
-    clock[0] -= 500_000
-    assert [entry.silent_for for entry in journal.entries()] == [0.0]
-    entry = journal.claim(START, "bob")
-    assert (entry.owner, entry.mine, entry.silent_for) == ("ada", False, 0.0)
-    clock[0] += 89
-    assert not journal.claim(START, "bob").mine
-    clock[0] += 2
-    assert journal.claim(START, "bob").taken_over
+def test_a_waiting_caller_writes_only_once_after_the_clock_was_set_back(journal: SQLiteJournal) -> None:
+    clock = journal.clock = ManualClock()
+    reserve(journal, "ada")
+    journal.sending(START, "ada")
+    clock.passed -= 500_000
+    changes = [journal._open().total_changes]
+    for _ in range(3):
+        assert not reserve(journal, "bob").mine
+        changes.append(journal._open().total_changes)
+    assert changes[1] > changes[0]
+    assert changes[1:] == [changes[1]] * 3
 
 
 # --- the end --------------------------------------------------------------------------------------------------------
@@ -389,10 +575,10 @@ def test_a_clock_that_was_set_back_neither_ends_a_lease_nor_keeps_it_for_ever(
 
 def test_a_closed_journal_says_so(path: Path) -> None:
     with SQLiteJournal(path) as journal:
-        journal.claim(START, "ada")
+        reserve(journal, "ada")
     journal.close()
-    with pytest.raises(ConfigurationError, match="is closed; make a new one"):
-        journal.claim(START, "ada")
+    with pytest.raises(JournalError, match="is closed; make a new one"):
+        reserve(journal, "ada")
 
 
 def test_a_journal_that_is_not_closed_does_not_complain(path: Path) -> None:
@@ -443,4 +629,4 @@ def test_a_file_that_another_process_is_making_at_the_same_moment_is_no_other_ap
         Overtaken.looks = after
         monkeypatch.setattr(sqlite3, "connect", Overtaken)
         with SQLiteJournal(path) as journal:
-            assert journal.claim(KeyedStart("https://pm.example.com", 4, "k"), "ada").mine
+            assert reserve(journal, "ada").mine
