@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import pytest
 from processmaker import (
-    AlreadyFinished,
     CancelNotAllowed,
     Forbidden,
     InvalidData,
@@ -97,9 +96,10 @@ def test_a_list_that_cannot_be_meant_is_refused(pm: Any, sandbox: Sandbox, odd: 
 def test_canceling_what_is_over_says_so(pm: Any, sandbox: Sandbox, by: str) -> None:
     request = pm.start("Auto Approve")
     words = f'Request {request.id} of "Auto Approve" is over: it is COMPLETED'
-    with pytest.raises(AlreadyFinished, match=words) as error:
+    with pytest.raises(CancelNotAllowed, match=words) as error:
         pm.cancel(request if by == "value" else request.id)
     assert error.value.processed is False
+    assert error.value.request
     assert error.value.request.id == request.id
     assert sandbox.request(request.id).status == "COMPLETED"
 
@@ -139,7 +139,8 @@ def test_an_unknown_request_and_somebody_elses_are_told_apart(pm: Any, admin: An
 
 @pytest.mark.parametrize("nonsense", [0, -1, True, "17", None, 1.0])
 def test_what_cannot_be_a_request_is_refused_before_sending(pm: Any, sandbox: Sandbox, nonsense: Any) -> None:
-    for call in (pm.get, pm.tasks, pm.cancel, pm.wait):
+    calls = (pm.get, pm.children, pm.cancel, pm.wait) + (() if nonsense is None else (pm.tasks,))
+    for call in calls:
         with pytest.raises(InvalidData, match="neither a Request nor the id of one"):
             call(nonsense)
     assert sandbox.calls == []
@@ -347,7 +348,7 @@ def test_a_task_whose_answer_gets_lost_is_not_completed_again(pm: Any, sandbox: 
     (task,) = pm.tasks(pm.start("Leave Request"))
     sandbox.calls.clear()
     sandbox.fail_next("answer lost", on="PUT /tasks")
-    words = rf"Whether task {task.id} was completed is not known: tasks\({task.request_id}\) lists it until it is"
+    words = rf"Whether task {task.id} was completed is not known. To find out: tasks\({task.request_id}\) lists it"
     with pytest.raises(TimedOut, match=words) as failure:
         pm.complete(task)
     assert failure.value.processed is None
@@ -358,7 +359,7 @@ def test_a_task_whose_answer_gets_lost_is_not_completed_again(pm: Any, sandbox: 
 def test_a_cancel_whose_answer_gets_lost_says_how_to_find_out(admin: Any, sandbox: Sandbox) -> None:
     request = admin.start("Leave Request")
     sandbox.fail_next("answer lost", on="PUT /requests")
-    words = rf"Whether Request {request.id} was canceled is not known: look at it, get\({request.id}\)"
+    words = rf"Whether Request {request.id} was canceled is not known. To find out: look at it, get\({request.id}\)"
     with pytest.raises(TimedOut, match=words):
         admin.cancel(request)
     assert admin.get(request.id).status == "CANCELED"

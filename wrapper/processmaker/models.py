@@ -5,15 +5,23 @@ Every value keeps the JSON object it was made from in `raw`, unknown fields incl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeGuard
+from typing import Any, Literal, TypeGuard
 
 from attrs import field, frozen
+from processmaker_api.models.media import Media
+from processmaker_api.models.process_request import ProcessRequest
+from processmaker_api.models.process_request_token import ProcessRequestToken
+from processmaker_api.models.process_start_events import ProcessStartEvents
+from processmaker_api.models.process_with_start_events import ProcessWithStartEvents
 
-from .data import IDEMPOTENCY_KEY
+from .data import IDEMPOTENCY_FINGERPRINT, IDEMPOTENCY_KEY
 
 FINISHED = frozenset({"COMPLETED", "ERROR", "CANCELED"})
+
+Status = Literal["ACTIVE", "COMPLETED", "ERROR", "CANCELED"]
+"""The known values of `Request.status`. A newer server may send others."""
 
 Raw = dict[str, Any]
 
@@ -25,7 +33,8 @@ class StartEvent:
     Args:
         id: the node id, such as `node_1`; this is what goes on the wire.
         name: what people call it, such as `Ask for leave`.
-        manual: whether a user starts it; False for timers, signals and messages.
+        manual: True if it has no event definition, so that only a user starts it. False for timer, signal, message and
+            conditional start events; `start` can start these by hand, too (observed on 4.15.5).
         raw: the JSON object as the server sent it.
     """
 
@@ -43,7 +52,7 @@ class Process:
         id: the number that identifies it.
         name: unique among the processes of one server (observed on 4.15.5).
         description: what its author wrote about it.
-        start_events: where it begins: the manual ones this user may use, then timers and the like.
+        start_events: where it begins, each once: those the server offers to this user first, then timers.
         raw: the JSON object as the server sent it.
     """
 
@@ -60,22 +69,30 @@ class Request:
 
     Args:
         id: the number that identifies it.
-        status: ACTIVE, COMPLETED, ERROR or CANCELED; a newer server may have more.
+        status: ACTIVE, COMPLETED, ERROR or CANCELED (see `processmaker.types.Status`); a newer server may have more.
+            The status in the answer to a start is right for that moment only: a process with a script may say ACTIVE
+            and be COMPLETED, or in ERROR, a moment later (observed on 4.15.5). ERROR is not always the end: after the
+            completion of an open task, or a retry by an administrator, such a Request can still become COMPLETED.
+            COMPLETED does not always mean done: the child of a canceled parent ends as COMPLETED, too.
         name: the name of its process.
         process_id: the id of its process.
-        case_number: the number of the case it belongs to.
-        data: what it holds, where the server sent it (`pm.get` does, a start does not); None where it did not.
+        user_id: the id of the user who started it; a child has its parent's.
+        parent_request_id: the Request that started this one as a sub-process; None if there is none.
+        case_number: the number of the case it belongs to; a parent and its children share it.
+        uuid: its second identifier, unique on the server.
+        data: what it holds, if the server sent it (`pm.get` asks for it, a start does not); None if it did not.
             An empty answer of `[]` is `{}`, and a list is a dict of its positions, as the server keeps both. Deeper
-            in it, what was sent as an object comes back as a list where it was empty or all its keys were numbers
-            (observed on 4.15.5): which of the two a list was, and what the keys were, cannot be known from it.
-        errors: what the engine said, one JSON object for each error (`message`, `element_id`, …).
+            in it, an object that was sent empty, or whose keys were all numbers, comes back as a list (observed on
+            4.15.5): its keys are gone.
+        errors: what the engine said, one JSON object for each error (`message`, `element_id`, …). A COMPLETED Request
+            can have some, from before it was repaired.
         created_at, completed_at: aware datetimes.
         url: its page for a browser.
-        idempotency_key: the key it was started with, where that is known: after a start or a look with the key, and
-            where the summary was read, `get(…, include=["summary"])`. Elsewhere None says nothing; with the summary,
-            it says that there was none.
-        created: True when a start made it, False when it was there before, None when that is not known or it was
-            only read.
+        idempotency_key: the key in its data, if it is known: after a start or a look with the key, and if the summary
+            was read, `get(…, include=["summary"])`. Otherwise None says nothing. A sub-process has a copy of its
+            parent's key.
+        idempotency_fingerprint: the fingerprint beside the key, known as the key is.
+        created: True if a start made it, False if it was there before, None if that is not known or it was only read.
         raw: the JSON object as the server sent it.
     """
 
@@ -83,19 +100,23 @@ class Request:
     status: str
     name: str
     process_id: int | None = None
+    user_id: int | None = None
+    parent_request_id: int | None = None
     case_number: int | None = None
+    uuid: str = ""
     data: dict[str, Any] | None = field(default=None, hash=False)
     errors: tuple[Raw, ...] = field(default=(), hash=False)
     created_at: datetime | None = None
     completed_at: datetime | None = None
     url: str = ""
     idempotency_key: str | None = None
+    idempotency_fingerprint: str | None = None
     created: bool | None = None
     raw: Raw = field(factory=dict, repr=False, hash=False)
 
     @property
     def finished(self) -> bool:
-        """Whether it is over: COMPLETED, ERROR or CANCELED."""
+        """Whether its status is COMPLETED, ERROR or CANCELED."""
         return self.status in FINISHED
 
 
@@ -107,9 +128,13 @@ class Task:
         id: the number that identifies it.
         name: what people call it, such as `Approve leave`.
         status: ACTIVE while it waits, CLOSED afterwards; a newer server may have more.
-        element_id: the node id in the process.
+        element_id: the node id in the process; empty for a task that only another user may complete: the server does
+            not show more of it (observed on 4.15.5).
         request_id, process_id: where it belongs.
-        user_id: whom it waits for; None where nobody is assigned.
+        user_id: the id of the user it waits for; None if it waits for nobody in particular.
+        is_self_service: whether several users may claim it, and nobody has.
+        completable: whether this user may complete it now: True for an own or claimable task, False for another
+            user's and for one that is closed, None if that cannot be known.
         created_at, due_at, completed_at: aware datetimes.
         raw: the JSON object as the server sent it.
     """
@@ -121,27 +146,63 @@ class Task:
     request_id: int | None = None
     process_id: int | None = None
     user_id: int | None = None
+    is_self_service: bool = False
+    completable: bool | None = None
     created_at: datetime | None = None
     due_at: datetime | None = None
     completed_at: datetime | None = None
     raw: Raw = field(factory=dict, repr=False, hash=False)
 
 
+@frozen(kw_only=True)
+class File:
+    """A file of a Request.
+
+    Args:
+        id: the number that identifies it. To show the file in a form, write this number into the Request's data.
+        name: the name of the data that it belongs to; another upload with this name replaces it.
+        file_name: its file name; the server replaces blanks in it.
+        mime_type: the type of its content, such as `text/plain`.
+        size: its bytes.
+        request_id: where it belongs.
+        created_at: an aware datetime.
+        raw: the JSON object as the server sent it.
+    """
+
+    id: int
+    name: str
+    file_name: str
+    mime_type: str = ""
+    size: int | None = None
+    request_id: int
+    created_at: datetime | None = None
+    raw: Raw = field(factory=dict, repr=False, hash=False)
+
+
 def request_from(answer: object, site: str, *, created: bool | None = None) -> Request:
-    """The Request that the server described. Raises ValueError where it has no id; all else may be missing."""
+    """The Request that the server described.
+
+    Raises:
+        ValueError: it has no id or no status, or its process has no id that can be one. All else may be missing.
+    """
     raw = _object(answer)
-    request_id = _needed_id(raw)
+    said = ProcessRequest.from_dict(raw)
+    request_id = _needed_id("id", said.id)
     return Request(
         id=request_id,
-        status=_text(raw.get("status")),
-        name=_text(raw.get("name")),
-        process_id=integer(raw.get("process_id")),
-        case_number=integer(raw.get("case_number")),
-        data=_data(raw.get("data")),
-        errors=_errors(raw.get("errors")),
-        created_at=moment(raw.get("created_at")),
-        completed_at=moment(raw.get("completed_at")),
-        idempotency_key=_key(raw.get("summary")),
+        status=_needed_text("status", said.status),
+        name=_text(said.name),
+        process_id=_needed_id("process_id", said.process_id) if said.process_id else None,
+        user_id=integer(said.user_id),
+        parent_request_id=integer(said.parent_request_id),
+        case_number=integer(said.case_number),
+        uuid=_text(said.uuid),
+        data=_data(said.data),
+        errors=_errors(said.errors),
+        created_at=moment(said.created_at),
+        completed_at=moment(said.completed_at),
+        idempotency_key=_in_summary(said.summary, IDEMPOTENCY_KEY),
+        idempotency_fingerprint=_in_summary(said.summary, IDEMPOTENCY_FINGERPRINT),
         url=f"{site}/requests/{request_id}",
         created=created,
         raw=raw,
@@ -149,34 +210,55 @@ def request_from(answer: object, site: str, *, created: bool | None = None) -> R
 
 
 def process_from(answer: object) -> Process:
-    """The process that the server described. Raises ValueError where it has no id."""
+    """The process that the server described. Raises ValueError if it has no id."""
     raw = _object(answer)
-    # `startEvents` are the manual ones; `events` has all that this user may use, timers too (4.15.5).
-    manual = _start_events(raw.get("startEvents"))
-    automatic = (event for event in _start_events(raw.get("events")) if not event.manual)
+    said = ProcessWithStartEvents.from_dict(raw)
+    # `startEvents` lacks timers, which `events` has; signal events and the like are in both (observed on 4.15.5).
+    start_events: dict[str, StartEvent] = {}
+    for event in (*_start_events(said.startEvents), *_start_events(said.events)):
+        start_events.setdefault(event.id, event)
     return Process(
-        id=_needed_id(raw),
-        name=_text(raw.get("name")),
-        description=_text(raw.get("description")),
-        start_events=(*manual, *automatic),
+        id=_needed_id("id", said.id),
+        name=_text(said.name),
+        description=_text(said.description),
+        start_events=tuple(start_events.values()),
         raw=raw,
     )
 
 
 def task_from(answer: object) -> Task:
-    """The task that the server described. Raises ValueError where it has no id."""
+    """The task that the server described. Raises ValueError if it has no id or no status."""
     raw = _object(answer)
+    said = ProcessRequestToken.from_dict(raw)
     return Task(
-        id=_needed_id(raw),
-        name=_text(raw.get("element_name")),
-        status=_text(raw.get("status")),
-        element_id=_text(raw.get("element_id")),
-        request_id=integer(raw.get("process_request_id")),
-        process_id=integer(raw.get("process_id")),
-        user_id=integer(raw.get("user_id")),
-        created_at=moment(raw.get("created_at")),
-        due_at=moment(raw.get("due_at")),
-        completed_at=moment(raw.get("completed_at")),
+        id=_needed_id("id", said.id),
+        name=_text(said.element_name),
+        status=_needed_text("status", said.status),
+        element_id=_text(said.element_id),
+        request_id=integer(said.process_request_id),
+        process_id=integer(said.process_id),
+        user_id=integer(said.user_id),
+        is_self_service=said.is_self_service in (1, True, "1"),
+        created_at=moment(said.created_at),
+        due_at=moment(said.due_at),
+        completed_at=moment(said.completed_at),
+        raw=raw,
+    )
+
+
+def file_from(answer: object, request_id: int) -> File:
+    """The file that the server described. Raises ValueError if it has no id."""
+    raw = _object(answer)
+    said = Media.from_dict(raw)
+    properties = said.custom_properties
+    return File(
+        id=_needed_id("id", said.id),
+        name=_text(properties.get("data_name") if isinstance(properties, dict) else None),
+        file_name=_text(said.file_name),
+        mime_type=_text(said.mime_type),
+        size=integer(said.size),
+        request_id=request_id,
+        created_at=moment(said.created_at),
         raw=raw,
     )
 
@@ -190,7 +272,7 @@ def items(answer: object) -> list[Any]:
 
 
 def last_page(answer: object) -> int:
-    """The number of the last page of a list answer; 1 where it does not say."""
+    """The number of the last page of a list answer; 1 if it does not say."""
     meta = _object(answer).get("meta")
     return integer(meta.get("last_page") if isinstance(meta, dict) else None) or 1
 
@@ -201,7 +283,7 @@ def is_id(value: object) -> TypeGuard[int]:
 
 
 def total(answer: object) -> int:
-    """How many rows there are on all pages. Raises ValueError where the answer does not say."""
+    """How many rows there are on all pages. Raises ValueError if the answer does not say."""
     meta = _object(answer).get("meta")
     number = integer(meta.get("total") if isinstance(meta, dict) else None)
     if number is None:
@@ -224,20 +306,26 @@ def _object(answer: object) -> Raw:
     return answer
 
 
-def _needed_id(raw: Raw) -> int:
-    number = integer(raw.get("id"))
+def _needed_id(name: str, value: object) -> int:
+    number = integer(value)
     if number is None or number < 1:
-        raise ValueError(f"no usable id: {raw.get('id')!r}")
+        raise ValueError(f"no usable {name}: {value!r}")
     return number
+
+
+def _needed_text(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"no usable {name}: {value!r}")
+    return value
 
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _key(summary: object) -> str | None:
+def _in_summary(summary: object, name: str) -> str | None:
     for item in summary if isinstance(summary, list) else ():
-        if isinstance(item, dict) and item.get("key") == IDEMPOTENCY_KEY and isinstance(item.get("value"), str):
+        if isinstance(item, dict) and item.get("key") == name and isinstance(item.get("value"), str):
             return str(item["value"])
     return None
 
@@ -265,9 +353,11 @@ def _errors(value: object) -> tuple[Raw, ...]:
     return tuple(dict(error) if isinstance(error, Mapping) else {"message": str(error)} for error in value)
 
 
-def _start_events(value: object) -> list[StartEvent]:
-    return [
-        StartEvent(id=event["id"], name=_text(event.get("name")), manual=not event.get("eventDefinitions"), raw=event)
-        for event in (value if isinstance(value, list) else ())
-        if isinstance(event, dict) and isinstance(event.get("id"), str)
-    ]
+def _start_events(events: object) -> Iterator[StartEvent]:
+    for said in events if isinstance(events, list) else ():
+        # If one entry of a list is of another shape, the generated model leaves the whole list as it came.
+        event = ProcessStartEvents.from_dict(said) if isinstance(said, dict) else said
+        if isinstance(event, ProcessStartEvents) and isinstance(event.id, str):
+            yield StartEvent(
+                id=event.id, name=_text(event.name), manual=not event.event_definitions, raw=event.to_dict()
+            )

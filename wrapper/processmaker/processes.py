@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import Any
 
 from processmaker_api.api.processes import start_processes
+from processmaker_api.types import UNSET
 
 from .data import check_text
 from .errors import (
     AmbiguousStartEvent,
     CannotStart,
     InvalidData,
-    NoStartEvent,
     ProcessNotFound,
     StartEventNotFound,
     clean,
-    in_words,
+    short_repr,
 )
 from .fork import begins_anew
 from .log import log
-from .models import Process, StartEvent, integer, is_id, items, process_from
+from .models import Process, StartEvent, integer, is_id, process_from
 from .wire.call import IO
+from .wire.pages import PER_PAGE, read_list
 from .wire.pending import Pending
-
-T = TypeVar("T")
 
 REMEMBERED_FOR = 60.0
 """Seconds for which a listing is used again."""
@@ -45,34 +44,18 @@ class Catalog:
 
     def __init__(self, io: IO) -> None:
         self._io = io
-        self._processes: list[Process] = []
-        self._looked_at = float("-inf")
-        self._look: Pending[None] | None = None
+        # By what was asked for: a name, which the server narrows the list by, or None for the whole list.
+        self._lists: dict[str | None, tuple[list[Process], float]] = {}
+        self._looks: dict[str | None, Pending[None]] = {}
         begins_anew(self)
 
     def in_child(self) -> None:
         """A look under way is of a thread that is not here."""
-        self._look = None
-
-    async def processes(self, *, fresh: bool = False) -> list[Process]:
-        """GET /start_processes: the only listing that an ordinary user may read, whole in one answer (4.15.5)."""
-        if not fresh and not self._remembered() and self._look:
-            await self._io.over(self._look, LONGEST_WAIT)  # where it fails, or takes longer, this call looks for itself
-        if fresh or not self._remembered():
-            look = self._look = Pending()
-            try:
-                self._processes = await self._io.call(start_processes.build_request(), _read)
-                self._looked_at = self._io.clock.monotonic()
-            finally:
-                if self._look is look:
-                    self._look = None
-                look.set_result(None)
-            log.info("Looked up what this token may start: %d processes.", len(self._processes))
-        return self._processes
+        self._looks = {}
 
     async def listing(self) -> list[Process]:
         """The processes as they are now, for the caller to keep."""
-        return list(await self.processes(fresh=True))
+        return list(await self._look(fresh=True))
 
     async def process_id(self, process: AnyProcess) -> int:
         """The id of a process; only a name makes it look.
@@ -82,33 +65,32 @@ class Catalog:
         """
         check_process(process)
         if isinstance(process, str):
-            name = process
-            process = await self._pick(lambda among: find_process(name, among))
+            process = self._remembered(process) or await self._find(process)
         return process if isinstance(process, int) else process.id
 
     async def resolve(self, process: AnyProcess, event: AnyEvent) -> tuple[int, str]:
-        """The ids that go on the wire. Looks only where one of them is missing.
+        """The ids that go on the wire. Looks only if one of them is missing.
 
         Raises:
             CannotStart: it is not clear what to start.
         """
         check_process(process)
         event = node_id_or_name(event)
-        if isinstance(process, Process):
-            return await self._resolve_value(process, event)
         if isinstance(process, int) and event is not None and is_node_id(event):
             return process, event
-        return await self._pick(lambda among: find_both(process, event, among))
-
-    async def _resolve_value(self, process: Process, event: str | None) -> tuple[int, str]:
-        """The ids for a process whose start events are at hand; they may be old, so a miss is looked up."""
+        known = process if isinstance(process, Process) else self._remembered(process)
+        if known is None:
+            found = await self._find(process)
+            return found.id, find_event(found, event).id
         try:
-            return process.id, find_event(process, event).id
+            return known.id, find_event(known, event).id
         except CannotStart as miss:
+            # What is at hand or remembered may be old.
             try:
-                return await self._pick(lambda among: find_both(process.id, event, among))
+                found = await self._find(process, fresh=True)
             except ProcessNotFound:
                 raise miss from None
+        return found.id, find_event(found, event).id
 
     async def resolve_again(self, process: AnyProcess, event: AnyEvent, refused: tuple[int, str]) -> tuple[int, str]:
         """The ids that a fresh listing gives, after a start with the ids `refused` was answered with 403 or 404.
@@ -116,34 +98,79 @@ class Catalog:
         Raises:
             CannotStart: the listing has no such process or start event; the message is the likely cause.
         """
-        among = await self.processes(fresh=True)
+        among = await self._look(fresh=True)
         named = process if isinstance(process, str) else refused[0]
         return find_both(named, node_id_or_name(event), among, tried=True)
 
-    async def _pick(self, pick: Callable[[list[Process]], T]) -> T:
-        """What `pick` finds in the listing; asked for afresh where a remembered one does not have it."""
-        remembered = self._remembered()
+    def _remembered(self, process: int | str) -> Process | None:
+        for found, looked_at in self._lists.values():
+            for candidate in found if self._is_fresh(looked_at) else ():
+                if process in (candidate.id, candidate.name):
+                    return candidate
+        return None
+
+    async def _find(self, process: AnyProcess, *, fresh: bool = False) -> Process:
+        """The process as the server has it.
+
+        Raises:
+            ProcessNotFound: it is not there; the message has the nearest names of the whole list.
+        """
+        name = process.name if isinstance(process, Process) else process
+        wanted = process.id if isinstance(process, Process) else process
+        if isinstance(name, str):
+            for candidate in await self._look(name, fresh=fresh):
+                if wanted in (candidate.id, candidate.name):
+                    return candidate
+        return find_process(wanted, await self._look(fresh=fresh or self._list(None) is not None))
+
+    async def _look(self, name: str | None = None, *, fresh: bool = False) -> list[Process]:
+        """GET /start_processes, the only listing of processes that an ordinary user may read (observed on 4.15.5).
+
+        With a name the server narrows it to those with that text in their name, description or category, which is
+        faster where there are many.
+        """
+        if not fresh and self._list(name) is None and (other := self._looks.get(name)):
+            await self._io.over(other, LONGEST_WAIT)  # if that fails, or takes longer, this call looks for itself
+        if not fresh and (found := self._list(name)) is not None:
+            return found
+
+        def page(number: int) -> dict[str, Any]:
+            return start_processes.build_request(
+                filter_=name or UNSET, order_by="id", per_page=PER_PAGE, page=number if number > 1 else UNSET
+            )
+
+        look = self._looks[name] = Pending()
         try:
-            return pick(await self.processes())
-        except CannotStart:
-            if not remembered:
-                raise
-        return pick(await self.processes(fresh=True))
+            found = [process async for process in read_list(self._io, page, process_from)]
+            # Replaced, never changed: other threads may be reading it. The whole list is newer than its parts.
+            lists = {} if name is None else {**self._lists}
+            lists = {asked: seen for asked, seen in lists.items() if self._is_fresh(seen[1])}
+            self._lists = {**lists, name: (found, self._io.clock.monotonic())}
+        finally:
+            if self._looks.get(name) is look:
+                del self._looks[name]
+            look.set_result(None)
+        if name is None:
+            log.info("Looked up what this token may start: %d processes.", len(found))
+        else:
+            log.info('Looked up the process "%s".', clean(name, 80))
+        return found
 
-    def _remembered(self) -> bool:
-        return self._io.clock.monotonic() - self._looked_at <= REMEMBERED_FOR
+    def _list(self, name: str | None) -> list[Process] | None:
+        """What was last found for a name, if that is not too old."""
+        found, looked_at = self._lists.get(name, ([], float("-inf")))
+        return found if self._is_fresh(looked_at) else None
 
-
-def _read(answer: object) -> list[Process]:
-    return [process_from(item) for item in items(answer)]
+    def _is_fresh(self, looked_at: float) -> bool:
+        return self._io.clock.monotonic() - looked_at <= REMEMBERED_FOR
 
 
 def check_process(process: object) -> None:
     """Refuses what cannot name a process, before anything is sent."""
     if isinstance(process, bool) or not isinstance(process, int | str | Process):
-        raise InvalidData(f"a process is named by its id, its name or a Process, not by {in_words(process)}")
+        raise InvalidData(f"a process is named by its id, its name or a Process, not by {short_repr(process)}")
     if isinstance(process, int) and not is_id(process):
-        raise InvalidData(f"process {in_words(process)} cannot be: ids are numbers from 1, of 63 bits at most")
+        raise InvalidData(f"process {short_repr(process)} cannot be: ids are numbers from 1, of 63 bits at most")
     if isinstance(process, str):
         check_text("process", process)
 
@@ -152,7 +179,7 @@ def node_id_or_name(event: object) -> str | None:
     """What names the start event; refuses what cannot, before anything is sent."""
     named = event.id if isinstance(event, StartEvent) else event
     if named is not None and not isinstance(named, str):
-        raise InvalidData(f"a start event is named by its node id, its name or a StartEvent, not by {in_words(event)}")
+        raise InvalidData(f"a start event is named by its node id, name or a StartEvent, not by {short_repr(event)}")
     if named is not None:
         check_text("event", named)
     return named
@@ -163,21 +190,21 @@ def is_node_id(event: str) -> bool:
     return event.split() == [event]
 
 
-UNLISTED = "One that is inactive or has only timers is not listed: it is started by its id and the node id of its event"
+UNLISTED = "One that is inactive or has only timers is not listed. It is started by its id and its event's node id."
 
 
 def find_process(process: int | str, among: Sequence[Process], *, tried: bool = False) -> Process:
-    """The one with that id, or with exactly that name; `tried` where a start by its ids was refused just now."""
+    """The one with that id, or with exactly that name; `tried` if a start by its ids was refused just now."""
     for candidate in among:
         if process in (candidate.id, candidate.name):
             return candidate
     what = f"process {process} is not" if isinstance(process, int) else f'no process named "{process}"'
-    message = f"{what} among those this token may start; {nearest(process, among)}"
-    if not tried:
-        message += f". {UNLISTED}"
+    there = nearest(process, among)
+    message = f"{what} among those this token may start; {there}"
+    hint = None if tried or there.startswith("nearest: ") else UNLISTED
     if isinstance(process, str) and (number := integer(process)):
-        message += f". To start a process by its id, give a number: {number}"
-    raise ProcessNotFound(message, processes=tuple(among))
+        hint = f"To start a process by its id, give a number: {number}"
+    raise ProcessNotFound(message, processes=tuple(among), hint=hint)
 
 
 def find_both(
@@ -198,12 +225,13 @@ def find_event(process: Process, event: str | None) -> StartEvent:
             return manual[0]
         if manual:
             raise AmbiguousStartEvent(
-                f"{where} has several start events; name one with event=: {shown(manual)}",
+                f"{where} has several start events",
+                hint=f"Name one with event=: {shown(manual)}",
                 start_events=events,
             )
-        raise NoStartEvent(
-            f"{where} has no manual start event that this token may use; it has {shown(events) or 'none at all'}. "
-            "A timer start event starts when it is given by its node id, event=",
+        raise StartEventNotFound(
+            f"{where} has no manual start event that this token may use; it has {shown(events) or 'none at all'}",
+            hint="Any other start event can be started by its node id, event=.",
             start_events=events,
         )
     by_name = [candidate for candidate in events if candidate.name == event]
@@ -214,7 +242,8 @@ def find_event(process: Process, event: str | None) -> StartEvent:
         return by_name[0]
     if by_name:
         raise AmbiguousStartEvent(
-            f'{where} has several start events named "{event}"; give the node id: {shown(by_name)}',
+            f'{where} has several start events named "{event}"',
+            hint=f"Give the node id: {shown(by_name)}",
             start_events=events,
         )
     message = f'{where} has no start event "{event}" that this token may use; it has {shown(events) or "none"}'

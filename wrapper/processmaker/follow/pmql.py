@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from ..errors import InvalidData
+from ..models import Status
 
 IN_PMQL = {"ACTIVE": "In Progress", "COMPLETED": "Completed", "ERROR": "Error", "CANCELED": "Canceled"}
 """What PMQL calls the states of a Request."""
 
-AnyStatus = str | Iterable[str] | None
+AnyStatus = Status | str | Iterable[str] | None
 Since = datetime | timedelta | None
 
 
@@ -35,6 +36,13 @@ def condition(
         # A time of day would be read in the time zone of the token's user; an age is not.
         parts.append(f"created >= NOW -{_age(since, now)} second")
     return pmql if parts == [f"({pmql})"] else " AND ".join(parts) or None
+
+
+def with_id_above(pmql: str | None, number: int | None) -> str | None:
+    """The condition for the Requests of `pmql` with an id above that; None for both means any."""
+    if number is None:
+        return pmql
+    return f"({pmql}) AND id > {number}" if pmql else f"id > {number}"
 
 
 def _state(status: object) -> str:
