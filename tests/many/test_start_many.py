@@ -8,22 +8,22 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 from conftest import Connect
-from memory_journal import MemoryJournal
 from processmaker import (
     AsyncProcessMaker,
     CannotStart,
     DataAlteredWarning,
+    IdempotencyKeyReused,
     InvalidData,
     KeyReusedWarning,
     Outcome,
@@ -35,10 +35,10 @@ from processmaker import (
     StartOutcomeUnknown,
 )
 from processmaker import many as _many
-from processmaker.journal import KeyedStart
+from processmaker.journal import KeyedStart, MemoryJournal
 from processmaker.sandbox import Clock, Sandbox
 from processmaker.wire.call import run
-from processmaker.wire.retry import Gate, retrying
+from processmaker.wire.retry import RateGate, retrying
 
 START = "POST /process_events"
 AUTO = {"process": 4, "event": "node_1"}
@@ -120,8 +120,8 @@ def test_a_bad_row_is_that_rows_error_and_stops_no_other(
 
 
 def test_a_start_that_failed_has_its_request_and_its_error(pm: Any, sandbox: Sandbox) -> None:
-    sandbox.add_process("Fails", id=50, fails_with="no mail server")
-    (outcome,) = all_of(pm, rows(1), process=50, key="order")
+    sandbox.add_process("Fails", id=950, fails_with="no mail server")
+    (outcome,) = all_of(pm, rows(1), process=950, key="order")
     assert isinstance(outcome.error, RequestFailed)
     assert (outcome.request.id, outcome.started) == (1, True)
 
@@ -144,7 +144,7 @@ def test_what_is_to_be_started_must_be_clear_before_anything_is_sent(pm: Any, sa
 
 @pytest.mark.parametrize(
     "options",
-    [{"concurrency": 0}, {"concurrency": 2.5}, {"key": 17}, {"look_first": False}, {"look_again_for": -1}],
+    [{"concurrency": 0}, {"concurrency": 2.5}, {"key": 17}, {"look_again_for": -1}],
 )
 def test_what_cannot_be_meant_is_refused_at_once(pm: Any, options: Any) -> None:
     with pytest.raises(InvalidData):
@@ -175,11 +175,6 @@ def test_keys_are_looked_for_in_blocks(pm: Any, sandbox: Sandbox) -> None:
     assert 5 <= looks(sandbox) <= 20
 
 
-def test_the_looks_can_be_left_out(pm: Any, sandbox: Sandbox) -> None:
-    all_of(pm, rows(20), key="order", look_first=False)
-    assert looks(sandbox) == 0
-
-
 def test_long_keys_are_looked_for_in_urls_that_a_server_takes(pm: Any, sandbox: Sandbox) -> None:
     long = [{"order": f"{number:03}" + "ö" * 190} for number in range(60)]
     assert all(outcome.request.created for outcome in all_of(pm, long, key="order", concurrency=2))
@@ -195,20 +190,56 @@ def test_rows_with_one_key_become_one_request(pm: Any, sandbox: Sandbox) -> None
     assert len(sandbox.requests) == 301
 
 
-def test_rows_with_one_key_and_other_data_are_told(pm: Any, sandbox: Sandbox) -> None:
+def test_rows_with_one_key_and_other_data_are_an_error(pm: Any, sandbox: Sandbox) -> None:
     twice = [{"order": "A", "days": 3}, {"order": "A", "days": 4}, {"order": "A", "days": 3}]
-    with pytest.warns(KeyReusedWarning, match=r'key "A" and other data .* data\.days differ') as told:
-        outcomes = all_of(pm, twice, key="order")
-    assert [outcome.request.created for outcome in outcomes] == [True, False, False]
-    assert len(told) == len(sandbox.requests) == 1
+    outcomes = all_of(pm, twice, key="order", concurrency=1)
+    assert [outcome.started for outcome in outcomes] == [True, False, True]
+    assert [outcome.how for outcome in outcomes] == ["made", None, "found"]
+    refused = outcomes[1]
+    assert isinstance(refused.error, IdempotencyKeyReused)
+    assert (refused.request, refused.error.existing.id) == (None, outcomes[0].request.id)
+    assert len(sandbox.requests) == 1
+
+
+def test_rows_that_were_imported_before_with_other_data_are_not_lost_in_silence(pm: Any, sandbox: Sandbox) -> None:
+    all_of(pm, [{"number": n, "month": "May"} for n in range(1, 41)], key="number")
+    june = all_of(pm, [{"number": n, "month": "June"} for n in range(1, 41)], key="number")
+    assert all(isinstance(outcome.error, IdempotencyKeyReused) for outcome in june)
+    assert len(sandbox.requests) == 40
+
+
+def test_a_result_is_the_request_or_the_error(pm: Any) -> None:
+    first, second = all_of(pm, [{"order": "A", "days": 3}, {"order": "A", "days": 4}], key="order", concurrency=1)
+    assert first.result().id == 1
+    with pytest.raises(IdempotencyKeyReused):
+        second.result()
 
 
 @pytest.mark.filterwarnings("error::processmaker.KeyReusedWarning")
 def test_a_warning_that_is_an_error_is_that_rows_error(pm: Any) -> None:
-    first, second = all_of(pm, [{"order": "A", "days": 3}, {"order": "A", "days": 4}], key="order")
-    assert first.request.id == second.request.id
-    assert first.error is None
+    twice = [{"order": "A", "days": 3}, {"order": "A", "days": 4}]
+    first, second = all_of(pm, twice, key="order", on_reused_key="warn", concurrency=1)
+    assert (first.error, first.started) == (None, True)
     assert isinstance(second.error, KeyReusedWarning)
+    assert second.started is None
+
+
+def test_the_key_may_come_from_several_columns(pm: Any) -> None:
+    (outcome,) = all_of(pm, [{"order": "A", "line": 7}], key=("order", "line"))
+    assert outcome.key == "A:7"
+
+
+@pytest.mark.parametrize("wrong", [{"order": 1}, "a,b", b"a", 17, None])
+def test_what_is_no_iterable_of_rows_is_refused_at_once(pm: Any, wrong: Any) -> None:
+    with pytest.raises(InvalidData, match="rows"):
+        pm.start_many(4, wrong)
+
+
+def test_an_event_by_name_is_resolved_once_for_all_rows(pm: Any, sandbox: Sandbox) -> None:
+    all_of(pm, rows(30), event="Start", concurrency=1, key="order")
+    assert len(sandbox.requests) == 30
+    assert [call.path for call in sandbox.calls].count("/start_processes") <= 2
+    assert sum(call.status == 403 for call in sandbox.calls) == 1
 
 
 def test_a_row_after_one_with_the_same_key_that_failed_is_tried_for_itself(connect: Connect, sandbox: Sandbox) -> None:
@@ -226,7 +257,7 @@ def test_a_look_for_many_that_fails_leaves_each_row_to_itself(pm: Any, sandbox: 
 
 
 def test_what_the_journal_knows_is_read_in_blocks_by_its_ids(connect: Connect, sandbox: Sandbox) -> None:
-    journal = MemoryJournal(90.0, now=sandbox.clock.now)
+    journal = journal_of(sandbox)
     pm = connect(
         sandbox.url, token=sandbox.token(), transport=sandbox.transport(), clock=sandbox.clock, journal=journal
     )
@@ -246,7 +277,7 @@ def test_what_the_journal_knows_is_read_by_a_condition_that_a_real_server_was_se
         asked.append(request.url.params.get("pmql", ""))
         return sandbox(request)
 
-    journal = MemoryJournal(90.0)
+    journal = MemoryJournal()
     transport = httpx.MockTransport(watched)
     with ProcessMaker(sandbox.url, token=sandbox.token(), transport=transport, journal=journal) as pm:
         all_of(pm, rows(5))
@@ -261,12 +292,20 @@ def test_what_the_journal_knows_is_read_by_a_condition_that_a_real_server_was_se
 # --- beside other callers -------------------------------------------------------------------------------------------
 
 
+def journal_of(sandbox: Sandbox) -> MemoryJournal:
+    """A journal in the sandbox's time."""
+    journal = MemoryJournal()
+    journal.clock = sandbox.clock
+    return journal
+
+
 def beside_another(connect: Connect, sandbox: Sandbox, keys: int) -> tuple[Any, MemoryJournal, list[KeyedStart]]:
     """A client whose journal says that another caller is sending the first keys."""
-    journal = MemoryJournal(90.0, now=sandbox.clock.now)
+    journal = journal_of(sandbox)
     theirs = [KeyedStart(sandbox.url, 4, f"order-{number}") for number in range(keys)]
     for start in theirs:
-        journal.claim(start, "another caller")
+        journal.reserve([(start, "another caller")])
+        journal.sending(start, "another caller")
     options = {"token": sandbox.token(), "transport": sandbox.transport(), "clock": sandbox.clock}
     return connect(sandbox.url, journal=journal, **options), journal, theirs
 
@@ -290,15 +329,14 @@ class HeldClock(Clock):
         await super().async_sleep(seconds)
 
 
-@pytest.mark.parametrize("look_first", [True, False])
 def test_rows_that_a_killed_caller_was_sending_hold_up_no_other_and_are_started_after_its_lease(
-    connect: Connect, look_first: bool
+    connect: Connect,
 ) -> None:
     sandbox = Sandbox(clock=(clock := HeldClock()))
     pm, _, _ = beside_another(connect, sandbox, keys=20)
     began = clock.monotonic()
     told = []
-    for outcome in pm.start_many(4, rows(300), event="node_1", key="order", concurrency=4, look_first=look_first):
+    for outcome in pm.start_many(4, rows(300), event="node_1", key="order", concurrency=4):
         assert outcome.request.created, outcome.error
         told.append(outcome.number)
         if len(told) == 280:
@@ -329,7 +367,7 @@ with ProcessMaker(sys.argv[1], token="any", transport=httpx.MockTransport(server
 
 
 def test_the_rows_of_a_killed_process_hold_up_no_other_where_it_runs_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     sandbox = Sandbox(clock=Clock())
     command = [sys.executable, "-c", KILLED, sandbox.url]
@@ -338,14 +376,16 @@ def test_the_rows_of_a_killed_process_hold_up_no_other_where_it_runs_again(
         told = [run.stdout.readline() for _ in range(4)]
         run.kill()
     assert told == ["sending\n"] * 4
-    now = SimpleNamespace(time=sandbox.clock.monotonic, monotonic=time.monotonic, sleep=time.sleep)
-    monkeypatch.setattr("processmaker.journal.sqlite.time", now)
     with (
         SQLiteJournal(tmp_path / "starts.db") as journal,
         ProcessMaker(sandbox.url, token=sandbox.token(), transport=sandbox.transport(), journal=journal) as pm,
     ):
-        assert [entry.request_id for entry in journal.entries(started=True)] == [None] * 4
-        killed_at = {entry.start.key: entry.since.timestamp() for entry in journal.entries()}
+        journal.clock = sandbox.clock
+        states = Counter(entry.state for entry in journal.entries(started=True))
+        assert states == {"sending": 4, "reserved": 96}
+        killed_at = {
+            entry.start.key: entry.since.timestamp() for entry in journal.entries() if entry.state == "sending"
+        }
         ended_at = {}
         for outcome in pm.start_many(4, rows(200), event="node_1", key="order", concurrency=4):
             assert outcome.request, outcome.error
@@ -388,17 +428,17 @@ def test_a_row_that_another_caller_has_started_meanwhile_is_its_request(connect:
 
 def test_a_row_that_others_claim_again_and_again_is_given_up_as_unknown(connect: Connect, sandbox: Sandbox) -> None:
     pm, journal, theirs = beside_another(connect, sandbox, keys=1)
-    read = journal.read
+    reserve = journal.reserve
 
-    def claimed_again(start: KeyedStart) -> Any:
-        journal.claim(theirs[0], "another caller")
-        return read(start)
+    def reserve_again(*args: Any, **options: Any) -> Any:
+        journal.sending(theirs[0], "another caller")
+        return reserve(*args, **options)
 
-    journal.read = claimed_again  # type: ignore[method-assign]
+    journal.reserve = reserve_again  # type: ignore[method-assign]
     first, second = all_of(pm, rows(2), key="order")
     assert isinstance(first.error, StartOutcomeUnknown)
     assert (first.started, first.error.retryable) == (None, True)
-    assert '"order-0" is being sent by another caller' in str(first.error)
+    assert '"order-0" is held by another caller' in str(first.error)
     assert second.request.created
 
 
@@ -487,10 +527,10 @@ def test_what_was_held_back_when_the_caller_left_is_not_sent_again_and_may_be_st
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     with ProcessMaker(sandbox.url, token=sandbox.token(), transport=sandbox.transport()) as pm:
-        gate = Gate(pm._io)
-        gate.left = True
+        gate = RateGate(pm._io)
+        gate.cancel()
         with pytest.raises(ProcessMakerError, match="not started: the run was left") as raised:
-            run(retrying(pm._io, Retries(), gate.passed))
+            run(retrying(pm._io, Retries(), gate.wait_open))
     assert (raised.value.processed, raised.value.retryable) == (False, True)
     assert caplog.records == []
 
@@ -522,7 +562,7 @@ def test_an_exception_of_the_rows_is_the_callers_once_the_rest_has_ended(pm: Any
         raise RuntimeError("the file is broken")
 
     outcomes = pm.start_many(4, breaking(), event="node_1", concurrency=2)
-    told: list[Outcome] = []
+    told: list[Outcome[Any]] = []
     with pytest.raises(RuntimeError, match="the file is broken"):
         told.extend(outcomes)
     started = {outcome.request.id for outcome in told + outcomes.rest if outcome.request}
@@ -575,7 +615,7 @@ def test_rows_may_come_from_an_async_generator(sandbox: Sandbox) -> None:
             await asyncio.sleep(0)
             yield row
 
-    async def main() -> list[Outcome]:
+    async def main() -> list[Outcome[Any]]:
         async with AsyncProcessMaker(sandbox.url, token=sandbox.token(), transport=sandbox.transport()) as pm:
             return [outcome async for outcome in pm.start_many(4, coming(), event="node_1", key="order")]
 
@@ -614,7 +654,7 @@ def test_stop_does_not_wait_for_the_next_row(sandbox: Sandbox, from_a_thread: bo
             await asyncio.sleep(0)
             put_in_order.append(True)
 
-    async def main() -> list[Outcome]:
+    async def main() -> list[Outcome[Any]]:
         async with AsyncProcessMaker(sandbox.url, token=sandbox.token(), transport=sandbox.transport()) as pm:
             before = asyncio.all_tasks()
             outcomes = pm.start_many(4, coming(), event="node_1", key="order")
@@ -638,7 +678,7 @@ def test_stop_while_a_row_is_awaited_lets_what_is_in_flight_end(sandbox: Sandbox
         yield {"n": 1}
         await asyncio.Event().wait()
 
-    async def main() -> list[Outcome]:
+    async def main() -> list[Outcome[Any]]:
         async def slow(request: httpx.Request) -> httpx.Response:
             outcomes.stop()
             await asyncio.sleep(0.1)
@@ -694,7 +734,7 @@ def test_ctrl_c_between_two_steps_ends_a_run_and_loses_no_outcome(
             return found
 
     monkeypatch.setattr(_many, "SimpleQueue", Interrupted)
-    told: list[Outcome] = []
+    told: list[Outcome[Any]] = []
     with ProcessMaker(sandbox.url, token=sandbox.token(), transport=sandbox.transport()) as pm:
         outcomes = pm.start_many(4, rows(100), event="node_1", concurrency=4)
         with pytest.raises(KeyboardInterrupt):

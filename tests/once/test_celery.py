@@ -24,7 +24,10 @@ from redis_server import RedisServer
 JOBS = 12
 
 # Celery's own call of redis-py, as it keeps a result.
-pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
+pytestmark = [
+    pytest.mark.proof,
+    pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning"),
+]
 
 
 @pytest.fixture

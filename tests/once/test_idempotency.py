@@ -6,8 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
+from conftest import Connect
 from processmaker import (
+    ConfigurationError,
     ConnectionFailed,
+    IdempotencyKeyReused,
     InvalidData,
     KeyReusedWarning,
     ProcessNotFound,
@@ -18,6 +21,7 @@ from processmaker import (
     TimedOut,
     UnreadableResponse,
 )
+from processmaker.journal import MemoryJournal
 from processmaker.sandbox import Kind, Sandbox
 
 LOST_AFTER: list[Kind] = ["answer lost", "reset", "html", "empty", "500 after", "502 after", "504 after"]
@@ -46,14 +50,15 @@ def test_keys_that_differ_in_case_are_different_keys(pm: Any, sandbox: Sandbox) 
     assert len(sandbox.requests) == 2
 
 
-def test_the_first_look_can_be_switched_off(pm: Any, sandbox: Sandbox) -> None:
-    pm.start(4, event="node_1", idempotency_key="k", look_first=False)
-    assert sandbox.calls == [("POST", "/process_events/4", 201)]
-
-
 def test_the_key_travels_in_the_data_and_is_hidden_from_forms(pm: Any, sandbox: Sandbox) -> None:
     request = pm.start(4, {"n": 1}, event="node_1", idempotency_key="k")
-    assert sandbox.request(request.id).data == {"n": 1, "_idempotency_key": "k"}
+    fingerprint = request.idempotency_fingerprint or pm.find("k", process=4).idempotency_fingerprint
+    assert fingerprint.startswith("4:")
+    assert sandbox.request(request.id).data == {
+        "n": 1,
+        "_idempotency_key": "k",
+        "_idempotency_fingerprint": fingerprint,
+    }
     assert pm.get(request).data == {"n": 1}
 
 
@@ -68,12 +73,14 @@ def test_find_is_the_look_up_alone(pm: Any) -> None:
 
 
 def test_of_several_requests_with_one_key_the_oldest_is_found(pm: Any) -> None:
-    first = pm.start(4, event="node_1", idempotency_key="k", look_first=False)
-    pm.start(4, event="node_1", idempotency_key="k", look_first=False)
-    assert pm.find("k", process=4).id == first.id
+    for _ in range(2):
+        pm.request("POST", "/process_events/4?event=node_1", json={"_idempotency_key": "k"})
+    assert pm.find("k", process=4).id == 1
 
 
-@pytest.mark.parametrize("key", ["", 'say "hi"', "back\\slash", "x" * 201, " padded", "line\nbreak"])
+@pytest.mark.parametrize(
+    "key", ["", 'say "hi"', "back\\slash", "x" * 201, " padded", "line\nbreak", "{{x}}", "<b>1</b>"]
+)
 def test_a_key_that_would_not_be_found_again_is_refused(pm: Any, sandbox: Sandbox, key: str) -> None:
     with pytest.raises(InvalidData):
         pm.start(4, event="node_1", idempotency_key=key)
@@ -82,7 +89,21 @@ def test_a_key_that_would_not_be_found_again_is_refused(pm: Any, sandbox: Sandbo
     assert sandbox.calls == []
 
 
-@pytest.mark.parametrize("key", ["order-1234", "a.b:c_d-e 100%", "o'clock", "Größe 7", "x" * 200, "注文-1"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "order-1234",
+        "a.b:c_d-e 100%",
+        "o'clock",
+        "Größe 7",
+        "x" * 200,
+        "注文-1",
+        "orders/1",
+        "order#1",
+        "a@b.com",
+        "2026-11-23",
+    ],
+)
 def test_a_key_is_found_again(pm: Any, key: str) -> None:
     started = pm.start(4, event="node_1", idempotency_key=key)
     assert pm.start(4, event="node_1", idempotency_key=key).id == started.id
@@ -101,7 +122,7 @@ def test_a_server_that_is_still_working_is_waited_for(pm: Any, sandbox: Sandbox)
     sandbox.fail_next("answer lost", on=START)
     sandbox.fail_next(502, on="GET /requests", times=3)
     began = sandbox.clock.monotonic()
-    found = pm.start(4, event="node_1", idempotency_key="k", look_first=False)
+    found = pm.start(4, event="node_1", idempotency_key="k")
     assert found.created is None
     assert [request.id for request in sandbox.requests] == [found.id]
     assert 0 < sandbox.clock.monotonic() - began < 15
@@ -111,7 +132,7 @@ def test_a_server_that_is_still_working_is_waited_for(pm: Any, sandbox: Sandbox)
 def test_a_start_that_never_shows_up_is_unknown(pm: Any, sandbox: Sandbox, fault: Any) -> None:
     sandbox.fail_next(fault, on=START)
     began = sandbox.clock.monotonic()
-    with pytest.raises(StartOutcomeUnknown, match="Start again later with the same key") as failure:
+    with pytest.raises(StartOutcomeUnknown, match="Start again with the same key after 8") as failure:
         pm.start(2, {"days": 3}, event="node_1", idempotency_key="order-1", look_again_for=6)
     error = failure.value
     assert (error.process_id, error.event, error.idempotency_key) == (2, "node_1", "order-1")
@@ -119,13 +140,18 @@ def test_a_start_that_never_shows_up_is_unknown(pm: Any, sandbox: Sandbox, fault
     assert error.wire_error is error.__cause__
     assert sandbox.clock.monotonic() - began == pytest.approx(6)
     assert sandbox.requests == []
+    assert error.started is None
+    with pytest.raises(StartOutcomeUnknown):  # the server may still be at work on it
+        pm.start(2, {"days": 3}, event="node_1", idempotency_key="order-1", look_again_for=6)
+    assert sandbox.requests == []
+    assert error.retry_after
+    sandbox.clock.advance(error.retry_after)
     assert pm.start(2, {"days": 3}, event="node_1", idempotency_key="order-1").created
 
 
-@pytest.mark.parametrize("options", [{"look_first": False}, {"again": True}])
-def test_what_is_about_a_key_is_refused_without_one(pm: Any, sandbox: Sandbox, options: dict[str, bool]) -> None:
+def test_what_is_about_a_key_is_refused_without_one(pm: Any, sandbox: Sandbox) -> None:
     with pytest.raises(InvalidData, match="idempotency_key"):
-        pm.start(4, event="node_1", **options)
+        pm.start(4, event="node_1", again=True)
     assert sandbox.calls == []
 
 
@@ -211,18 +237,25 @@ def test_a_start_made_again_that_never_arrived_is_unknown_and_not_the_failed_one
         pm.start("Leave Request", idempotency_key="k", again=True)
 
 
-def test_a_look_that_fails_is_told_with_its_reason(pm: Any, sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
-    sandbox.fail_next("answer lost", on=START)
-    sandbox.fail_next(502, on="GET /requests", times=99)
+def test_a_look_that_fails_is_told_with_its_reason(
+    connect: Connect, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    def server(request: httpx.Request) -> httpx.Response:
+        if sandbox.requests:
+            return of_gateway(502)
+        answer = sandbox(request)
+        return of_gateway(504) if request.method == "POST" else answer
+
+    pm = connect(sandbox.url, token=sandbox.token(), transport=httpx.MockTransport(server), clock=sandbox.clock)
     with pytest.raises(StartOutcomeUnknown, match=r"The last look for it failed: GET .* 502 Bad Gateway") as failure:
-        pm.start(4, event="node_1", idempotency_key="k", look_first=False)
+        pm.start(4, event="node_1", idempotency_key="k")
     assert isinstance(failure.value.look_error, ServerError)
-    assert 'That was a look for the start with key "k"' in caplog.text
+    assert "That was a look for a lost start" in caplog.text
 
 
 def test_a_first_look_that_fails_sends_no_start(pm: Any, sandbox: Sandbox) -> None:
     sandbox.fail_next("lost before", on="GET /requests", times=9)
-    with pytest.raises(TimedOut, match="the look for the key before the start: nothing was started") as failure:
+    with pytest.raises(TimedOut, match="the look for the key before the start: nothing was sent") as failure:
         pm.start(4, event="node_1", idempotency_key="k")
     assert failure.value.processed is False
     assert failure.value.retryable
@@ -249,8 +282,11 @@ def test_a_row_without_a_readable_summary_is_not_taken_for_not_found(connect: An
         return httpx.Response(200, json={"data": [{"id": 7, "process_id": 4, "summary": summary}]})
 
     pm = connect(Sandbox().url, token="t", retries=None, transport=httpx.MockTransport(server))
-    with pytest.raises(UnreadableResponse):
+    with pytest.raises(StartOutcomeUnknown) as failure:
         pm.start(4, event="node_1", idempotency_key="k")
+    assert isinstance(failure.value.__cause__, UnreadableResponse)
+    facts: tuple[object, ...] = (failure.value.processed, failure.value.started, failure.value.retryable)
+    assert facts == (False, None, True)
     assert posts == []
 
 
@@ -259,14 +295,13 @@ def calls(sandbox: Sandbox) -> list[str]:
 
 
 @pytest.mark.parametrize(("fault", "status"), [("refused", None), (429, 429), (503, 503)])
-@pytest.mark.parametrize("look_first", [True, False])
 def test_with_a_key_a_start_is_never_sent_again_without_a_look(
-    pm: Any, sandbox: Sandbox, fault: Any, status: int | None, look_first: bool
+    pm: Any, sandbox: Sandbox, fault: Any, status: int | None
 ) -> None:
     sandbox.fail_next(fault, on=START, times=2)
-    assert pm.start(4, event="node_1", idempotency_key="k", look_first=look_first).created
+    assert pm.start(4, event="node_1", idempotency_key="k").created
     refused, look = f"POST {status}", "GET 200"
-    assert calls(sandbox) == [*[look] * look_first, refused, look, refused, look, "POST 201"]
+    assert calls(sandbox) == [look, refused, look, refused, look, "POST 201"]
 
 
 def after_processing(sandbox: Sandbox, answers: list[httpx.Response]) -> httpx.MockTransport:
@@ -296,6 +331,7 @@ MAY_COME_AFTER = [
     httpx.Response(503, json={"message": "Service Unavailable soon"}, headers={"retry-after": "1"}),
     *[of_gateway(status) for status in (304, 408, 409, 423, 424, 425, 460, 499, 500, 520, 599, 600, 999)],
     *[of_gateway(status, location="/requests/1") for status in (301, 302, 303, 307, 308)],
+    of_gateway(302, location="pm.example.com:8443/requests/17"),
     of_gateway(302, location="https://pm.example.com/home?from=/login"),
     of_gateway(302, location="http://[/login"),
     of_gateway(303),
@@ -312,7 +348,7 @@ def test_an_answer_that_may_come_after_the_start_was_made_is_a_lost_one(
     assert len(sandbox.requests) == 1
     with pytest.raises(StartOutcomeUnknown) as failure:
         pm.start(4, event="node_1")
-    assert failure.value.wire_error.processed is None
+    assert getattr(failure.value.wire_error, "processed", True) is None
     assert len(sandbox.requests) == 2
 
 
@@ -321,6 +357,7 @@ CERTAIN_REFUSALS = [
     httpx.Response(503, html="<title>Service Unavailable</title>", headers={"retry-after": "60"}),
     of_gateway(302, location="https://pm.example.com/login"),
     of_gateway(302, location="/login?next=/api"),
+    *[of_gateway(status, location="https://new.example.com/api") for status in (307, 308)],
     *[of_gateway(status) for status in (400, 401, 403, 404, 405, 413, 422, 429)],
 ]
 
@@ -395,22 +432,77 @@ def test_a_server_that_stays_away_ends_in_the_error_itself(pm: Any, sandbox: San
 # --- the same key with other data -----------------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore::processmaker.DataAlteredWarning")
-def test_the_same_key_with_other_data_is_told(pm: Any, sandbox: Sandbox) -> None:
-    pm.start(2, {"days": 3, "who": "Mia", "_hidden": 1}, event="node_1", idempotency_key="k")
-    with pytest.warns(KeyReusedWarning) as warned:
-        again = pm.start(2, {"days": 4, "who": "Mia", "_hidden": 2, "why": "x"}, event="node_1", idempotency_key="k")
-    assert (again.id, again.created, len(sandbox.requests)) == (1, False, 1)
-    told = [warning for warning in warned if warning.category is KeyReusedWarning]
-    (words,) = [str(warning.message) for warning in told]
-    assert 'Request 1 was started with the key "k" and other data than this start has: ' in words
-    assert "data.days, data._hidden, data.why differ." in words
-    assert 'get(1, include="summary")' in words
-    assert again.url in words
+def test_the_same_key_with_other_data_is_an_error(pm: Any, sandbox: Sandbox) -> None:
+    first = pm.start(2, {"days": 3}, event="node_1", idempotency_key="k")
+    with pytest.raises(IdempotencyKeyReused, match='Request 1 was started with the key "k" and other data') as refusal:
+        pm.start(2, {"days": 4}, event="node_1", idempotency_key="k")
+    error = refusal.value
+    assert (error.processed, error.started, error.retryable, error.existing.id) == (False, False, False, first.id)
+    assert "days" not in str(error)
+    assert len(sandbox.requests) == 1
+
+
+def test_the_same_data_through_another_start_event_is_other_data(pm: Any) -> None:
+    pm.start("Two Doors", {"n": 1}, event="node_web", idempotency_key="k")
+    with pytest.raises(IdempotencyKeyReused):
+        pm.start("Two Doors", {"n": 1}, event="node_mail", idempotency_key="k")
+
+
+def test_a_client_without_the_first_ones_journal_compares_the_data_too(connect: Connect, sandbox: Sandbox) -> None:
+    options = {"token": sandbox.token(), "transport": sandbox.transport()}
+    connect(sandbox.url, **options, journal=MemoryJournal()).start(4, {"n": 1}, event="node_1", idempotency_key="k")
+    other = connect(sandbox.url, **options, journal=MemoryJournal())
+    assert other.start(4, {"n": 1.0}, event="node_1", idempotency_key="k").created is False
+    with pytest.raises(IdempotencyKeyReused):
+        other.start(4, {"n": 2}, event="node_1", idempotency_key="k")
+
+
+def test_other_data_can_be_told_or_ignored(pm: Any, sandbox: Sandbox) -> None:
+    first = pm.start(4, {"n": 1}, event="node_1", idempotency_key="k")
+    with pytest.warns(KeyReusedWarning, match='Request 1 was started with the key "k"') as told:
+        assert pm.start(4, {"n": 2}, event="node_1", idempotency_key="k", on_reused_key="warn").id == first.id
     assert told[0].filename.endswith(("test_idempotency.py", "conftest.py", "runners.py", "events.py"))
+    assert pm.start(4, {"n": 2}, event="node_1", idempotency_key="k", on_reused_key="ignore").id == first.id
+    with pytest.raises(ConfigurationError, match="on_reused_key='no' is none of"):
+        pm.start(4, event="node_1", idempotency_key="k2", on_reused_key="no")
+    assert len(sandbox.requests) == 1
 
 
-@pytest.mark.filterwarnings("ignore::processmaker.DataAlteredWarning", "error::processmaker.KeyReusedWarning")
+def test_what_a_client_is_told_about_reused_keys_holds_for_its_starts(connect: Connect, sandbox: Sandbox) -> None:
+    options = {"token": sandbox.token(), "transport": sandbox.transport()}
+    pm = connect(sandbox.url, **options, on_reused_key="ignore", fingerprint_without=("at",))
+    pm.start(4, {"n": 1, "at": 1}, event="node_1", idempotency_key="k")
+    assert pm.start(4, {"n": 2}, event="node_1", idempotency_key="k").created is False
+    assert pm.start(4, {"n": 1, "at": 2}, event="node_1", idempotency_key="k", on_reused_key="error").id == 1
+
+
+def test_fields_that_change_at_each_try_can_be_left_out(pm: Any) -> None:
+    for at in (1, 2):
+        request = pm.start(4, {"n": 1, "at": at}, event="node_1", idempotency_key="k", fingerprint_without=("at",))
+        assert request.id == 1
+    with pytest.raises(IdempotencyKeyReused):
+        pm.start(4, {"n": 2, "at": 2}, event="node_1", idempotency_key="k", fingerprint_without=("at",))
+
+
+def test_a_request_that_ended_badly_is_that_error_whatever_its_data(pm: Any, sandbox: Sandbox) -> None:
+    first = pm.start("Leave Request", {"days": 3}, idempotency_key="k")
+    sandbox.cancel(first.id)
+    with pytest.raises(RequestCanceled):
+        pm.start("Leave Request", {"days": 4}, idempotency_key="k")
+    assert pm.start("Leave Request", {"days": 4}, idempotency_key="k", again=True).created
+
+
+def test_a_request_without_a_fingerprint_counts(pm: Any) -> None:
+    pm.request("POST", "/process_events/4?event=node_1", json={"n": 9, "_idempotency_key": "k"})
+    found = pm.start(4, {"n": 1}, event="node_1", idempotency_key="k")
+    assert (found.id, found.created) == (1, False)
+
+
+def test_a_start_without_a_key_stores_neither_field(pm: Any, sandbox: Sandbox) -> None:
+    assert sandbox.request(pm.start(4, {"n": 1}, event="node_1").id).data == {"n": 1}
+
+
+@pytest.mark.filterwarnings("ignore::processmaker.DataAlteredWarning")
 @pytest.mark.parametrize(
     "data",
     [
@@ -427,25 +519,17 @@ def test_the_same_data_is_never_taken_for_other_data(pm: Any, data: dict[str, An
         assert pm.start(process, data, event="node_1", idempotency_key="k").created is False
 
 
-@pytest.mark.filterwarnings("error::processmaker.KeyReusedWarning")
 def test_what_a_task_has_changed_since_is_not_other_data(pm: Any) -> None:
     request = pm.start("Two Steps", {"days": 3}, idempotency_key="k")
     pm.complete(pm.tasks(request)[0], {"days": 4})
     assert pm.start("Two Steps", {"days": 3}, idempotency_key="k").id == request.id
 
 
-@pytest.mark.filterwarnings("error::processmaker.KeyReusedWarning")
-def test_what_was_changed_later_is_not_other_data(pm: Any, sandbox: Sandbox) -> None:
-    request = pm.start("Leave Request", {"days": 3}, idempotency_key="k")
-    sandbox.clock.advance(60)
-    sandbox.request(request.id).data["days"] = 4
-    sandbox.request(request.id).updated_at = sandbox.clock.now()
-    assert pm.start("Leave Request", {"days": 3}, idempotency_key="k").id == request.id
-    assert all("/tasks" not in call.path for call in sandbox.calls), "that was plain without another look"
-
-
-@pytest.mark.filterwarnings("error::processmaker.KeyReusedWarning")
-def test_where_it_cannot_be_known_whether_a_task_changed_it_nothing_is_said(pm: Any, sandbox: Sandbox) -> None:
-    request = pm.start("Leave Request", {"days": 3}, idempotency_key="k")
-    sandbox.fail_next(500, on="GET /tasks")
-    assert pm.start("Leave Request", {"days": 4}, idempotency_key="k").id == request.id
+def test_the_child_of_a_sub_process_does_not_hide_a_start(pm: Any, sandbox: Sandbox) -> None:
+    parent = pm.start("Caller", {"n": 1}, idempotency_key="order-1")
+    child = next(request for request in sandbox.requests if request.process_id == 4)
+    assert child.data["_idempotency_key"] == "order-1"
+    assert pm.find("order-1", process=4) is None
+    own = pm.start("Auto Approve", {"n": 1}, idempotency_key="order-1")
+    assert own.created
+    assert own.id not in (parent.id, child.id)

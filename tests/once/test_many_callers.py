@@ -16,6 +16,8 @@ import pytest
 from processmaker.sandbox import Sandbox
 from redis_server import RedisServer
 
+pytestmark = pytest.mark.proof
+
 CALLERS = 4
 
 

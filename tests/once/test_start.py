@@ -18,7 +18,6 @@ from processmaker import (
     DataAlteredWarning,
     Forbidden,
     InvalidData,
-    NoStartEvent,
     NotFound,
     ProcessMaker,
     ProcessNotFound,
@@ -85,16 +84,16 @@ def test_several_events_are_listed_when_none_is_named(pm: Any, sandbox: Sandbox)
 
 def test_a_process_with_timers_only_says_how_it_can_be_started() -> None:
     nightly = Process(id=6, name="Nightly Report", start_events=(StartEvent(id="t", name="Night", manual=False),))
-    with pytest.raises(NoStartEvent, match=r'no manual start event.* t "Night".* by its node id'):
+    with pytest.raises(StartEventNotFound, match=r'no manual start event.* t "Night".* by its node id'):
         find_event(nightly, None)
     assert find_event(nightly, "t").id == "t"
 
 
 def test_two_events_of_one_name_are_told_apart_by_node_id(pm: Any, sandbox: Sandbox) -> None:
-    sandbox.add_process("Twins", start_events=(Door("a", "In"), Door("b", "In")), id=20)
+    sandbox.add_process("Twins", start_events=(Door("a", "In"), Door("b", "In")), id=90)
     with pytest.raises(AmbiguousStartEvent, match='a "In", b "In"'):
         pm.start("Twins", event="In")
-    assert pm.start("Twins", event="b").process_id == 20
+    assert pm.start("Twins", event="b").process_id == 90
 
 
 def test_a_timer_start_event_can_be_started_by_hand(admin: Any) -> None:
@@ -103,7 +102,7 @@ def test_a_timer_start_event_can_be_started_by_hand(admin: Any) -> None:
 
 
 def test_an_inactive_process_starts_when_its_event_is_given(pm: Any) -> None:
-    with pytest.raises(ProcessNotFound, match="inactive or has only timers is not listed: it is started by its id"):
+    with pytest.raises(ProcessNotFound, match="inactive or has only timers is not listed"):
         pm.start(9)
     assert pm.start(9, event="node_1").name == "Retired"
 
@@ -115,11 +114,11 @@ def test_a_refused_start_by_ids_is_not_told_to_start_by_ids(pm: Any) -> None:
 
 
 def test_an_event_made_after_the_process_was_listed_is_found(pm: Any, sandbox: Sandbox) -> None:
-    sandbox.add_process("Orders", id=30)
-    orders = next(process for process in pm.processes() if process.id == 30)
-    del sandbox.processes[30]
-    sandbox.add_process("Orders", start_events=(Door("node_1", "Start"), Door("node_9", "New")), id=30)
-    assert pm.start(orders, event="New").process_id == 30
+    sandbox.add_process("Orders", id=91)
+    orders = next(process for process in pm.processes() if process.id == 91)
+    del sandbox.processes[91]
+    sandbox.add_process("Orders", start_events=(Door("node_1", "Start"), Door("node_9", "New")), id=91)
+    assert pm.start(orders, event="New").process_id == 91
 
 
 @pytest.mark.parametrize("event", [5, b"node_1", ["node_1"], True])
@@ -142,7 +141,7 @@ def test_a_typo_among_many_processes_is_a_message_of_one_line(pm: Any, sandbox: 
         assert len(refusal.value.processes) > 300
 
 
-@pytest.mark.parametrize("process", [44, "44"])
+@pytest.mark.parametrize("process", [444, "444"])
 def test_digits_are_not_near_the_ids_of_other_processes(pm: Any, process: int | str) -> None:
     with pytest.raises(ProcessNotFound) as refusal:
         pm.start(process)
@@ -158,8 +157,8 @@ def test_what_was_started_found_and_looked_up_is_logged_and_no_data(pm: Any, cap
         level: [record.getMessage() for record in caplog.records if record.levelname == level]
         for level in ("INFO", "DEBUG")
     }
-    assert re.fullmatch("Looked up what this token may start: [0-9]+ processes.", said["INFO"][0])
-    assert said["INFO"][1:] == [
+    assert said["INFO"] == [
+        'Looked up the process "Leave Request".',
         'Request 1 of process 2 was started with the key "leave-17".',
         'Request 1 of process 2 was found with the key "leave-17".',
     ]
@@ -167,7 +166,8 @@ def test_what_was_started_found_and_looked_up_is_logged_and_no_data(pm: Any, cap
         "GET /start_processes: 200",
         "GET /requests: 200",
         "POST /process_events/2: 201",
-        *["GET /requests: 200"] * 2,
+        "GET /requests/1: 200",
+        "GET /requests: 200",
     ]
     assert [line.partition(" after ")[0] for line in said["DEBUG"]] == calls
     assert all(re.search(r" after [0-9]+\.[0-9]{3} s$", line) for line in said["DEBUG"])
@@ -211,7 +211,7 @@ def test_starts_at_the_same_time_are_logged_each_for_itself(sandbox: Sandbox, ca
 def test_an_unknown_name_lists_the_nearest(pm: Any, sandbox: Sandbox) -> None:
     with pytest.raises(ProcessNotFound, match='nearest: 2 "Leave Request", 3') as refusal:
         pm.start("leave reqest")
-    assert len(refusal.value.processes) == 6
+    assert len(refusal.value.processes) == 58
     assert sandbox.requests == []
 
 
@@ -311,11 +311,11 @@ def test_a_process_made_meanwhile_is_found_although_the_listing_was_remembered(p
 
 
 def test_an_event_that_moved_meanwhile_is_asked_for_once_more(pm: Any, sandbox: Sandbox) -> None:
-    sandbox.add_process("Orders", start_events=(Door("old", "Order"),), id=30)
+    sandbox.add_process("Orders", start_events=(Door("old", "Order"),), id=91)
     pm.start("Orders")
-    del sandbox.processes[30]
-    sandbox.add_process("Orders", start_events=(Door("new", "Order"),), id=30)
-    assert pm.start("Orders").process_id == 30
+    del sandbox.processes[91]
+    sandbox.add_process("Orders", start_events=(Door("new", "Order"),), id=91)
+    assert pm.start("Orders").process_id == 91
     assert [call.status for call in sandbox.calls] == [200, 201, 403, 200, 201]
 
 
@@ -391,11 +391,11 @@ def test_an_id_that_no_server_can_hold_is_refused_before_sending(pm: Any, sandbo
 
 
 def test_text_that_cannot_be_sent_is_refused_before_sending(pm: Any, sandbox: Sandbox) -> None:
-    with pytest.raises(InvalidData, match=r"event .*character 5 is half of a surrogate pair"):
+    with pytest.raises(InvalidData, match=r"event .*haracter 5 is half of a surrogate pair"):
         pm.start(2, event="node_\ud800")
-    with pytest.raises(InvalidData, match=r"process .*character 6 is half of a surrogate pair"):
+    with pytest.raises(InvalidData, match=r"process .*haracter 6 is half of a surrogate pair"):
         pm.start("Leave \ud800")
-    with pytest.raises(InvalidData, match=r"pmql .*character 0 is half of a surrogate pair"):
+    with pytest.raises(InvalidData, match=r"pmql .*haracter 0 is half of a surrogate pair"):
         list(pm.requests("\udfff = 1"))
     assert sandbox.calls == []
 

@@ -6,6 +6,10 @@
         request = pm.start("Leave Request", {"days": 3}, idempotency_key="leave-2026-17")
 
 `ProcessMaker` and `AsyncProcessMaker` have the same methods; errors are one tree under `ProcessMakerError`.
+
+The guide is in wrapper/docs of the project. An installed package brings its first page, "Once" and "Errors" along:
+
+    import importlib.metadata; print(importlib.metadata.metadata("processmaker-client")["Description"])
 """
 
 from importlib import import_module
@@ -18,7 +22,6 @@ if TYPE_CHECKING:
     from ._client import ProcessMaker
     from .data import DataAlteredWarning
     from .errors import (
-        AlreadyFinished,
         AmbiguousStartEvent,
         CancelNotAllowed,
         CannotStart,
@@ -26,12 +29,10 @@ if TYPE_CHECKING:
         ConnectionFailed,
         ConnectionLost,
         Forbidden,
+        IdempotencyKeyReused,
         InvalidData,
         JournalError,
-        MethodNotAllowed,
-        NoStartEvent,
         NotFound,
-        PayloadTooLarge,
         ProcessMakerError,
         ProcessNotFound,
         RateLimited,
@@ -40,29 +41,27 @@ if TYPE_CHECKING:
         RequestFailed,
         ResponseError,
         ServerError,
-        ServiceUnavailable,
         SignInError,
         StartEventNotFound,
         StartOutcomeUnknown,
         TaskAlreadyClosed,
+        TaskNotClosed,
         TimedOut,
-        TLSFailed,
         TransportError,
         Unauthorized,
         UnreadableResponse,
         ValidationFailed,
         WaitTimeout,
     )
-    from .follow.reading import Progress
-    from .journal import Journal, RedisJournal, SQLiteJournal
+    from .follow.waiting import Progress
+    from .journal import Journal, MemoryJournal, RedisJournal, SQLiteJournal
     from .many import AsyncOutcomes, Outcome, Outcomes
-    from .models import Process, Request, StartEvent, Task
-    from .once.reuse import KeyReusedWarning
+    from .models import File, Process, Request, StartEvent, Task
+    from .once.others import KeyReusedWarning
     from .wire.auth import PasswordGrant
     from .wire.retry import Retries
 
 __all__ = [
-    "AlreadyFinished",
     "AmbiguousStartEvent",
     "AsyncOutcomes",
     "AsyncProcessMaker",
@@ -72,18 +71,18 @@ __all__ = [
     "ConnectionFailed",
     "ConnectionLost",
     "DataAlteredWarning",
+    "File",
     "Forbidden",
+    "IdempotencyKeyReused",
     "InvalidData",
     "Journal",
     "JournalError",
     "KeyReusedWarning",
-    "MethodNotAllowed",
-    "NoStartEvent",
+    "MemoryJournal",
     "NotFound",
     "Outcome",
     "Outcomes",
     "PasswordGrant",
-    "PayloadTooLarge",
     "Process",
     "ProcessMaker",
     "ProcessMakerError",
@@ -99,14 +98,13 @@ __all__ = [
     "Retries",
     "SQLiteJournal",
     "ServerError",
-    "ServiceUnavailable",
     "SignInError",
     "StartEvent",
     "StartEventNotFound",
     "StartOutcomeUnknown",
-    "TLSFailed",
     "Task",
     "TaskAlreadyClosed",
+    "TaskNotClosed",
     "TimedOut",
     "TransportError",
     "Unauthorized",
@@ -119,14 +117,16 @@ _HOMES = {
     "AsyncOutcomes": "many",
     "AsyncProcessMaker": "_async_client",
     "DataAlteredWarning": "data",
+    "File": "models",
     "Journal": "journal",
-    "KeyReusedWarning": "once.reuse",
+    "KeyReusedWarning": "once.others",
+    "MemoryJournal": "journal",
     "Outcome": "many",
     "Outcomes": "many",
     "PasswordGrant": "wire.auth",
     "Process": "models",
     "ProcessMaker": "_client",
-    "Progress": "follow.reading",
+    "Progress": "follow.waiting",
     "RedisJournal": "journal",
     "Request": "models",
     "Retries": "wire.retry",
@@ -142,6 +142,9 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         return import_module("importlib.metadata").version("processmaker-client")
     if name not in __all__:
+        errors = import_module(".errors", __name__)
+        if name in errors.RENAMED:
+            return errors.renamed(name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)
     return value

@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
-from .config.profiles import from_profile
-from .config.settings import DEFAULT_TIMEOUT, Token, Verify, from_environment, not_copied, settings
-from .data import OnAlteredData
-from .follow import reading as _follow
+from httpx import AsyncBaseTransport, Auth, Timeout
+
+from .config.settings import DEFAULT_TIMEOUT, AsyncToken, Verify, not_copied, settings
+from .config.sources import from_environment, from_profile
+from .data import OnAlteredData, check_rows
+from .follow import files as _files
+from .follow import reading as _reading
+from .follow import tasks as _tasks
+from .follow import waiting as _waiting
+from .follow.cancel import cancel as _cancel
+from .follow.files import Upload
 from .follow.pmql import AnyStatus, Since
-from .follow.reading import FIRST_POLL, WAIT_TIMEOUT, AnyRequest, AnyTask, Progress, Until
-from .many import CONCURRENCY, AsyncOutcomes, Key, Many, Outcome, awaiting
-from .models import Process, Request, Task
+from .follow.reading import AnyRequest
+from .follow.tasks import LOOK_AGAIN_FOR as LOOK_AT_TASK_FOR
+from .follow.tasks import AnyTask
+from .follow.waiting import FIRST_POLL, WAIT_TIMEOUT, Progress, Until
+from .many import CONCURRENCY, AsyncOutcomes, Key, R, Run, run_in_tasks
+from .models import File, Process, Request, Task
 from .once import start as _start
-from .once.start import LOOK_AGAIN_FOR
+from .once.key import check_fingerprint_without
+from .once.lookup import find_by_key
+from .once.state import LOOK_AGAIN_FOR, OnReusedKey, Starts, choose_journal
 from .processes import AnyEvent, AnyProcess, Catalog
 from .wire import raw_call as _raw_call
 from .wire.call import AsyncIO
-from .wire.http import AsyncBaseTransport, Auth, Timeout
-from .wire.raw_call import Params
+from .wire.raw_call import Files, Params
 from .wire.retry import Retries
 
 if TYPE_CHECKING:
     from .journal import AsyncJournal, Journal
+    from .types import AsyncClientOptions, AsyncProfileOptions
 
 
 class AsyncProcessMaker:
@@ -46,8 +58,13 @@ class AsyncProcessMaker:
         retries: how often a call is sent again where that is safe; None for never.
         on_altered_data: "warn", "error" or "ignore": what to do before a start, or a task's completion, whose data the
             server would change.
+        on_reused_key: "error", "warn" or "ignore": what to do if a start finds that the Request of its key was started
+            with other data.
+        fingerprint_without: top-level keys of the data that do not count for that, such as a time that each attempt
+            computes anew.
         journal: what callers share so that a key is started once, also by several of them at the same moment:
             `SQLiteJournal` for the processes of one machine, `RedisJournal` for many machines, or one of your own.
+            Without one, the threads and tasks of this process share a journal in memory.
         key_lifetime: how old a Request may be to be found by its idempotency key; None for any age. On a server with
             many Requests a look-up among all of them takes long (1.3 s among 500,000, observed on 4.15.5).
         transport: an httpx transport in place of the network, such as a sandbox's. Of its connections only httpx's own
@@ -61,13 +78,15 @@ class AsyncProcessMaker:
         self,
         base_url: str,
         *,
-        token: Token | None = None,
+        token: AsyncToken | None = None,
         auth: Auth | None = None,
         timeout: float | Timeout = DEFAULT_TIMEOUT,
         verify: Verify = True,
         allow_http: bool = False,
         retries: Retries | None = Retries(),  # noqa: B008 - a frozen value
         on_altered_data: OnAlteredData = "warn",
+        on_reused_key: OnReusedKey = "error",
+        fingerprint_without: Sequence[str] = (),
         journal: Journal | AsyncJournal | None = None,
         key_lifetime: timedelta | None = None,
         transport: AsyncBaseTransport | None = None,
@@ -81,15 +100,19 @@ class AsyncProcessMaker:
             allow_http=allow_http,
             retries=retries,
             on_altered_data=on_altered_data,
-            journal=journal,
             key_lifetime=key_lifetime,
             transport=transport,
         )
         self._io = AsyncIO(self._settings)
         self._catalog = Catalog(self._io)
+        self._on_reused_key: OnReusedKey = _start.check_on_reused_key(on_reused_key)
+        self._fingerprint_without = check_fingerprint_without(fingerprint_without)
+        self._starts = Starts(
+            self._io, choose_journal(journal, self._settings.transport, asynchronous=True), key_lifetime
+        )
 
     @classmethod
-    def from_env(cls, **options: Any) -> Self:
+    def from_env(cls, **options: Unpack[AsyncClientOptions]) -> Self:
         """A client for what the environment names.
 
         Read are PROCESSMAKER_URL with PROCESSMAKER_TOKEN, or with PROCESSMAKER_CLIENT_ID, _CLIENT_SECRET, _USERNAME
@@ -105,7 +128,7 @@ class AsyncProcessMaker:
         return cls(**from_environment(os.environ, options))
 
     @classmethod
-    def from_profile(cls, name: str | None = None, **options: Any) -> Self:
+    def from_profile(cls, name: str | None = None, **options: Unpack[AsyncProfileOptions]) -> Self:
         """A client for a profile that `processmaker login` saved.
 
         Args:
@@ -118,13 +141,7 @@ class AsyncProcessMaker:
         return cls(**from_profile(name, os.environ, options))
 
     async def processes(self) -> list[Process]:
-        """What this token may start, each with its start events.
-
-        Only active processes with a manual start event are listed (observed on 4.15.5).
-
-        Raises:
-            ProcessMakerError: the list could not be had.
-        """
+        """See `ProcessMaker.processes`."""
         return await self._catalog.listing()
 
     async def start(
@@ -134,118 +151,75 @@ class AsyncProcessMaker:
         *,
         event: AnyEvent = None,
         idempotency_key: str | None = None,
-        look_first: bool = True,
         look_again_for: float = LOOK_AGAIN_FOR,
         again: bool = False,
+        timeout: float | None = None,
         on_altered_data: OnAlteredData | None = None,
+        on_reused_key: OnReusedKey | None = None,
+        fingerprint_without: Sequence[str] | None = None,
     ) -> Request:
-        """Starts a Request, once.
-
-        With a process id and the node id of a start event it is exactly one HTTP request; otherwise what this token
-        may start is looked up first, and remembered for a minute. The start itself is sent again only where the
-        server certainly did not process it.
-
-        Args:
-            process: its id, its exact name, or a `Process`.
-            data: the Request's data, a JSON object (a dict with str keys).
-            event: the start event's node id or exact name; may be left out where the process has one manual one.
-            idempotency_key: what makes this start recognisable, such as `order-1234`: 1 to 200 letters, digits,
-                blanks and `. : - _ % '`. A Request of this process with this key is returned instead of a second
-                one being started; it is stored as `_idempotency_key` in the data. Where that one was started
-                with other data, a KeyReusedWarning says so. Within this process, starts with one key take turns;
-                processes that may start one key at the same instant, or while the server is still at work on another's
-                lost start, need a shared `journal`, or both start it. Requests that this token may not see are not
-                found.
-            look_first: whether to look for the key before the start. False saves one HTTP request, for a caller who
-                knows that this is the first attempt.
-            look_again_for: seconds for which the key is looked for after an answer got lost.
-            again: start anew, on purpose, where every Request with this key has failed or was canceled.
-            on_altered_data: for this start, in place of the client's setting.
-
-        Returns:
-            The Request. `created` is True where this start made it, False where it was there before, and None where
-            it was found by its key after a lost answer: then another caller may have made it meanwhile.
-
-        Raises:
-            InvalidData: the data or the key cannot be sent; nothing was sent.
-            CannotStart: the process or the start event is not clear; nothing was sent.
-            StartOutcomeUnknown: sent, and it cannot be known whether the Request exists.
-            RequestFailed: the Request exists, and the engine failed (status ERROR).
-            RequestCanceled: the Request with this key is there, and was canceled.
-            ProcessMakerError: anything else; `processed` tells whether the server may have started it, `retryable`
-                whether to start again later, with the same key.
-        """
+        """See `ProcessMaker.start`."""
         return await _start.start(
-            self._io,
+            self._starts,
             self._catalog,
             process,
             data,
             event=event,
             idempotency_key=idempotency_key,
-            look_first=look_first,
             look_again_for=look_again_for,
             again=again,
+            timeout=timeout,
             on_altered_data=self._settings.on_altered_data if on_altered_data is None else on_altered_data,
+            on_reused_key=self._on_reused_key if on_reused_key is None else on_reused_key,
+            fingerprint_without=self._fingerprint_without if fingerprint_without is None else fingerprint_without,
         )
 
     def start_many(
         self,
         process: AnyProcess,
-        rows: Iterable[Mapping[str, object]] | AsyncIterable[Mapping[str, object]],
+        rows: Iterable[R] | AsyncIterable[R],
         *,
         key: Key = None,
         event: AnyEvent = None,
         concurrency: int = CONCURRENCY,
-        look_first: bool = True,
         look_again_for: float = LOOK_AGAIN_FOR,
         on_altered_data: OnAlteredData | None = None,
-    ) -> AsyncOutcomes:
-        """Starts a Request for each row, several at a time, and yields what became of each as it ends.
-
-        One row's failure never stops the others; bad data is that row's error. Rows are read as they are needed, so
-        that a generator of a million rows stays a stream. Where the server refuses a start for a while (429,
-        maintenance), all wait. Keys are looked for in blocks of up to 100; those that a journal knows are not looked
-        for, and their Requests are read in such blocks.
+        on_reused_key: OnReusedKey | None = None,
+        fingerprint_without: Sequence[str] | None = None,
+    ) -> AsyncOutcomes[R]:
+        """See `ProcessMaker.start_many`. The rows may also come from an asynchronous iterable.
 
         Args:
-            process: its id, its exact name, or a `Process`.
-            rows: the data of each Request, as `start` takes it.
-            key: what gives a row its idempotency key: the name of a column (a key of the row, whose value may also be
-                an int), or a function of the row. Without keys, a row whose answer gets lost stays unknown.
-            event: the start event's node id or exact name; may be left out where the process has one manual one.
-            concurrency: how many starts are under way at once.
-            look_first: whether to look for the keys before the starts.
-            look_again_for: seconds for which a key is looked for after an answer got lost.
-            on_altered_data: for these starts, in place of the client's setting.
+            rows: a wait inside an asynchronous iterable is cancelled when the run is stopped or left.
 
         Returns:
-            An iterator of `Outcome`. Leaving it early starts nothing more and finishes what is in flight; see there.
-
-        Raises:
-            InvalidData: an argument cannot work.
-            CannotStart: (when it is iterated) the process or the start event is not clear; nothing was sent.
-            ConfigurationError: (when it is iterated) the client is closed, or cannot send this at all.
+            An asynchronous iterator of `Outcome`; use it in an `async with` block if you may leave it early.
         """
-        rest: list[Outcome] = []
-        many = Many(
-            self._io,
+        check_rows(rows)
+        many = Run(
+            self._starts,
             self._catalog,
             process,
             event,
             key,
-            look_first,
-            look_again_for,
-            self._settings.on_altered_data if on_altered_data is None else on_altered_data,
-            concurrency,
+            look_again_for=look_again_for,
+            on_altered_data=self._settings.on_altered_data if on_altered_data is None else on_altered_data,
+            on_reused_key=self._on_reused_key if on_reused_key is None else on_reused_key,
+            fingerprint_without=(
+                self._fingerprint_without
+                if fingerprint_without is None
+                else check_fingerprint_without(fingerprint_without)
+            ),
+            concurrency=concurrency,
         )
-        return AsyncOutcomes(awaiting(many, rows, rest), rest, many)
+        return AsyncOutcomes(run_in_tasks(many, rows), many)
 
     async def find(
         self, idempotency_key: str, *, process: AnyProcess, key_lifetime: timedelta | None = None
     ) -> Request | None:
         """The Request of that process started with that key, or None.
 
-        Should there be several, the oldest that has neither failed nor been canceled; where all have, the newest.
+        If there are several, the oldest that has neither failed nor been canceled. If all have, the newest.
 
         Only Requests that this token may see are found. The look-up reads the data of all Requests of the process,
         which costs the server time.
@@ -260,22 +234,11 @@ class AsyncProcessMaker:
             ProcessNotFound: no process of that name.
             ProcessMakerError: the look-up failed.
         """
-        return await _start.find_by_key(self._io, self._catalog, process, idempotency_key, key_lifetime)
+        return await find_by_key(self._starts, self._catalog, process, idempotency_key, key_lifetime)
 
     async def get(self, request: AnyRequest, *, include: Iterable[str] = ("data",)) -> Request:
-        """The state of a Request now.
-
-        Args:
-            request: a `Request` or its id.
-            include: what comes along, one name or several, of data, summary, process, user, participants, errors and
-                activeTasks. `data` fills `Request.data`, `summary` fills `Request.idempotency_key`; all are in `raw`.
-
-        Raises:
-            NotFound: no such Request.
-            Forbidden: somebody else's.
-            ProcessMakerError: it could not be read.
-        """
-        return await _follow.fetch(self._io, request, include)
+        """See `ProcessMaker.get`."""
+        return await _reading.fetch(self._io, request, include)
 
     def requests(
         self,
@@ -289,27 +252,8 @@ class AsyncProcessMaker:
         order_by: str | None = "id",
         order_direction: str | None = "asc",
     ) -> AsyncIterator[Request]:
-        """The Requests that this token may see, over all pages, each page fetched when it is needed.
-
-        Of several conditions all hold.
-
-        Args:
-            pmql: a condition in ProcessMaker's query language, such as `data.days > 3`.
-            process: only those of this process: its id, its exact name, or a `Process`.
-            status: only those with this status, or one of several: ACTIVE, COMPLETED, ERROR, CANCELED.
-            since: only those created since this aware datetime, or within this timedelta.
-            include: what comes along, such as `data`.
-            per_page: how many one HTTP request fetches.
-            order_by, order_direction: the order, "asc" or "desc"; by id, a Request started meanwhile shifts nothing.
-                None leaves any of these to the server.
-
-        Raises:
-            InvalidData: an argument cannot be meant; nothing was sent.
-            ProcessNotFound: no process of that name.
-            ResponseError: such as for PMQL that the server cannot read (400).
-            ProcessMakerError: a page could not be had.
-        """
-        return _follow.requests(
+        """See `ProcessMaker.requests`."""
+        return _reading.requests(
             self._io,
             self._catalog,
             include,
@@ -330,64 +274,55 @@ class AsyncProcessMaker:
         status: AnyStatus = None,
         since: Since = None,
     ) -> int:
-        """How many Requests `requests` would give for these conditions; one HTTP request.
-
-        Raises:
-            InvalidData: a condition cannot be one.
-            ProcessNotFound: no process of that name.
-            ProcessMakerError: the number could not be had.
-        """
-        return await _follow.count_requests(
+        """See `ProcessMaker.count_requests`."""
+        return await _reading.count_requests(
             self._io, self._catalog, pmql=pmql, process=process, status=status, since=since
         )
 
-    async def tasks(self, request: AnyRequest) -> list[Task]:
-        """The tasks of a Request that wait for a person.
+    async def children(self, request: AnyRequest) -> list[Request]:
+        """See `ProcessMaker.children`."""
+        return await _reading.children(self._io, request)
 
-        Raises:
-            ProcessMakerError: they could not be read.
-        """
-        return await _follow.open_tasks(self._io, request)
+    async def tasks(self, request: AnyRequest | None = None) -> list[Task]:
+        """See `ProcessMaker.tasks`."""
+        return await _tasks.open_tasks(self._io, request)
+
+    async def claim(self, task: AnyTask) -> Task:
+        """See `ProcessMaker.claim`."""
+        return await _tasks.claim(self._io, task)
 
     async def complete(
         self,
         task: AnyTask,
         data: Mapping[str, object] | None = None,
         *,
+        look_again_for: float = LOOK_AT_TASK_FOR,
         on_altered_data: OnAlteredData | None = None,
     ) -> Task:
-        """Completes a task, which adds `data` (a JSON object) to the Request's.
-
-        Args:
-            task: a `Task` or its id.
-            data: what the server stores beside the Request's own data, altered otherwise than a start's: HTML tags and
-                `{{ }}` are stripped at every depth, and nothing is trimmed (observed on 4.15.5).
-            on_altered_data: for this task, in place of the client's setting.
-
-        Raises:
-            InvalidData: the data cannot be sent; nothing was sent.
-            TaskAlreadyClosed: it was completed before.
-            ProcessMakerError: anything else; `processed` tells whether it may be completed.
-        """
-        return await _follow.complete(
+        """See `ProcessMaker.complete`."""
+        return await _tasks.complete(
             self._io,
             task,
             data,
+            look_again_for=look_again_for,
             on_altered_data=self._settings.on_altered_data if on_altered_data is None else on_altered_data,
         )
 
+    async def files(self, request: AnyRequest, *, name: str | None = None) -> list[File]:
+        """See `ProcessMaker.files`."""
+        return await _files.files(self._io, request, name)
+
+    async def upload(self, request: AnyRequest, name: str, file: Upload) -> File:
+        """See `ProcessMaker.upload`."""
+        return await _files.upload(self._io, request, name, file)
+
+    async def download(self, file: File) -> bytes:
+        """See `ProcessMaker.download`."""
+        return await _files.download(self._io, file)
+
     async def cancel(self, request: AnyRequest) -> Request:
-        """Cancels a Request, and returns its state.
-
-        A `Request` that was canceled is returned as it is. Given an id, it is the server's to say whether one that is
-        COMPLETED can be canceled.
-
-        Raises:
-            AlreadyFinished: it is over; it stays as it is.
-            CancelNotAllowed: this user may not.
-            ProcessMakerError: anything else; `processed` tells whether it may be canceled.
-        """
-        return await _follow.cancel(self._io, request)
+        """See `ProcessMaker.cancel`."""
+        return await _cancel(self._io, request)
 
     async def wait(
         self,
@@ -397,40 +332,24 @@ class AsyncProcessMaker:
         until: Until = "finished",
         poll: float = FIRST_POLL,
     ) -> Request:
-        """Waits for a Request, asking at growing intervals. What may pass, such as a lost answer, does not end it.
-
-        Args:
-            request: a `Request` or its id.
-            timeout: seconds.
-            until: "finished"; "task", that is until a task waits for a person (or the Request has finished); or a
-                function that is given the Request, with its data, and says whether this is it.
-            poll: seconds before the second look; later pauses grow up to ten seconds.
-
-        Raises:
-            RequestFailed: its status is ERROR; with the engine's messages.
-            RequestCanceled: it was canceled.
-            WaitTimeout: not in time; carries its last known state.
-            ProcessMakerError: it cannot be read, for a reason that will not pass.
-        """
-        return await _follow.wait(self._io, request, until=until, timeout=timeout, poll=poll)
+        """See `ProcessMaker.wait`."""
+        return await _waiting.wait(self._io, request, until=until, timeout=timeout, poll=poll)
 
     def watch(
         self, request: AnyRequest, *, timeout: float = WAIT_TIMEOUT, poll: float = FIRST_POLL
     ) -> AsyncIterator[Progress]:
-        """Yields where a Request stands, now and at each change of its status or its open tasks, until it finishes.
+        """See `ProcessMaker.watch`."""
+        return _waiting.watch(self._io, request, timeout=timeout, poll=poll)
 
-        Args:
-            request: a `Request` or its id.
-            timeout: seconds.
-            poll: seconds before the second look; later pauses grow up to ten seconds, and begin anew at each change.
-
-        Raises:
-            WaitTimeout: it did not finish in time; carries its last known state.
-            ProcessMakerError: it cannot be read, for a reason that will not pass.
-        """
-        return _follow.watch(self._io, request, timeout=timeout, poll=poll)
-
-    async def request(self, method: str, path: str, *, params: Params | None = None, json: object = None) -> Any:
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        json: object = None,
+        files: Files | None = None,
+    ) -> Any:
         """Any other call of the API, with this client's authentication, time-outs and errors.
 
         It is sent again only where that is safe: what only reads (GET, HEAD, OPTIONS), and what the server certainly
@@ -441,20 +360,22 @@ class AsyncProcessMaker:
             path: below `/api/1.0`, such as `/users/1`. It cannot lead out of the API or to another server.
             params: the query; a list gives several values of one name, None leaves it out.
             json: the body, any JSON value; None for no body.
+            files: files to upload, as `multipart/form-data`, by the name of the form's field: the content (bytes or
+                a file opened in binary mode), or a tuple of file name and content, and perhaps the content type.
 
         Returns:
-            The JSON of the answer; None where it has no body.
+            The JSON of the answer; None if it has no body; bytes if it is no JSON, such as a file.
 
         Raises:
             InvalidData: the call cannot be sent as it is; nothing was sent.
-            UnreadableResponse: a success that is not JSON, such as a file.
+            UnreadableResponse: a success that says that it is JSON, and is not.
             ProcessMakerError: anything else; `processed` tells whether the server may have done it.
         """
-        return await _raw_call.request(self._io, method, path, params=params, body=json)
+        return await _raw_call.request(self._io, method, path, params=params, body=json, files=files)
 
     async def close(self) -> None:
         """Closes the connections. An `async with` block does it at its end."""
-        await self._io.connections.close()
+        await self._io.close()
 
     async def __aenter__(self) -> Self:
         return self

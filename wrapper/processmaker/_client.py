@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 
-from .config.profiles import from_profile
-from .config.settings import DEFAULT_TIMEOUT, Token, Verify, from_environment, not_copied, settings
-from .data import OnAlteredData
-from .follow import reading as _follow
+from httpx import Auth, BaseTransport, Timeout
+
+from .config.settings import DEFAULT_TIMEOUT, Token, Verify, not_copied, settings
+from .config.sources import from_environment, from_profile
+from .data import OnAlteredData, check_rows
+from .follow import files as _files
+from .follow import reading as _reading
+from .follow import tasks as _tasks
+from .follow import waiting as _waiting
+from .follow.cancel import cancel as _cancel
+from .follow.files import Upload
 from .follow.pmql import AnyStatus, Since
-from .follow.reading import FIRST_POLL, WAIT_TIMEOUT, AnyRequest, AnyTask, Progress, Until
-from .many import CONCURRENCY, Key, Many, Outcome, Outcomes, blocking
-from .models import Process, Request, Task
+from .follow.reading import AnyRequest
+from .follow.tasks import LOOK_AGAIN_FOR as LOOK_AT_TASK_FOR
+from .follow.tasks import AnyTask
+from .follow.waiting import FIRST_POLL, WAIT_TIMEOUT, Progress, Until
+from .many import CONCURRENCY, Key, Outcomes, R, Run, run_in_threads
+from .models import File, Process, Request, Task
 from .once import start as _start
-from .once.start import LOOK_AGAIN_FOR
+from .once.key import check_fingerprint_without
+from .once.lookup import find_by_key
+from .once.state import LOOK_AGAIN_FOR, OnReusedKey, Starts, choose_journal
 from .processes import AnyEvent, AnyProcess, Catalog
 from .wire import raw_call as _raw_call
 from .wire.call import BlockingIO, iterate, run
-from .wire.http import Auth, BaseTransport, Timeout
-from .wire.raw_call import Params
+from .wire.raw_call import Files, Params
 from .wire.retry import Retries
 
 if TYPE_CHECKING:
     from .journal import Journal
+    from .types import ClientOptions, ProfileOptions
 
 
 class ProcessMaker:
@@ -46,8 +58,13 @@ class ProcessMaker:
         retries: how often a call is sent again where that is safe; None for never.
         on_altered_data: "warn", "error" or "ignore": what to do before a start, or a task's completion, whose data the
             server would change.
+        on_reused_key: "error", "warn" or "ignore": what to do if a start finds that the Request of its key was started
+            with other data.
+        fingerprint_without: top-level keys of the data that do not count for that, such as a time that each attempt
+            computes anew.
         journal: what callers share so that a key is started once, also by several of them at the same moment:
             `SQLiteJournal` for the processes of one machine, `RedisJournal` for many machines, or one of your own.
+            Without one, the threads and tasks of this process share a journal in memory.
         key_lifetime: how old a Request may be to be found by its idempotency key; None for any age. On a server with
             many Requests a look-up among all of them takes long (1.3 s among 500,000, observed on 4.15.5).
         transport: an httpx transport in place of the network, such as a sandbox's. Of its connections only httpx's own
@@ -68,6 +85,8 @@ class ProcessMaker:
         allow_http: bool = False,
         retries: Retries | None = Retries(),  # noqa: B008 - a frozen value
         on_altered_data: OnAlteredData = "warn",
+        on_reused_key: OnReusedKey = "error",
+        fingerprint_without: Sequence[str] = (),
         journal: Journal | None = None,
         key_lifetime: timedelta | None = None,
         transport: BaseTransport | None = None,
@@ -81,15 +100,17 @@ class ProcessMaker:
             allow_http=allow_http,
             retries=retries,
             on_altered_data=on_altered_data,
-            journal=journal,
             key_lifetime=key_lifetime,
             transport=transport,
         )
         self._io = BlockingIO(self._settings)
         self._catalog = Catalog(self._io)
+        self._on_reused_key: OnReusedKey = _start.check_on_reused_key(on_reused_key)
+        self._fingerprint_without = check_fingerprint_without(fingerprint_without)
+        self._starts = Starts(self._io, choose_journal(journal, self._settings.transport), key_lifetime)
 
     @classmethod
-    def from_env(cls, **options: Any) -> Self:
+    def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
         """A client for what the environment names.
 
         Read are PROCESSMAKER_URL with PROCESSMAKER_TOKEN, or with PROCESSMAKER_CLIENT_ID, _CLIENT_SECRET, _USERNAME
@@ -105,7 +126,7 @@ class ProcessMaker:
         return cls(**from_environment(os.environ, options))
 
     @classmethod
-    def from_profile(cls, name: str | None = None, **options: Any) -> Self:
+    def from_profile(cls, name: str | None = None, **options: Unpack[ProfileOptions]) -> Self:
         """A client for a profile that `processmaker login` saved.
 
         Args:
@@ -118,12 +139,13 @@ class ProcessMaker:
         return cls(**from_profile(name, os.environ, options))
 
     def processes(self) -> list[Process]:
-        """What this token may start, each with its start events.
+        """All processes that this token may start, each with its start events.
 
-        Only active processes with a manual start event are listed (observed on 4.15.5).
+        The server lists only active processes with a start event that is not a timer, and of these only the ones that
+        this user may start (observed on 4.15.5). The list is read in pages of 100, one HTTP request each.
 
         Raises:
-            ProcessMakerError: the list could not be had.
+            ProcessMakerError: the list could not be read.
         """
         return run(self._catalog.listing())
 
@@ -134,120 +156,137 @@ class ProcessMaker:
         *,
         event: AnyEvent = None,
         idempotency_key: str | None = None,
-        look_first: bool = True,
         look_again_for: float = LOOK_AGAIN_FOR,
         again: bool = False,
+        timeout: float | None = None,
         on_altered_data: OnAlteredData | None = None,
+        on_reused_key: OnReusedKey | None = None,
+        fingerprint_without: Sequence[str] | None = None,
     ) -> Request:
-        """Starts a Request, once.
+        """Start a Request, once.
 
-        With a process id and the node id of a start event it is exactly one HTTP request; otherwise what this token
-        may start is looked up first, and remembered for a minute. The start itself is sent again only where the
-        server certainly did not process it.
+        With a process id and the node id of a start event it is exactly one HTTP request, and with a key one more to
+        look for the key. Otherwise the client first looks up what this token may start, and remembers it for a minute.
+        The start is sent again only if the server certainly did not process it.
 
         Args:
             process: its id, its exact name, or a `Process`.
             data: the Request's data, a JSON object (a dict with str keys).
-            event: the start event's node id or exact name; may be left out where the process has one manual one.
-            idempotency_key: what makes this start recognisable, such as `order-1234`: 1 to 200 letters, digits,
-                blanks and `. : - _ % '`. A Request of this process with this key is returned instead of a second
-                one being started; it is stored as `_idempotency_key` in the data. Where that one was started
-                with other data, a KeyReusedWarning says so. Within this process, starts with one key take turns;
-                processes that may start one key at the same instant, or while the server is still at work on another's
-                lost start, need a shared `journal`, or both start it. Requests that this token may not see are not
-                found.
-            look_first: whether to look for the key before the start. False saves one HTTP request, for a caller who
-                knows that this is the first attempt.
-            look_again_for: seconds for which the key is looked for after an answer got lost.
-            again: start anew, on purpose, where every Request with this key has failed or was canceled.
+            event: the start event's node id or exact name. May be left out if the process has one manual start event.
+            idempotency_key: what identifies this start, such as `order-1234`: 1 to 200 characters. If this process has
+                a Request with this key, that Request is returned and nothing is sent. The key is stored in the data,
+                as `_idempotency_key`, with a fingerprint of the data beside it. Callers in several processes need a
+                shared `journal`, or may both start the key. Requests that this token may not see are not found.
+            look_again_for: seconds for which the key is looked for after an answer was lost.
+            again: start anew, on purpose, if the Request with this key failed or was canceled.
+            timeout: seconds for the whole start: waiting for another caller, the token, the looks and the start. None
+                means no bound beside those of its parts.
             on_altered_data: for this start, in place of the client's setting.
+            on_reused_key: for this start, in place of the client's setting.
+            fingerprint_without: for this start, in place of the client's setting.
 
         Returns:
-            The Request. `created` is True where this start made it, False where it was there before, and None where
-            it was found by its key after a lost answer: then another caller may have made it meanwhile.
+            The Request. `created` is True if this start made it, False if it was there before, and None if it was
+            found by its key after a lost answer: then another caller may have made it. Its status is that of the
+            moment: with a script it is ACTIVE, and COMPLETED or ERROR a moment later (observed on 4.15.5). `wait`
+            follows it.
 
         Raises:
             InvalidData: the data or the key cannot be sent; nothing was sent.
             CannotStart: the process or the start event is not clear; nothing was sent.
-            StartOutcomeUnknown: sent, and it cannot be known whether the Request exists.
-            RequestFailed: the Request exists, and the engine failed (status ERROR).
-            RequestCanceled: the Request with this key is there, and was canceled.
-            ProcessMakerError: anything else; `processed` tells whether the server may have started it, `retryable`
-                whether to start again later, with the same key.
+            IdempotencyKeyReused: the Request with this key was started with other data; nothing was sent.
+            StartOutcomeUnknown: it is not known whether the Request exists. With a key, start again with the same key.
+            RequestFailed: the Request exists, and its status is ERROR.
+            RequestCanceled: the Request with this key exists, and was canceled.
+            TimedOut: the time was over before anything was sent.
+            ProcessMakerError: anything else. `started` tells whether the Request exists, `processed` whether this
+                start may have been processed, and `retryable` whether to start again later, with the same key.
         """
         return run(
             _start.start(
-                self._io,
+                self._starts,
                 self._catalog,
                 process,
                 data,
                 event=event,
                 idempotency_key=idempotency_key,
-                look_first=look_first,
                 look_again_for=look_again_for,
                 again=again,
+                timeout=timeout,
                 on_altered_data=self._settings.on_altered_data if on_altered_data is None else on_altered_data,
+                on_reused_key=self._on_reused_key if on_reused_key is None else on_reused_key,
+                fingerprint_without=self._fingerprint_without if fingerprint_without is None else fingerprint_without,
             )
         )
 
     def start_many(
         self,
         process: AnyProcess,
-        rows: Iterable[Mapping[str, object]],
+        rows: Iterable[R],
         *,
         key: Key = None,
         event: AnyEvent = None,
         concurrency: int = CONCURRENCY,
-        look_first: bool = True,
         look_again_for: float = LOOK_AGAIN_FOR,
         on_altered_data: OnAlteredData | None = None,
-    ) -> Outcomes:
-        """Starts a Request for each row, several at a time, and yields what became of each as it ends.
+        on_reused_key: OnReusedKey | None = None,
+        fingerprint_without: Sequence[str] | None = None,
+    ) -> Outcomes[R]:
+        """Start a Request for each row, several at a time, and yield the outcome of each as it ends.
 
-        One row's failure never stops the others; bad data is that row's error. Rows are read as they are needed, so
-        that a generator of a million rows stays a stream. Where the server refuses a start for a while (429,
-        maintenance), all wait. Keys are looked for in blocks of up to 100; those that a journal knows are not looked
-        for, and their Requests are read in such blocks.
+        A row that fails stops no other; bad data is that row's error. Rows are read as they are needed, so that a
+        generator of a million rows stays a stream. If the server refuses a start for a while (429, maintenance), all
+        starts wait. Keys are looked for in blocks of up to 100. If another caller holds a row's key, the row is tried
+        again later, and other rows continue.
+
+        To record such a run and replay it, use `concurrency=1` and a list of rows: then the blocks depend on the rows
+        alone.
 
         Args:
             process: its id, its exact name, or a `Process`.
             rows: the data of each Request, as `start` takes it.
             key: what gives a row its idempotency key: the name of a column (a key of the row, whose value may also be
-                an int), or a function of the row. Without keys, a row whose answer gets lost stays unknown.
-            event: the start event's node id or exact name; may be left out where the process has one manual one.
+                an int), a tuple of them, whose values are joined with ":", or a function of the row. Without keys, a
+                row whose answer is lost stays unknown.
+            event: the start event's node id or exact name. May be left out if the process has one manual start event.
             concurrency: how many starts are under way at once.
-            look_first: whether to look for the keys before the starts.
-            look_again_for: seconds for which a key is looked for after an answer got lost.
+            look_again_for: seconds for which a key is looked for after an answer was lost.
             on_altered_data: for these starts, in place of the client's setting.
+            on_reused_key: for these starts, in place of the client's setting.
+            fingerprint_without: for these starts, in place of the client's setting.
 
         Returns:
-            An iterator of `Outcome`. Leaving it early starts nothing more and finishes what is in flight; see there.
+            An iterator of `Outcome`. Leaving it early starts nothing more and finishes what is in flight.
 
         Raises:
-            InvalidData: an argument cannot work.
+            InvalidData: an argument cannot work; nothing was sent.
             CannotStart: (when it is iterated) the process or the start event is not clear; nothing was sent.
-            ConfigurationError: (when it is iterated) the client is closed, or cannot send this at all.
         """
-        rest: list[Outcome] = []
-        many = Many(
-            self._io,
+        check_rows(rows)
+        many = Run(
+            self._starts,
             self._catalog,
             process,
             event,
             key,
-            look_first,
-            look_again_for,
-            self._settings.on_altered_data if on_altered_data is None else on_altered_data,
-            concurrency,
+            look_again_for=look_again_for,
+            on_altered_data=self._settings.on_altered_data if on_altered_data is None else on_altered_data,
+            on_reused_key=self._on_reused_key if on_reused_key is None else on_reused_key,
+            fingerprint_without=(
+                self._fingerprint_without
+                if fingerprint_without is None
+                else check_fingerprint_without(fingerprint_without)
+            ),
+            concurrency=concurrency,
         )
-        return Outcomes(blocking(many, rows, rest), rest, many)
+        return Outcomes(run_in_threads(many, rows), many)
 
     def find(
         self, idempotency_key: str, *, process: AnyProcess, key_lifetime: timedelta | None = None
     ) -> Request | None:
         """The Request of that process started with that key, or None.
 
-        Should there be several, the oldest that has neither failed nor been canceled; where all have, the newest.
+        If there are several, the oldest that has neither failed nor been canceled. If all have, the newest.
 
         Only Requests that this token may see are found. The look-up reads the data of all Requests of the process,
         which costs the server time.
@@ -262,10 +301,10 @@ class ProcessMaker:
             ProcessNotFound: no process of that name.
             ProcessMakerError: the look-up failed.
         """
-        return run(_start.find_by_key(self._io, self._catalog, process, idempotency_key, key_lifetime))
+        return run(find_by_key(self._starts, self._catalog, process, idempotency_key, key_lifetime))
 
     def get(self, request: AnyRequest, *, include: Iterable[str] = ("data",)) -> Request:
-        """The state of a Request now.
+        """The state of a Request now; the status in the answer to a start is not final (see `Request.status`).
 
         Args:
             request: a `Request` or its id.
@@ -274,10 +313,10 @@ class ProcessMaker:
 
         Raises:
             NotFound: no such Request.
-            Forbidden: somebody else's.
+            Forbidden: another user's.
             ProcessMakerError: it could not be read.
         """
-        return run(_follow.fetch(self._io, request, include))
+        return run(_reading.fetch(self._io, request, include))
 
     def requests(
         self,
@@ -291,9 +330,12 @@ class ProcessMaker:
         order_by: str | None = "id",
         order_direction: str | None = "asc",
     ) -> Iterator[Request]:
-        """The Requests that this token may see, over all pages, each page fetched when it is needed.
+        """The Requests that this token may see, over all pages. Each page is fetched when it is needed.
 
-        Of several conditions all hold.
+        If several conditions are given, all of them hold. In ascending order of id (the default) a Request may be
+        changed or canceled while the list is read: none is skipped, and none comes twice. In any other order a Request
+        that drops out of the list meanwhile, or is started, shifts the pages after it, so that others are skipped:
+        collect these first, `list(pm.requests(…, order_direction="desc"))`, and then change them.
 
         Args:
             pmql: a condition in ProcessMaker's query language, such as `data.days > 3`.
@@ -302,17 +344,16 @@ class ProcessMaker:
             since: only those created since this aware datetime, or within this timedelta.
             include: what comes along, such as `data`.
             per_page: how many one HTTP request fetches.
-            order_by, order_direction: the order, "asc" or "desc"; by id, a Request started meanwhile shifts nothing.
-                None leaves any of these to the server.
+            order_by, order_direction: the order, "asc" or "desc". None leaves any of these to the server.
 
         Raises:
             InvalidData: an argument cannot be meant; nothing was sent.
             ProcessNotFound: no process of that name.
             ResponseError: such as for PMQL that the server cannot read (400).
-            ProcessMakerError: a page could not be had.
+            ProcessMakerError: a page could not be read.
         """
         return iterate(
-            _follow.requests(
+            _reading.requests(
                 self._io,
                 self._catalog,
                 include,
@@ -342,58 +383,167 @@ class ProcessMaker:
             ProcessMakerError: the number could not be had.
         """
         return run(
-            _follow.count_requests(self._io, self._catalog, pmql=pmql, process=process, status=status, since=since)
+            _reading.count_requests(self._io, self._catalog, pmql=pmql, process=process, status=status, since=since)
         )
 
-    def tasks(self, request: AnyRequest) -> list[Task]:
-        """The tasks of a Request that wait for a person.
+    def children(self, request: AnyRequest) -> list[Request]:
+        """The Requests that this one started as sub-processes, in order of id.
+
+        A Request that waits for a sub-process has no open task of its own: the tasks are those of the child,
+        `pm.tasks(child)`. When the child ends, the server merges its data into the parent. Children of children are
+        not listed.
+
+        Args:
+            request: a `Request` or its id.
 
         Raises:
             ProcessMakerError: they could not be read.
         """
-        return run(_follow.open_tasks(self._io, request))
+        return run(_reading.children(self._io, request))
+
+    def tasks(self, request: AnyRequest | None = None) -> list[Task]:
+        """The open tasks of a Request, whoever they wait for, in order of id; without one, the tasks for this user.
+
+        `Task.user_id` says whose each is, and `Task.completable` whether this user may complete it. An ACTIVE Request
+        without open tasks runs a script, or waits for a sub-process (see `children`), a timer, a message or a signal.
+
+        With a Request, this is two HTTP requests: the Request's active tasks, which name every user's, and the list
+        of tasks, which shows an ordinary user only the own and claimable ones, with their node ids (observed on
+        4.15.5). Servers before 4.9 do not name active tasks; from these come only the tasks that they list.
+
+        Args:
+            request: a `Request` or its id. None: the tasks of all Requests that wait for this user or that this user
+                may claim. If the token does not say whose it is, those that the server shows this user.
+
+        Raises:
+            ProcessMakerError: they could not be read.
+        """
+        return run(_tasks.open_tasks(self._io, request))
+
+    def claim(self, task: AnyTask) -> Task:
+        """Claims a self-service task, and returns it as this user's.
+
+        A self-service task can also be completed without a claim; then it is not recorded whose it was (observed on
+        4.15.5). Reassigning a task to another user is not offered: the server answers 200 without doing it.
+
+        Args:
+            task: a `Task` or its id.
+
+        Raises:
+            Forbidden: it is another user's, or was claimed already, also if by this user.
+            ConfigurationError: the token does not say whose it is. Nothing was sent.
+            ProcessMakerError: anything else; `processed` tells whether the task may be claimed.
+        """
+        return run(_tasks.claim(self._io, task))
 
     def complete(
         self,
         task: AnyTask,
         data: Mapping[str, object] | None = None,
         *,
+        look_again_for: float = LOOK_AT_TASK_FOR,
         on_altered_data: OnAlteredData | None = None,
     ) -> Task:
-        """Completes a task, which adds `data` (a JSON object) to the Request's.
+        """Completes a task, which adds `data` (a JSON object) to the Request's, and returns it once it is closed.
+
+        The server may accept a completion and leave the task open: the Request is locked, or the engine works
+        elsewhere, behind a message broker. Then the task is looked at until it is closed.
+
+        Two completions of one task at the same moment both succeed, and the next task then exists twice, or the Request
+        fails (observed on 4.15.5). Within this process a task is completed by one call at a time; see to it that no
+        two processes complete the same task.
 
         Args:
             task: a `Task` or its id.
-            data: what the server stores beside the Request's own data, altered otherwise than a start's: HTML tags and
-                `{{ }}` are stripped at every depth, and nothing is trimmed (observed on 4.15.5).
+            data: what the server stores beside the Request's own data. It alters this in other ways than a start's:
+                HTML tags and `{{ }}` are stripped at every depth, and nothing is trimmed (observed on 4.15.5).
+            look_again_for: seconds for which an accepted completion is looked at.
             on_altered_data: for this task, in place of the client's setting.
+
+        Returns:
+            The task, with the status CLOSED.
 
         Raises:
             InvalidData: the data cannot be sent; nothing was sent.
             TaskAlreadyClosed: it was completed before.
+            Forbidden: it is another user's.
+            TaskNotClosed: it was still open after `look_again_for`; do not complete it again before you know.
             ProcessMakerError: anything else; `processed` tells whether it may be completed.
         """
         return run(
-            _follow.complete(
+            _tasks.complete(
                 self._io,
                 task,
                 data,
+                look_again_for=look_again_for,
                 on_altered_data=self._settings.on_altered_data if on_altered_data is None else on_altered_data,
             )
         )
 
-    def cancel(self, request: AnyRequest) -> Request:
-        """Cancels a Request, and returns its state.
+    def files(self, request: AnyRequest, *, name: str | None = None) -> list[File]:
+        """The files of a Request.
 
-        A `Request` that was canceled is returned as it is. Given an id, it is the server's to say whether one that is
-        COMPLETED can be canceled.
+        Args:
+            request: a `Request` or its id.
+            name: only those of this name, `File.name`.
 
         Raises:
-            AlreadyFinished: it is over; it stays as it is.
-            CancelNotAllowed: this user may not.
+            Forbidden: this user has no part in the Request.
+            ProcessMakerError: they could not be read.
+        """
+        return run(_files.files(self._io, request, name))
+
+    def upload(self, request: AnyRequest, name: str, file: Upload) -> File:
+        """Uploads a file to a Request.
+
+        The Request's data is not changed: to show the file in a form, write `File.id` into the data, such as with
+        `complete`. A file that has the same name is deleted (both observed on 4.15.5).
+
+        Args:
+            request: a `Request` or its id.
+            name: the name of the data that the file belongs to.
+            file: the path of a file, or a tuple of a file name and the content, `("offer.txt", b"…")`.
+
+        Returns:
+            The file as the server stores it.
+
+        Raises:
+            InvalidData: the file cannot be read, or an argument cannot be meant; nothing was sent.
+            Forbidden: this user has no part in the Request.
+            ResponseError: (413) the file is larger than the web server lets through.
+            ProcessMakerError: anything else; `processed` tells whether it may be uploaded.
+        """
+        return run(_files.upload(self._io, request, name, file))
+
+    def download(self, file: File) -> bytes:
+        """The content of a file of a Request.
+
+        Args:
+            file: a `File`, such as `files` gives.
+
+        Raises:
+            ResponseError: such as for a file that is not there any more (400, observed on 4.15.5).
+            ProcessMakerError: it could not be read.
+        """
+        return run(_files.download(self._io, file))
+
+    def cancel(self, request: AnyRequest) -> Request:
+        """Cancels a Request, and returns its state. Its open tasks are closed, also those of other users.
+
+        An ordinary user may not cancel even their own Requests, unless the process allows it. If a parent is canceled,
+        its child ends as COMPLETED. If a child is canceled, its parent goes on (all observed on 4.15.5).
+
+        A `Request` that was canceled is returned as it is. For an id, the server decides whether a Request that is
+        COMPLETED can be canceled.
+
+        Args:
+            request: a `Request` or its id.
+
+        Raises:
+            CancelNotAllowed: this user may not, or the Request is over. It is then `error.request`.
             ProcessMakerError: anything else; `processed` tells whether it may be canceled.
         """
-        return run(_follow.cancel(self._io, request))
+        return run(_cancel(self._io, request))
 
     def wait(
         self,
@@ -405,11 +555,17 @@ class ProcessMaker:
     ) -> Request:
         """Waits for a Request, asking at growing intervals. What may pass, such as a lost answer, does not end it.
 
+        The first look is at once, because the status in the answer to a start is not final: a script may have failed or
+        completed the Request since. ERROR ends the wait, although it is not always the end: if somebody completes
+        an open task of such a Request, or an administrator retries it, wait again.
+
         Args:
             request: a `Request` or its id.
             timeout: seconds.
-            until: "finished"; "task", that is until a task waits for a person (or the Request has finished); or a
-                function that is given the Request, with its data, and says whether this is it.
+            until: "finished"; "task", that is until a task is open, whoever it waits for (or the Request has
+                finished); or a function that is given the Request, with its data, and says whether this is it. A
+                Request that runs a script or waits for a sub-process has no open task. Of a server before 4.9 only
+                the tasks that this user may see count.
             poll: seconds before the second look; later pauses grow up to ten seconds.
 
         Raises:
@@ -418,12 +574,15 @@ class ProcessMaker:
             WaitTimeout: not in time; carries its last known state.
             ProcessMakerError: it cannot be read, for a reason that will not pass.
         """
-        return run(_follow.wait(self._io, request, until=until, timeout=timeout, poll=poll))
+        return run(_waiting.wait(self._io, request, until=until, timeout=timeout, poll=poll))
 
     def watch(
         self, request: AnyRequest, *, timeout: float = WAIT_TIMEOUT, poll: float = FIRST_POLL
     ) -> Iterator[Progress]:
         """Yields where a Request stands, now and at each change of its status or its open tasks, until it finishes.
+
+        The tasks are those of `tasks`: everybody's, but not those of sub-processes. While a script runs or a
+        sub-process is under way, nothing changes here.
 
         Args:
             request: a `Request` or its id.
@@ -434,9 +593,17 @@ class ProcessMaker:
             WaitTimeout: it did not finish in time; carries its last known state.
             ProcessMakerError: it cannot be read, for a reason that will not pass.
         """
-        return iterate(_follow.watch(self._io, request, timeout=timeout, poll=poll))
+        return iterate(_waiting.watch(self._io, request, timeout=timeout, poll=poll))
 
-    def request(self, method: str, path: str, *, params: Params | None = None, json: object = None) -> Any:
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        json: object = None,
+        files: Files | None = None,
+    ) -> Any:
         """Any other call of the API, with this client's authentication, time-outs and errors.
 
         It is sent again only where that is safe: what only reads (GET, HEAD, OPTIONS), and what the server certainly
@@ -447,20 +614,22 @@ class ProcessMaker:
             path: below `/api/1.0`, such as `/users/1`. It cannot lead out of the API or to another server.
             params: the query; a list gives several values of one name, None leaves it out.
             json: the body, any JSON value; None for no body.
+            files: files to upload, as `multipart/form-data`, by the name of the form's field: the content (bytes or
+                a file opened in binary mode), or a tuple of file name and content, and perhaps the content type.
 
         Returns:
-            The JSON of the answer; None where it has no body.
+            The JSON of the answer; None if it has no body; bytes if it is no JSON, such as a file.
 
         Raises:
             InvalidData: the call cannot be sent as it is; nothing was sent.
-            UnreadableResponse: a success that is not JSON, such as a file.
+            UnreadableResponse: a success that says that it is JSON, and is not.
             ProcessMakerError: anything else; `processed` tells whether the server may have done it.
         """
-        return run(_raw_call.request(self._io, method, path, params=params, body=json))
+        return run(_raw_call.request(self._io, method, path, params=params, body=json, files=files))
 
     def close(self) -> None:
         """Closes the connections. A `with` block does it at its end."""
-        self._io.connections.close()
+        self._io.close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,8 +1,8 @@
 """Many starts: rows in, outcomes out, several at a time.
 
-`Many` says how one row is checked, looked for and started. `Rows` knows what is to be done next, and its workers do it:
-threads for `blocking`, tasks for `awaiting`. Rows with a key go in blocks, as one call finds which of their keys are
-there already.
+`Run` holds the rows of one call of `start_many`, and its workers start them: threads for the blocking client, tasks for
+the asynchronous one. Rows with a key are reserved and looked for in blocks, as one call finds which of their keys are
+there already. If another caller holds a row's key, the row is deferred and tried again later; other rows continue.
 """
 
 from __future__ import annotations
@@ -15,70 +15,96 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
+    Awaitable,
     Callable,
-    Coroutine,
     Generator,
     Iterable,
     Iterator,
 )
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from queue import SimpleQueue
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Generic, Self, TypeVar
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
-from .data import OnAlteredData, check_data, check_key, check_on_altered_data, report_alterations, with_key
-from .errors import ConfigurationError, InvalidData, ProcessMakerError
+from .data import OnAlteredData, altered_places, check_data, check_on_altered_data, report_alterations
+from .errors import Forbidden, InvalidData, NotFound, ProcessMakerError
 from .follow.reading import check_seconds
+from .journal.protocol import RESERVATION
 from .models import Request
-from .once.lookup import IN_ONE_CALL, find_all
-from .once.reuse import KeyReusedWarning, compare
-from .once.start import Start, start_as, unknown
+from .once.key import check_key
+from .once.lookup import KEYS_IN_ONE_CALL
+from .once.others import KeyInProgress, explain_waiting, is_over_in
+from .once.start import (
+    attempt_start,
+    check_on_reused_key,
+    correct_ids,
+    give_back,
+    prepare,
+)
+from .once.state import OnReusedKey, Start, Starts, run_to_end
 from .processes import AnyEvent, AnyProcess, Catalog
-from .wire.call import IO, run
-from .wire.retry import BeingSent, Gate
-
-if TYPE_CHECKING:
-    from .journal import Entry
+from .wire.call import run
+from .wire.retry import RateGate
 
 CONCURRENCY = 8
 """Starts at a time, unless told otherwise."""
 
-FIRST_ASIDE, LONGEST_ASIDE = 0.5, 4.0
-"""Seconds for which a row steps aside whose key another caller is sending; each time is twice the one before."""
+FIRST_DEFERRAL, LONGEST_DEFERRAL = 0.1, 4.0
+"""Seconds after which a deferred row is tried again; each time is twice the one before."""
 
-MOST_ASIDE = 5_000
-"""Rows that may have stepped aside while others are read: more than runs that were killed leave behind."""
+MOST_DEFERRED = 5_000
+"""Deferred rows beside which others are read: more than runs that were killed leave behind."""
+
+R = TypeVar("R")
+
+Key = str | tuple[str, ...] | Callable[[Any], str | int] | None
+"""A column's name, several of them, or a function of the row."""
 
 
 @frozen(kw_only=True)
-class Outcome:
+class Outcome(Generic[R]):
     """What became of one row.
 
     Args:
         number: the row's number, from 0, in the order in which the rows were read.
         row: the row as it was given.
-        key: its idempotency key; None where it has none.
-        request: the Request, made or found (`request.created` tells which); also one that failed, beside the error.
-        error: what went wrong; None where nothing did.
+        key: its idempotency key; None if it has none.
+        request: the Request, made or found; also one that failed, beside the error. None with IdempotencyKeyReused,
+            whose `existing` is the other Request.
+        error: what went wrong; None if nothing did.
+        started: True if the Request exists, False if it certainly does not, None if that is not known.
+        altered: the places of the data that the server changes, such as `data.items[*].name`.
     """
 
     number: int
-    row: Any
+    row: R
     key: str | None = None
     request: Request | None = None
     error: Exception | None = None
+    started: bool | None = None
+    altered: tuple[str, ...] = ()
 
     @property
-    def started(self) -> bool | None:
-        """True: the Request exists. False: certainly not. None: that is not known."""
-        if self.request is not None:
-            return True
-        return self.error.processed if isinstance(self.error, ProcessMakerError) else False
+    def how(self) -> str | None:
+        """ "made", "found", or "found after a lost answer"; None without a Request."""
+        if self.request is None:
+            return None
+        return {True: "made", False: "found"}.get(self.request.created, "found after a lost answer")  # type: ignore[arg-type]
+
+    def result(self) -> Request:
+        """Return the Request.
+
+        Raises:
+            Exception: `error`, if there is one.
+        """
+        if self.error is not None:
+            raise self.error
+        assert self.request is not None
+        return self.request
 
 
 @define(eq=False)
@@ -86,509 +112,457 @@ class Row:
     """One row on its way."""
 
     number: int
-    row: Any
+    given: Any
     key: str | None = None
-    body: dict[str, Any] = field(factory=dict)
-    found: Request | None = None
-    looked_for: bool = False
-    """Whether its key was looked for a moment ago."""
-    known: bool = False
-    """Whether the journal says that it was started as what was found."""
-    aside: ProcessMakerError | None = None
-    """Why it has stepped aside, and what there is to say where nothing more is heard of it."""
-    aside_since: float = 0.0
-    aside_for: float = FIRST_ASIDE
-    """Seconds: for how long it steps aside the next time."""
-
-    def outcome(self, request: Request | None = None, error: Exception | None = None) -> Outcome:
-        if error is not None and request is None:
-            request = getattr(error, "request", None)
-        return Outcome(number=self.number, row=self.row, key=self.key, request=request, error=error)
-
-
-Key = str | Callable[[Any], str | int] | None
-"""A column's name, or a function of the row."""
-
-Job = Callable[[], Coroutine[Any, Any, None]]
-"""Makes the coroutine that does something."""
+    start: Start | None = None
+    altered: tuple[str, ...] = ()
+    waits_for: KeyInProgress | None = None
+    deferred_since: float = 0.0
+    deferral: float = FIRST_DEFERRAL
 
 
 @define(eq=False)
-class Many:
-    """The starts of one run.
+class Run:
+    """One call of `start_many`. Its methods other than `work` are steps that no other worker interrupts."""
 
-    Args:
-        key: what gives a row its idempotency key: a column's name, a function of the row, or None for no keys.
-        the others: as `start` takes them.
-    """
-
-    io: IO
+    starts: Starts
     catalog: Catalog
     process: AnyProcess
     event: AnyEvent
     key: Key
-    look_first: bool
     look_again_for: float
     on_altered_data: OnAlteredData
+    on_reused_key: OnReusedKey
+    fingerprint_without: tuple[str, ...]
     concurrency: int
-    gate: Gate = field(init=False)
-    wake: Callable[[], object] = lambda: None
-    """Wakes whoever waits for rows to come."""
+    gate: RateGate = field(init=False)
     ids: tuple[int, str] = field(init=False)
+    pending: deque[Row] = field(factory=deque, init=False)
+    ready: deque[Row] = field(factory=deque, init=False)
+    deferred: list[tuple[float, int, Row]] = field(factory=list, init=False)
+    outcomes: deque[Outcome[Any]] = field(factory=deque, init=False)
+    rest: list[Outcome[Any]] = field(factory=list, init=False)
+    rows_read: int = field(default=0, init=False)
+    under_way: int = field(default=0, init=False)
+    preparing: bool = field(default=False, init=False)
+    exhausted: bool = field(default=False, init=False)
+    lock: threading.RLock = field(factory=threading.RLock, init=False)
+    changes: int = field(default=0, init=False)
+    wake_workers: Callable[[], object] = field(default=lambda: None, init=False)
+    wake_caller: Callable[[], object] = field(default=lambda: None, init=False)
 
     def __attrs_post_init__(self) -> None:
         check_seconds("look_again_for", self.look_again_for)
         check_on_altered_data(self.on_altered_data)
+        check_on_reused_key(self.on_reused_key)
         if not isinstance(self.concurrency, int) or isinstance(self.concurrency, bool) or self.concurrency < 1:
             raise InvalidData(f"concurrency={self.concurrency!r} is not a number of starts at a time, from 1")
-        if self.key is not None and not isinstance(self.key, str) and not callable(self.key):
-            raise InvalidData(f"key={self.key!r} is neither a column's name nor a function of a row")
-        if self.key is None and not self.look_first:
-            raise InvalidData("look_first=False is about what was started with a key; give key= too")
-        self.gate = Gate(self.io)
+        check_key_source(self.key)
+        self.gate = RateGate(self.starts.io)
 
-    async def rows(self) -> Rows:
-        """What is to be done, once it is clear what is to be started.
+    async def resolve(self) -> None:
+        """Find out what is to be started.
 
         Raises:
-            CannotStart: it is not.
+            CannotStart: it is not clear.
+            ConfigurationError: the client is closed.
         """
+        self.starts.io.connections.check_open()
         self.ids = await self.catalog.resolve(self.process, self.event)
-        return Rows(self)
 
-    def stop(self) -> None:
-        """Nothing more is to be started; may be called at any time, also by the handler of a signal."""
-        self.gate.left = True
-        with suppress(RuntimeError):  # its event loop is closed
-            self.wake()
+    # --- rows in ----------------------------------------------------------------------------------------------------
 
-    def prepare_row(self, row: Row) -> None:
-        body = check_data(row.row)
-        report_alterations(body, self.on_altered_data)
-        if self.key is not None:
-            row.key = key_of_row(row.row, self.key)
-            body = with_key(body, row.key)
-        row.body = body
+    @property
+    def wants_more(self) -> bool:
+        """Whether another row is wanted: enough to keep all workers busy, and no more."""
+        busy = self.under_way - min(len(self.deferred), MOST_DEFERRED)
+        return busy < 2 * (KEYS_IN_ONE_CALL + self.concurrency) and not self.gate.cancelled
 
-    async def find_keys(self, block: list[Row]) -> None:
-        """Fills in what is there already.
+    def add(self, rows: Iterable[object]) -> None:
+        """Take the next rows. A row that cannot be sent has its outcome at once."""
+        with self.lock:
+            for given in rows:
+                row = Row(number=self.rows_read, given=given)
+                self.rows_read += 1
+                self.under_way += 1
+                try:
+                    self.check(row)
+                except Exception as error:
+                    self.end(row, error=error, started=False)
+                else:
+                    (self.ready if row.key is None else self.pending).append(row)
+        self.change()
 
-        Where the journal says as which Requests keys were started, these are read, those of a block with one call.
-
-        Raises:
-            ProcessMakerError: the look failed.
-        """
-        started: dict[str, int] = {}
-        others = []
-        for key in [str(row.key) for row in block]:
-            entry = await self._entry(key)
-            if entry and entry.request_id is not None:
-                started[key] = entry.request_id
-            else:
-                others.append(key)
-        found = await find_all(self.io, self.ids[0], others)
-        if started:
-            there = await find_all(self.io, self.ids[0], list(started), newer_than=min(started.values()) - 1)
-            found |= {key: request for key, request in there.items() if request.id == started[key]}
-        for row in block:
-            row.looked_for = True
-            row.found = found.get(str(row.key))
-            row.known = row.found is not None and str(row.key) in started
-
-    async def _entry(self, key: str) -> Entry | None:
-        if self.io.journal is None:
-            return None
-        from .journal import KeyedStart
-
-        entry: Entry | None = await self.io.step("read", KeyedStart(self.io.site, self.ids[0], key))
-        return entry
-
-    async def start_row(self, row: Row) -> Request:
+    def check(self, row: Row) -> None:
+        data = check_data(row.given)
+        row.altered = altered_places(data)
+        report_alterations(data, self.on_altered_data)
+        row.key = None if self.key is None else key_of_row(row.given, self.key)
         process_id, event = self.ids
-        this = Start(
+        row.start = Start(
             process_id=process_id,
             event=event,
-            body=row.body,
+            data=data,
             key=row.key,
             look_again_for=self.look_again_for,
-            again=False,
-            found=row.found,
-            known=row.known,
+            on_reused_key=self.on_reused_key,
+            fingerprint_without=self.fingerprint_without,
             gate=self.gate,
-            waits=False,
         )
-        look_first = row.found is not None or (self.look_first and not row.looked_for)
+
+    # --- work -------------------------------------------------------------------------------------------------------
+
+    async def work(self, wait_for_change: Callable[[int, float | None], Awaitable[None]]) -> None:
+        """Prepare blocks and start rows until all have ended, or the run was stopped.
+
+        Args:
+            wait_for_change: waits while the count of `changes` is the given one; at most for that many seconds.
+        """
+        while not self.is_over:
+            seen = self.changes
+            job = self.take()
+            if isinstance(job, Row):
+                await self.start_row(job)
+            elif isinstance(job, list):
+                await self.prepare_block(job)
+            else:
+                await wait_for_change(seen, job)
+
+    @property
+    def is_over(self) -> bool:
+        return self.gate.cancelled or (self.exhausted and self.under_way == 0)
+
+    def take(self) -> Row | list[Row] | float | None:
+        """Return a row to start, a block to prepare, the seconds until the next deferred row is due, or None."""
+        with self.lock:
+            if self.gate.cancelled or len(self.outcomes) >= self.concurrency:  # whoever reads them may leave
+                return None
+            now = self.starts.io.clock.monotonic()
+            while self.deferred and self.deferred[0][0] <= now:
+                self.pending.append(heapq.heappop(self.deferred)[2])
+            enough = len(self.pending) >= KEYS_IN_ONE_CALL and len(self.ready) <= self.concurrency
+            if self.pending and not self.preparing and (enough or not self.ready):
+                self.preparing = True
+                return [self.pending.popleft() for _ in range(min(len(self.pending), KEYS_IN_ONE_CALL))]
+            if self.ready:
+                return self.ready.popleft()
+            return self.deferred[0][0] - now if self.deferred else None
+
+    async def prepare_block(self, rows: list[Row]) -> None:
+        """Reserve the keys of these rows and look for them. If that fails, each row does it for itself."""
+        block = [row.start for row in rows if row.start]
         try:
-            return await start_as(self.io, self.catalog, self.process, self.event, this, look_first=look_first)
-        except BeingSent as other:
-            other.error = unknown(this, other.error, retry_after=other.left)
-            raise
+            await prepare(self.starts, block)
+        except Exception:  # each row then meets the same, and tells it
+            for start in block:
+                await give_back(self.starts, start)  # the run may be stopped before the row is started
+                start.forget_attempt()
+        finally:
+            with self.lock:
+                self.preparing = False
+                self.ready.extend(rows)
+        self.change()
+
+    async def start_row(self, row: Row) -> None:
+        """Start one row, and tell its outcome or defer it."""
+        assert row.start is not None
+        try:
+            if (row.start.process_id, row.start.event) != self.ids:  # they were corrected meanwhile
+                await give_back(self.starts, row.start)
+                row.start = row.start.with_ids(*self.ids)
+            try:
+                request = await attempt_start(self.starts, row.start)
+            except (Forbidden, NotFound) as error:
+                if (row.start.process_id, row.start.event) == self.ids:  # no other row has corrected them meanwhile
+                    self.ids = await correct_ids(self.catalog, self.process, self.event, row.start, error)
+                row.start = row.start.with_ids(*self.ids)
+                request = await attempt_start(self.starts, row.start)
+        except KeyInProgress as other:
+            self.defer(row, other)
+        except Exception as error:
+            self.end(row, error=error, started=getattr(error, "started", None))
+        else:
+            self.end(row, request=request, started=True)
+
+    def defer(self, row: Row, other: KeyInProgress) -> None:
+        """Try the row again later: another caller holds its key."""
+        assert row.start is not None
+        with self.lock:
+            now = self.starts.io.clock.monotonic()
+            if row.waits_for is None:
+                row.deferred_since = now
+            row.waits_for = other
+            row.start.forget_attempt()
+            longest = 2 * max(self.starts.journal.lease, RESERVATION)
+            if now - row.deferred_since > longest:  # other callers reserve it again and again
+                self.end(row, error=self.explain(row))
+                return
+            due = now + min(row.deferral, is_over_in(self.starts, other.entry) + 0.01)
+            row.deferral = min(2 * row.deferral, LONGEST_DEFERRAL)
+            heapq.heappush(self.deferred, (due, row.number, row))
+        self.change()
+
+    def explain(self, row: Row) -> ProcessMakerError:
+        assert row.start is not None
+        assert row.waits_for is not None
+        return explain_waiting(self.starts, row.start, row.waits_for.entry, "another caller is starting it")
+
+    # --- outcomes out -----------------------------------------------------------------------------------------------
+
+    def end(
+        self,
+        row: Row,
+        *,
+        request: Request | None = None,
+        error: Exception | None = None,
+        started: bool | None = None,
+    ) -> None:
+        request = getattr(error, "request", None) if request is None else request
+        outcome = Outcome(
+            number=row.number,
+            row=row.given,
+            key=row.key,
+            request=request,
+            error=error,
+            started=True if request is not None else started,
+            altered=row.altered,
+        )
+        if row.start is not None:
+            row.start.forget_attempt()  # it holds the whole block, and the block holds it
+        with self.lock:
+            self.under_way -= 1
+            self.outcomes.append(outcome)
+        self.wake_caller()
+        if self.is_over:
+            self.change()
+
+    def drain(self) -> Iterator[Outcome[Any]]:
+        """Yield the outcomes since it was last asked."""
+        while self.outcomes:
+            yield self.outcomes.popleft()
+            self.change()
+
+    def change(self) -> None:
+        """Wake the workers that wait for a change."""
+        self.changes += 1
+        self.wake_workers()
+
+    def stop(self) -> None:
+        """Start nothing more. May be called at any time, also by a signal handler."""
+        self.gate.cancelled = True
+        self.change()
+        self.wake_caller()
+
+    async def drop(self) -> None:
+        """After a stop: release the keys of rows that were not sent, and tell of those that were deferred."""
+        with self.lock:
+            held = [*self.ready, *self.pending, *(row for _, _, row in self.deferred)]
+            self.ready.clear()
+            self.pending.clear()
+            self.deferred.clear()
+        for row in held:
+            if row.waits_for is not None:
+                self.end(row, error=self.explain(row))
+            elif row.start is not None:
+                await give_back(self.starts, row.start)
 
 
-def key_of_row(row: Any, key: str | Callable[[Any], object]) -> str:
-    """A row's idempotency key.
+def check_key_source(key: object) -> None:
+    """Refuse what gives no row a key.
 
-    Args:
-        row: the row.
-        key: a column's name, or a function of the row.
+    Raises:
+        InvalidData: it is neither a column's name, nor several, nor a function.
+    """
+    names = isinstance(key, tuple) and key and all(isinstance(name, str) for name in key)
+    if key is not None and not isinstance(key, str) and not names and not callable(key):
+        raise InvalidData(f"key={key!r} is neither a column's name, nor a tuple of them, nor a function of a row")
+
+
+def key_of_row(row: Any, key: str | tuple[str, ...] | Callable[[Any], object]) -> str:
+    """Return a row's idempotency key; the values of several columns are joined with ":".
 
     Raises:
         InvalidData: it has none, or none that can be one.
     """
-    if isinstance(key, str):
-        value = row.get(key)
-        if value is None:
-            raise InvalidData(f"the row has no {key!r}, which is to be its idempotency key. Nothing was sent.")
-        where = f"its {key!r}"
-    else:
-        try:
-            value = key(row)
-        except Exception as problem:
-            raise InvalidData(f"the function given as key= raised {problem!r}. Nothing was sent.") from problem
-        where = "what the function given as key= returned"
+    if not callable(key):
+        names = (key,) if isinstance(key, str) else key
+        for name in names:
+            if row.get(name) is None:
+                raise InvalidData(f"the row has no {name!r}, which is to be its idempotency key. Nothing was sent.")
+        return check_key(":".join(key_part(row[name], f"its {name!r}") for name in names))
+    try:
+        value = key(row)
+    except Exception as problem:
+        raise InvalidData(f"the function given as key= raised {problem!r}. Nothing was sent.") from problem
+    return check_key(key_part(value, "what the function given as key= returned"))
+
+
+def key_part(value: object, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise InvalidData(f"{where}, {value!r}, cannot be an idempotency key: it must be a str or an int")
-    return check_key(str(value))
+    return str(value)
 
 
-class Rows:
-    """What is to be done next, and what came of it. Workers take one thing to do after another while there is any, also
-
-    while the next row is awaited, and tell when there may be outcomes.
-
-    A row whose key another caller is sending steps aside, so that it holds up no other, and comes back now and then:
-    by then it was started, or its sender was killed and the lease is over.
-    """
-
-    def __init__(self, many: Many) -> None:
-        self.hire: Callable[[Coroutine[Any, Any, None]], object]
-        """Lets another worker begin."""
-        self.tell: Callable[[], object]
-        """Says that there may be outcomes."""
-        self.problems: deque[BaseException] = deque()
-        """What is of no row, and ends all."""
-        self._many = many
-        self._gate = many.gate
-        self._lock = threading.Lock()
-        self._workers = 0
-        self._number = 0
-        self._block: list[Row] = []
-        self._looks: deque[list[Row]] = deque()
-        self._starts: deque[Row] = deque()
-        self._outcomes: deque[Outcome] = deque()
-        self._under_way = 0
-        self._looking = 0
-        # The rows that stepped aside, by when they come back.
-        self._aside: list[tuple[float, int, Row]] = []
-        self._pausing = False
-        # The keys under way, each with the rows that came with the same key since.
-        self._same_key: dict[str, list[Row]] = {}
-
-    @property
-    def hungry(self) -> bool:
-        """Whether another row is wanted: enough to keep all at work, and no more."""
-        busy = self._under_way - min(len(self._aside), MOST_ASIDE)
-        return busy < 2 * (IN_ONE_CALL + self._many.concurrency) and not self.stopped
-
-    @property
-    def stopped(self) -> bool:
-        """Whether nothing more is to be started."""
-        return self._gate.left
-
-    def add(self, given: object) -> None:
-        """Takes the next row."""
-        row = Row(number=self._number, row=given)
-        self._number += 1
-        try:
-            self._many.prepare_row(row)
-        except Exception as error:
-            self._outcomes.append(row.outcome(error=error))
-            return
-        with self._lock:
-            self._under_way += 1
-            if row.key is not None:
-                if row.key in self._same_key:
-                    self._same_key[row.key].append(row)
-                    return
-                self._same_key[row.key] = []
-            self._enter(row)
-
-    def stop(self) -> None:
-        """Nothing more is to be started."""
-        with self._lock:
-            self._gate.left = True
-
-    def employ(self) -> bool:
-        """Hires as many as there is work for; whether anybody is at work then."""
-        while True:
-            with self._lock:
-                if self.stopped:
-                    self._drop()
-                pause = self._come_back()
-                if pause is None or self._pausing:
-                    job = self._next() if self._workers < self._many.concurrency else None
-                    if job is None:
-                        return self._workers > 0 or self._pausing
-                    self._workers += 1
-                    work = self._work(job)
-                else:
-                    self._pausing = True
-                    work = self._pause(min(pause, FIRST_ASIDE))
-                self.hire(work)  # none is hired once `stop` has returned
-
-    @property
-    def told(self) -> bool:
-        """Whether all outcomes that there are were asked for."""
-        return not self._outcomes
-
-    def outcomes(self) -> Iterator[Outcome]:
-        """The outcomes since it was last asked."""
-        while self._outcomes:
-            yield self._outcomes.popleft()
-
-    async def _work(self, job: Job | None) -> None:
-        """Does that, and whatever there is to do then."""
-        try:
-            while job:
-                await job()
-                self.employ()
-                self.tell()
-                with self._lock:
-                    job = self._next()
-                    self._workers -= job is None
-        except GeneratorExit:  # the event loop is gone
-            raise
-        except BaseException as problem:
-            self._workers -= 1
-            self.problems.append(problem)
-        self.tell()
-
-    def _next(self) -> Job | None:
-        if self.stopped or len(self._outcomes) >= self._many.concurrency:  # whoever reads them may leave
-            return None
-        if not self._looks and not self._starts and not self._looking:
-            self._close_block()  # rows gather as long as there is something to start, or a look is under way
-        if self._looks:  # before the starts, so that there is always something to start
-            self._looking += 1
-            return partial(self._do_find, self._looks.popleft())
-        return partial(self._do_start, self._starts.popleft()) if self._starts else None
-
-    def _enter(self, row: Row) -> None:
-        if row.key is None or not (self._many.look_first or row.aside):
-            self._starts.append(row)
-            return
-        self._block.append(row)
-        if len(self._block) == IN_ONE_CALL:
-            self._close_block()
-
-    def _close_block(self) -> None:
-        if self._block:
-            self._looks.append(self._block)
-            self._block = []
-
-    async def _do_find(self, block: list[Row]) -> None:
-        with suppress(ProcessMakerError):  # each row then looks for itself, and tells its own error
-            await self._many.find_keys(block)
-        with self._lock:
-            self._looking -= 1
-            self._starts.extend(block)
-
-    async def _do_start(self, row: Row) -> None:
-        request: Request | None = None
-        failed: Exception | None = None
-        try:
-            request = await self._many.start_row(row)
-        except BeingSent as other:
-            with self._lock:
-                self._step_aside(row, other)
-            return
-        except ConfigurationError:
-            raise  # it is of no row: the client is closed, or cannot send this at all
-        except Exception as error:
-            failed = error
-        with self._lock:
-            self._ended(row, row.outcome(request, failed))
-
-    def _step_aside(self, row: Row, other: BeingSent) -> None:
-        now = self._many.io.clock.monotonic()
-        if row.aside is None:
-            row.aside_since = now
-        row.aside = other.error
-        if now - row.aside_since > self._many.io.journal.lease + LONGEST_ASIDE:
-            self._ended(row, row.outcome(error=other.error))  # others claim it again and again
-            return
-        # One that was killed is heard no more: its lease ends then.
-        due = now + min(row.aside_for, other.left + 0.01)
-        row.aside_for = min(2 * row.aside_for, LONGEST_ASIDE)
-        heapq.heappush(self._aside, (due, row.number, row))
-
-    def _come_back(self) -> float | None:
-        """Takes up those whose time has come; the seconds until the next one's does, or None."""
-        if not self._aside:
-            return None
-        now = self._many.io.clock.monotonic()
-        while self._aside and self._aside[0][0] <= now:
-            self._enter(heapq.heappop(self._aside)[2])
-        return self._aside[0][0] - now if self._aside else None
-
-    def _drop(self) -> None:
-        """Lets go of what was not begun, and tells of those rows that were: they stepped aside."""
-        held = [row for _, _, row in self._aside]
-        held += [*self._block, *chain.from_iterable(self._looks), *self._starts]
-        for rows in (self._aside, self._block, self._looks, self._starts):
-            rows.clear()
-        self._outcomes.extend(row.outcome(error=row.aside) for row in held if row.aside)
-
-    async def _pause(self, seconds: float) -> None:
-        with suppress(ProcessMakerError):  # the caller has left
-            await self._gate.wait(seconds)
-        self._pausing = False
-        self.employ()
-        self.tell()
-
-    def _ended(self, row: Row, outcome: Outcome) -> None:
-        self._under_way -= 1
-        self._outcomes.append(outcome)
-        same = self._same_key.pop(row.key, []) if row.key is not None else []
-        if outcome.request is not None:
-            for other in same:
-                self._under_way -= 1
-                error = outcome.error
-                try:
-                    compare(str(row.key), outcome.request, row.body, other.body)
-                except KeyReusedWarning as warning:  # where warnings are errors
-                    error = error or warning
-                self._outcomes.append(other.outcome(evolve(outcome.request, created=False), error))
-        elif same:
-            # It did not start, or nobody knows: the next one looks for itself.
-            self._same_key[str(row.key)] = same[1:]
-            self._starts.append(same[0])
+# --- by threads -----------------------------------------------------------------------------------------------------
 
 
-def blocking(many: Many, given: Iterable[object], rest: list[Outcome]) -> Generator[Outcome, None, None]:
-    """The outcomes of all rows, by threads. What ends after the caller has left goes into `rest`."""
-    rows = run(many.rows())
+def run_in_threads(this: Run, rows: Iterable[object]) -> Generator[Outcome[Any], None, None]:
+    """Yield the outcomes of all rows. What ends after the caller has left goes into `rest`."""
+    run(this.resolve())
     arrived: SimpleQueue[None] = SimpleQueue()
-    rows.tell = partial(arrived.put, None)
-    with ThreadPoolExecutor(many.concurrency + 1, "start_many") as pool:
-        rows.hire = lambda work: pool.submit(run, work)
-        unread: Iterator[object] | None = iter(given)
+    changed = threading.Condition(this.lock)
+
+    def wake_workers() -> None:
+        with changed:
+            changed.notify_all()
+
+    async def wait_for_change(seen: int, seconds: float | None) -> None:
+        if seconds is not None:  # until a deferred row is due; in parts, as the run may be stopped
+            await this.starts.io.sleep(min(seconds, LONGEST_DEFERRAL / 8))
+            return
+        with changed:
+            if this.changes == seen and not this.is_over:
+                changed.wait()
+
+    this.wake_workers, this.wake_caller = wake_workers, lambda: arrived.put(None)
+    source: Iterator[object] | None = iter(rows)
+    at_once = KEYS_IN_ONE_CALL if isinstance(rows, list | tuple) else 1
+    pool = ThreadPoolExecutor(this.concurrency, "start_many")
+    workers = []
+    try:
         try:
-            while True:
-                yield from rows.outcomes()
-                at_work = rows.employ()
-                if rows.problems:
-                    raise rows.problems.popleft()
-                if unread and rows.hungry:
-                    for row in unread:
-                        rows.add(row)
-                        break
-                    else:
-                        unread = None
-                elif at_work:
-                    arrived.get()  # Ctrl-C, which most often comes while one waits here, takes nothing out
-                elif rows.told:
-                    return
-        finally:
-            rows.stop()
-            pool.shutdown()  # not by counting: Ctrl-C may come between a step and its being counted
-            rows.employ()
-            rest += rows.outcomes()
+            workers += [pool.submit(run, this.work(wait_for_change)) for _ in range(this.concurrency)]
+        except RuntimeError as problem:
+            raise ProcessMakerError(f"start_many needs threads: {problem}. Nothing was sent.") from problem
+        while True:
+            yield from this.drain()
+            if source and this.wants_more:
+                part = list(islice(source, at_once))
+                this.add(part)
+                if not part:
+                    source, this.exhausted = None, True
+                    this.change()
+            elif this.is_over and not this.outcomes:
+                break
+            elif not this.outcomes:
+                arrived.get()  # Ctrl-C, which most often comes while the caller waits here, takes nothing out
+        pool.shutdown()  # after `stop`, some starts may be in flight
+        run(this.drop())
+        yield from this.drain()
+    finally:
+        this.stop()
+        pool.shutdown()  # waits for what is in flight
+        run(this.drop())
+        this.rest += this.drain()
+    for worker in workers:
+        worker.result()
 
 
-async def awaiting(
-    many: Many, given: Iterable[object] | AsyncIterable[object], rest: list[Outcome]
-) -> AsyncGenerator[Outcome, None]:
-    """The same by tasks."""
-    rows = await many.rows()
-    arrived = asyncio.Event()
-    tasks: set[asyncio.Task[None]] = set()
-    reading: asyncio.Task[None] | None = None
-    unread: AsyncIterator[object] | Iterator[object] | None
-    unread = aiter(given) if isinstance(given, AsyncIterable) else iter(given)
+# --- by tasks -------------------------------------------------------------------------------------------------------
 
-    def begin(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        tasks.add(task := asyncio.create_task(work))
-        task.add_done_callback(tasks.discard)
-        return task
+
+async def run_in_tasks(this: Run, rows: Iterable[object] | AsyncIterable[object]) -> AsyncGenerator[Outcome[Any], None]:
+    """Yield the outcomes of all rows, as `run_in_threads` does, by tasks of the running loop."""
+    await this.resolve()
+    loop = asyncio.get_running_loop()
+    arrived, changed = asyncio.Event(), asyncio.Event()
+
+    def in_loop(event: asyncio.Event) -> Callable[[], object]:
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(event.set)
+
+        return wake
+
+    async def wait_for_change(seen: int, seconds: float | None) -> None:
+        if seconds is not None:
+            await this.starts.io.sleep(min(seconds, LONGEST_DEFERRAL / 8))
+        elif this.changes == seen and not this.is_over:
+            changed.clear()
+            await changed.wait()
 
     async def read(source: AsyncIterator[object]) -> None:
-        nonlocal unread, reading
-        try:
-            rows.add(await anext(source))
-        except StopAsyncIteration:
-            unread = None
-        except Exception as problem:
-            rows.problems.append(problem)
-        reading = None
-        arrived.set()
+        with suppress(StopAsyncIteration):
+            while True:
+                this.add([await anext(source)])
+                while not this.wants_more and not this.is_over:
+                    seen = this.changes
+                    await wait_for_change(seen, None)
 
-    rows.hire, rows.tell = begin, arrived.set
-    many.wake = partial(asyncio.get_running_loop().call_soon_threadsafe, arrived.set)
+    this.wake_workers, this.wake_caller = in_loop(changed), in_loop(arrived)
+    workers = [asyncio.create_task(this.work(wait_for_change)) for _ in range(this.concurrency)]
+    reading = asyncio.create_task(read(aiter(rows))) if isinstance(rows, AsyncIterable) else None
+    source = None if isinstance(rows, AsyncIterable) else iter(rows)
     try:
         while True:
             arrived.clear()
-            for outcome in rows.outcomes():
+            for outcome in this.drain():
                 yield outcome
-            at_work = rows.employ()
-            if rows.problems:
-                raise rows.problems.popleft()
-            if reading and rows.stopped:
-                reading.cancel()  # it may be long until the next row comes
-                reading = None
-            if unread and not reading and rows.hungry:
-                if isinstance(unread, AsyncIterator):
-                    reading = begin(read(unread))
-                else:
-                    number = -1
-                    for number, row in enumerate(islice(unread, IN_ONE_CALL)):  # noqa: B007 - counted
-                        rows.add(row)
-                    unread = unread if number >= 0 else None
-                    continue
-            if at_work or reading:
+            if source and this.wants_more:
+                part = list(islice(source, KEYS_IN_ONE_CALL))
+                this.add(part)
+                if not part:
+                    source, this.exhausted = None, True
+                    this.change()
+                continue
+            if reading and reading.done():
+                reading.result()  # raises what the rows raised
+                reading, this.exhausted = None, True
+                this.change()
+            if this.is_over and not this.outcomes:
+                break
+            if not this.outcomes:
                 await arrived.wait()
-            elif rows.told:
-                return
+        if reading:
+            reading.cancel()  # it may be long until the next row comes
+        await asyncio.wait(workers)  # after `stop`, some starts may be in flight
+        await this.drop()
+        for outcome in this.drain():
+            yield outcome
     finally:
-        many.wake = lambda: None
-        rows.stop()
+        this.stop()
         if reading:
             reading.cancel()
         try:
-            if tasks:
-                await asyncio.wait(tasks)
+            await asyncio.wait([*workers, *([reading] if reading else [])])
         finally:
-            for task in tasks:
+            for task in workers:
                 task.cancel()
-            rows.employ()
-            rest += rows.outcomes()
+            await run_to_end(this.drop())
+            this.rest += this.drain()
+    for task in workers:
+        task.result()
 
 
-class Outcomes(Iterator[Outcome]):
+class Outcomes(Iterator[Outcome[R]]):
     """The outcomes of many starts, each as it comes.
 
     Leaving early (`break`, an exception, Ctrl-C) finishes what is in flight and starts nothing more. In a `with` block
-    that is done at its end, else by `close()`; then `rest` has what became of the starts
-    that were in flight, and those that were held back, which were not started.
+    that happens at its end, else by `close()`. Then `rest` has the outcomes of the starts that were in flight, and of
+    the rows that were deferred, which were not started.
     """
 
-    def __init__(self, outcomes: Generator[Outcome, None, None], rest: list[Outcome], many: Many) -> None:
+    def __init__(self, outcomes: Generator[Outcome[R], None, None], this: Run) -> None:
         self._outcomes = outcomes
-        self._many = many
-        self.rest = rest
+        self._run = this
+
+    @property
+    def rest(self) -> list[Outcome[R]]:
+        """The outcomes that came after the caller had left."""
+        return self._run.rest
 
     def stop(self) -> None:
-        """Starts nothing more; the outcomes of what is in flight still come. A handler of a signal may call it, too.
+        """Start nothing more; the outcomes of what is in flight still come. A signal handler may call it, too.
 
-        Rows that are being waited for are waited for still: what blocks in them cannot be left from outside.
+        It does not interrupt the iterable of rows: a wait inside it goes on.
         """
-        self._many.stop()
+        self._run.stop()
 
-    def __next__(self) -> Outcome:
+    def __next__(self) -> Outcome[R]:
         return next(self._outcomes)
 
     def close(self) -> None:
-        """Finishes what is in flight, and starts nothing more."""
+        """Finish what is in flight, and start nothing more."""
         self._outcomes.close()
 
     def __enter__(self) -> Self:
@@ -600,31 +574,27 @@ class Outcomes(Iterator[Outcome]):
         self.close()
 
 
-class AsyncOutcomes(AsyncIterator[Outcome]):
-    """The outcomes of many starts, each as it comes.
+class AsyncOutcomes(AsyncIterator[Outcome[R]]):
+    """The outcomes of many starts, awaited; see `Outcomes`. In an `async with` block it is closed at its end."""
 
-    Leaving early (`break`, an exception, a cancelled task) starts nothing more. In an `async with` block what is in
-    flight is finished at its end, else by `aclose()`; then `rest` has what became of the starts
-    that were in flight, and those that were held back, which were not started.
-    """
-
-    def __init__(self, outcomes: AsyncGenerator[Outcome, None], rest: list[Outcome], many: Many) -> None:
+    def __init__(self, outcomes: AsyncGenerator[Outcome[R], None], this: Run) -> None:
         self._outcomes = outcomes
-        self._many = many
-        self.rest = rest
+        self._run = this
+
+    @property
+    def rest(self) -> list[Outcome[R]]:
+        """See `Outcomes.rest`."""
+        return self._run.rest
 
     def stop(self) -> None:
-        """Starts nothing more; the outcomes of what is in flight still come. A handler of a signal may call it, too, or
+        """See `Outcomes.stop`. Another thread may call it, too. It cancels a wait for the next of async rows."""
+        self._run.stop()
 
-        another thread. It does not wait for the next row: whatever async rows are awaiting is cancelled.
-        """
-        self._many.stop()
-
-    async def __anext__(self) -> Outcome:
+    async def __anext__(self) -> Outcome[R]:
         return await anext(self._outcomes)
 
     async def aclose(self) -> None:
-        """Finishes what is in flight, and starts nothing more."""
+        """See `Outcomes.close`."""
         await self._outcomes.aclose()
 
     async def __aenter__(self) -> Self:

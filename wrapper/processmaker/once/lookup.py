@@ -1,34 +1,47 @@
-"""Finding Requests by their idempotency keys: one key or many with one call, among those that are not too old."""
+"""Finding Requests by their idempotency keys: one key or many with one call, among those that are not too old.
+
+A sub-process copies all data of its parent into a Request of its own, and a signal copies the data of its sender
+(observed on 4.15.5). So a Request counts for a key only if it has no parent and if its fingerprint, if it has one,
+names its own process.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from math import ceil
 from urllib.parse import quote
 
 from attrs import evolve
 
+from ..clock import check_key_lifetime
 from ..data import IDEMPOTENCY_KEY
 from ..follow.reading import RequestQuery, listed
 from ..models import Request
-from ..wire.call import IO
-
-NOT_STARTED = ("ERROR", "CANCELED")
-"""Status of a Request that is no answer to "did my order start?"."""
+from ..processes import AnyProcess, Catalog
+from .key import check_key
+from .state import ENDED_BADLY, Starts
 
 REMEMBERED_FOR = timedelta(hours=1)
-"""How long it is remembered which Requests are too old; for less, where the lifetime of keys is short."""
+"""How long the client remembers which Requests are too old, or a 24th of the lifetime of keys if that is shorter."""
 
-IN_ONE_CALL = 100
+KEYS_IN_ONE_CALL = 100
 """Keys that one call looks for at most; it is as fast as for one key (observed on 4.15.5)."""
 
 URL_CHARACTERS = 6_000
 """Characters of a URL that those keys take at most: nginx refuses one beyond about 8,000 (observed on 4.15.5)."""
 
 
+async def find_by_key(
+    starts: Starts, catalog: Catalog, process: AnyProcess, key: str, lifetime: timedelta | None
+) -> Request | None:
+    """Check the arguments of `ProcessMaker.find`, and look."""
+    check_key_lifetime(lifetime)
+    return await find(starts, await catalog.process_id(process), check_key(key), lifetime=lifetime)
+
+
 async def find(
-    io: IO,
+    starts: Starts,
     process_id: int,
     key: str,
     *,
@@ -37,54 +50,97 @@ async def find(
     within: float | None = None,
     once: bool = False,
 ) -> Request | None:
-    """The Request of that process that counts for that key, among those this token may see.
-
-    That is the oldest one that has neither failed nor been canceled; where all have, the newest.
+    """Return the Request of that process that counts for that key, or None.
 
     Args:
-        io: says how old a Request may be.
-        process_id, key: what is looked for.
-        newer_than: only Requests with an id above that.
-        lifetime: in place of the client's.
-        within: seconds.
-        once: not again where it fails.
+        starts: the starts of the client.
+        process_id: the process.
+        key: the idempotency key.
+        newer_than: only Requests with a larger id count.
+        lifetime: how old the Request may be, in place of the client's setting.
+        within: seconds for all calls together.
+        once: do not retry a call that fails.
     """
-    deadline = None if within is None else io.clock.monotonic() + within
-    newer_than = max(newer_than, await _too_old(io, lifetime, within=within, once=once))
-    within = None if deadline is None else deadline - io.clock.monotonic()
-    found = await _found(io, process_id, f'= "{key}"', {}, newer_than=newer_than, within=within, once=once)
-    return _counts([request for request in found if request.idempotency_key == key])
+    found = await find_all(
+        starts, process_id, [key], newer_than=newer_than, lifetime=lifetime, within=within, once=once
+    )
+    return choose(found.get(key, ()))
 
 
 async def find_all(
-    io: IO, process_id: int, keys: Sequence[str], *, newer_than: int | None = None
-) -> dict[str, Request]:
-    """The Requests that count for these keys, by key, as `find` finds them; as many calls as their length takes.
-
-    Args:
-        io, process_id, keys: as there.
-        newer_than: only Requests with an id above that, in place of those that are young enough.
-    """
+    starts: Starts,
+    process_id: int,
+    keys: Sequence[str],
+    *,
+    newer_than: int = 0,
+    lifetime: timedelta | None = None,
+    within: float | None = None,
+    once: bool = False,
+) -> dict[str, list[Request]]:
+    """Return the Requests that count for each of these keys, by key. The other arguments are those of `find`."""
     if not keys:
         return {}
-    newer_than = await _too_old(io, None) if newer_than is None else newer_than
-    found: dict[str, Request] = {}
-    for block in blocks(keys):
-        condition = "IN [" + ", ".join(f'"{key}"' for key in block) + "]"
-        rows = await _found(io, process_id, condition, {"per_page": 100, "order_by": "id"}, newer_than=newer_than)
-        for key in block:
-            if counts := _counts([request for request in rows if request.idempotency_key == key]):
-                found[key] = counts
+    io = starts.io
+    deadline = None if within is None else io.clock.monotonic() + within
+
+    def left() -> float | None:
+        return None if deadline is None else deadline - io.clock.monotonic()
+
+    newer_than = max(newer_than, await newest_too_old(starts, lifetime, within=within, once=once))
+    found: dict[str, list[Request]] = {}
+    for block in split_keys(keys):
+        # Always IN: the server rewrites a value after `=` that looks like a date (observed on 4.15.5).
+        quoted = ", ".join(f'"{key}"' for key in block)
+        newer = f" AND id > {newer_than}" if newer_than else ""
+        query: RequestQuery = {
+            "pmql": f"data.{IDEMPOTENCY_KEY} IN [{quoted}] AND process_id = {process_id}{newer}",
+            "include": "summary",
+            "per_page": 100,
+            "order_by": "id",
+        }
+        rows = listed(io, query, check=lambda row: read_row(row, process_id), within=left(), once=once)
+        async for request in rows:
+            if request.id > newer_than and counts(request, process_id) and request.idempotency_key in block:
+                found.setdefault(str(request.idempotency_key), []).append(request)
     return found
 
 
-def blocks(keys: Sequence[str]) -> Iterator[list[str]]:
-    """The keys in parts of which each fits into one call."""
+def read_row(row: Request, process_id: int) -> Request:
+    """Return a row that a look-up found.
+
+    Raises:
+        ValueError: the row has no readable key. It may be the one that was looked for, so it must not pass for
+            an absent one.
+    """
+    if row.process_id not in (None, process_id):
+        raise ValueError(f"a Request of process {row.process_id}")
+    if row.idempotency_key is None:
+        raise ValueError(f"Request {row.id} without a summary that has its {IDEMPOTENCY_KEY}")
+    return evolve(row, created=False)
+
+
+def counts(request: Request, process_id: int) -> bool:
+    """Whether a Request with a key was started with that key, and is not the copy that another Request made."""
+    if request.parent_request_id is not None:
+        return False
+    fingerprint = request.idempotency_fingerprint
+    return fingerprint is None or fingerprint.partition(":")[0] == str(process_id)
+
+
+def choose(requests: Iterable[Request]) -> Request | None:
+    """Return the Request that answers a start: the oldest that did not end badly, else the newest."""
+    ordered = sorted(requests, key=lambda request: request.id)
+    alive = [request for request in ordered if request.status not in ENDED_BADLY]
+    return alive[0] if alive else ordered[-1] if ordered else None
+
+
+def split_keys(keys: Sequence[str]) -> Iterator[list[str]]:
+    """Split the keys into parts that each fit into one call."""
     block: list[str] = []
     characters = 0
     for key in keys:
         length = len(quote(f'"{key}", ', safe=""))
-        if block and (len(block) == IN_ONE_CALL or characters + length > URL_CHARACTERS):
+        if block and (len(block) == KEYS_IN_ONE_CALL or characters + length > URL_CHARACTERS):
             yield block
             block, characters = [], 0
         block.append(key)
@@ -93,57 +149,19 @@ def blocks(keys: Sequence[str]) -> Iterator[list[str]]:
         yield block
 
 
-def key_of(request: Request) -> str:
-    """The idempotency key in its summary. Raises ValueError where that does not come, or not with a key."""
-    summary = request.raw.get("summary")
-    for item in summary if isinstance(summary, list) else ():
-        if isinstance(item, dict) and item.get("key") == IDEMPOTENCY_KEY and item.get("value") is not None:
-            return str(item["value"])
-    raise ValueError(f"Request {request.id} without a summary that has its {IDEMPOTENCY_KEY}")
+async def newest_too_old(
+    starts: Starts, lifetime: timedelta | None, *, within: float | None = None, once: bool = False
+) -> int:
+    """Return the id of the newest Request that is too old to be found, by the server's clock; 0 if there is none.
 
-
-async def _found(
-    io: IO,
-    process_id: int,
-    condition: str,
-    query: RequestQuery,
-    *,
-    newer_than: int,
-    within: float | None = None,
-    once: bool = False,
-) -> list[Request]:
-    """The Requests whose key fulfils a condition: the server's comparison may ignore case, as MySQL's does."""
-
-    def check(row: Request) -> Request:
-        if row.process_id not in (None, process_id):
-            raise ValueError(f"a Request of process {row.process_id}")
-        # Without its key it cannot be told from the one that is looked for: it is not an absent one.
-        return evolve(row, idempotency_key=key_of(row), created=False)
-
-    newer = f" AND id > {newer_than}" if newer_than else ""
-    pmql = f"data.{IDEMPOTENCY_KEY} {condition} AND process_id = {process_id}{newer}"
-    rows = listed(io, {"pmql": pmql, "include": "summary", **query}, check=check, within=within, once=once)
-    return [request async for request in rows if request.id > newer_than]
-
-
-def _counts(requests: Sequence[Request]) -> Request | None:
-    """Of those with one key, the one that is the answer to a start."""
-    started = [request.id for request in requests if request.status not in NOT_STARTED]
-    counts = min(started) if started else max((request.id for request in requests), default=None)
-    return next((request for request in requests if request.id == counts), None)
-
-
-async def _too_old(io: IO, lifetime: timedelta | None, *, within: float | None = None, once: bool = False) -> int:
-    """The newest Request that is older than a key may be, by the server's clock; 0 where there is none.
-
-    It is one call, which takes a while on a large server (270 ms among 500,000 Requests, observed on 4.15.5). What is
-    remembered can only become too low, so that a look finds more than it has to.
+    It is one call, which takes a while on a large server (270 ms among 500,000 Requests, observed on 4.15.5). A
+    remembered id can only be too low, so that a look finds more than it has to.
     """
-    age = io.key_lifetime if lifetime is None else lifetime
+    age = starts.key_lifetime if lifetime is None else lifetime
     if age is None:
         return 0
-    known, asked_at = io.too_old.get(age, (0, float("-inf")))
-    now = io.clock.monotonic()
+    known, asked_at = starts.too_old.get(age, (0, float("-inf")))
+    now = starts.io.clock.monotonic()
     if now - asked_at <= min(REMEMBERED_FOR, age / 24).total_seconds():
         return known
     hours = ceil(age / timedelta(hours=1))
@@ -154,8 +172,8 @@ async def _too_old(io: IO, lifetime: timedelta | None, *, within: float | None =
         "per_page": 1,
     }
     newest = 0
-    async for request in listed(io, query, within=within, once=once):
+    async for request in listed(starts.io, query, within=within, once=once):
         newest = request.id
         break
-    io.too_old[age] = newest, now
+    starts.too_old[age] = newest, now
     return newest

@@ -1,18 +1,14 @@
-"""Starting a Request once: send it, and find out what became of it where the answer got lost."""
+"""The algorithm that starts a Request once: reserve, look, send, record. The rules are in the docstring of the room."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from datetime import datetime, timedelta
-from math import ceil
-from time import monotonic
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
-from attrs import define, evolve
+from attrs import evolve
 from processmaker_api.api.processes import trigger_start_event
-from processmaker_api.models.trigger_start_event_body import TriggerStartEventBody
+from processmaker_api.models import TriggerStartEventBody
 
-from ..data import OnAlteredData, check_data, check_key, check_key_lifetime, report_alterations, with_key
+from ..data import OnAlteredData, check_data, report_alterations
 from ..errors import (
     CannotStart,
     ConfigurationError,
@@ -20,464 +16,346 @@ from ..errors import (
     InvalidData,
     NotFound,
     ProcessMakerError,
-    StartOutcomeUnknown,
+    UnreadableResponse,
     sentence,
 )
-from ..follow.reading import check_seconds, fetch, request_canceled, request_failed
+from ..follow.reading import check_seconds, fetch
+from ..journal.protocol import new_owner
 from ..log import about, log, of_request
 from ..models import Request, request_from
 from ..processes import AnyEvent, AnyProcess, Catalog
-from ..wire.call import IO
-from ..wire.retry import Gate, retrying
-from .lookup import NOT_STARTED, find, key_of
-from .reuse import compare, report_other_data
-from .turns import LONGEST_TURN, SETTLED_AFTER, Sent, end, recently_sent, settles_in, take
+from ..wire.retry import Retries, retrying
+from .key import check_fingerprint_without, check_key
+from .lookup import choose, find_all
+from .lost import explain_unknown, resolve_lost
+from .others import KeyInProgress, check_fingerprint, raise_if_ended, read_all_recorded, read_recorded, wait_for_other
+from .state import ENDED_BADLY, OnReusedKey, Start, Starts
 
-if TYPE_CHECKING:
-    from .claim import Claim
+LOOK_IS_FRESH_FOR = 2.0
+"""Seconds for which a look counts, if callers of other processes do not share the journal."""
 
-LOOK_AGAIN_FOR = 15.0
-"""Seconds for which a lost start is looked for by its idempotency key."""
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 4.0
-"""Seconds between two looks; each pause is twice the one before. A start takes about 0.15 s (4.15.5)."""
+STEP_PART = 0.25
+"""The part of the lease that the step to "sending" may take; after that it is taken again."""
 
 
-CLOCKS_DIFFER_BY = timedelta(minutes=5)
-"""How much older than its start a Request may seem: the server's clock is not this machine's."""
-
-
-@define(kw_only=True)
-class Start:
-    """One start as it goes on the wire.
-
-    `found` is what a look for many keys at once has found just now; with `known` the journal says the same. `gate`
-    holds back the starts of a whole run. Where another caller is sending the key, it `waits`, or raises `BeingSent`.
-    `ended` is the id of the newest Request with its key that had failed before: what this start makes is newer.
-    `sent_at` is when it was sent, by the clock; None where it was not, or certainly did nothing.
-    """
-
-    process_id: int
-    event: str
-    body: dict[str, Any]
-    key: str | None
-    look_again_for: float
-    again: bool
-    found: Request | None = None
-    known: bool = False
-    gate: Gate | None = None
-    waits: bool = True
-    claim: Claim | None = None
-    ended: int = 0
-    sent_at: float | None = None
+class ReservationLost(Exception):
+    """The reservation ended before the first byte left, so another caller may hold the key. Nothing was sent."""
 
 
 async def start(
-    io: IO,
+    starts: Starts,
     catalog: Catalog,
     process: AnyProcess,
     data: object,
     *,
     event: AnyEvent,
     idempotency_key: str | None,
-    look_first: bool,
     look_again_for: float,
     again: bool,
+    timeout: float | None,
     on_altered_data: OnAlteredData,
+    on_reused_key: OnReusedKey,
+    fingerprint_without: Sequence[str],
 ) -> Request:
+    """Check the arguments of `ProcessMaker.start`, and start."""
+    if again and idempotency_key is None:
+        raise InvalidData("again=True is about what was started with a key; give an idempotency_key, too")
+    checked = check_data(data)
+    report_alterations(checked, on_altered_data)
+    key = None if idempotency_key is None else check_key(idempotency_key)
     check_seconds("look_again_for", look_again_for)
-    if idempotency_key is None and (again or not look_first):
-        what = "again=True" if again else "look_first=False"
-        raise InvalidData(f"{what} is about what was started with a key; give an idempotency_key too")
-    if again and not look_first:
-        raise InvalidData("again=True looks at what was started before; leave look_first=False out")
-    body = check_data(data)
-    report_alterations(body, on_altered_data)
-    if idempotency_key is not None:
-        body = with_key(body, check_key(idempotency_key))
+    deadline = None
+    if timeout is not None:
+        check_seconds("timeout", timeout)
+        deadline = starts.io.clock.monotonic() + timeout
     process_id, event_id = await catalog.resolve(process, event)
     this = Start(
         process_id=process_id,
         event=event_id,
-        body=body,
-        key=idempotency_key,
+        data=checked,
+        key=key,
         look_again_for=look_again_for,
         again=again,
+        on_reused_key=check_on_reused_key(on_reused_key),
+        fingerprint_without=check_fingerprint_without(fingerprint_without),
+        deadline=deadline,
     )
-    return await start_as(io, catalog, process, event, this, look_first=look_first)
-
-
-async def start_as(
-    io: IO, catalog: Catalog, process: AnyProcess, event: AnyEvent, this: Start, *, look_first: bool
-) -> Request:
-    """Starts what is ready to be sent; by other ids where the server refuses these and a fresh listing has others."""
     try:
-        return await _start_once(io, this, look_first)
+        return await start_and_resolve(starts, this)
     except (Forbidden, NotFound) as error:
-        if error.response.request.method != "POST":
-            raise  # it was a look
-        process_id, event_id = await _corrected(catalog, process, event, this, error)
-    return await _start_once(io, evolve(this, process_id=process_id, event=event_id), look_first)
+        ids = await correct_ids(catalog, process, event, this, error)
+    return await start_and_resolve(starts, this.with_ids(*ids))
 
 
-async def _corrected(
+async def correct_ids(
     catalog: Catalog, process: AnyProcess, event: AnyEvent, this: Start, error: Forbidden | NotFound
 ) -> tuple[int, str]:
-    """Other ids for a start answered with 403 or 404; raises `error`, with its likely cause, if there are none.
+    """Return other ids for a start that the server refused, if a fresh listing has others.
 
-    The server itself does not say which it was: no such process for this user, or no such start event.
+    The server does not say which of the two is wrong, the process or the start event (observed on 4.15.5).
+
+    Raises:
+        Forbidden, NotFound: `error` itself, with its likely cause, if there are no other ids.
     """
-    refused = this.process_id, this.event
+    if error.method != "POST":
+        raise error  # it was a look
     try:
-        ids = await catalog.resolve_again(process, event, refused)
+        ids = await catalog.resolve_again(process, event, (this.process_id, this.event))
     except CannotStart as cause:
         error.likely_cause = f"{cause}."
         raise error from None
     except ProcessMakerError:
         raise error from None
-    if ids == refused:
+    if ids == (this.process_id, this.event):
         error.likely_cause = "none was found: this token may start this process with this start event."
         raise error
     return ids
 
 
-async def find_by_key(
-    io: IO, catalog: Catalog, process: AnyProcess, key: str, lifetime: timedelta | None
-) -> Request | None:
-    check_key_lifetime(lifetime)
-    return await find(io, await catalog.process_id(process), check_key(key), lifetime=lifetime)
+def check_on_reused_key(how: object) -> OnReusedKey:
+    """Return `how`.
+
+    Raises:
+        ConfigurationError: it is none of the three.
+    """
+    if how not in ("error", "warn", "ignore"):
+        raise ConfigurationError(f'on_reused_key={how!r} is none of "error", "warn" and "ignore"')
+    return how
 
 
-async def _start_once(io: IO, this: Start, look_first: bool) -> Request:
+async def start_and_resolve(starts: Starts, this: Start) -> Request:
+    """Return the Request of a start; wait for another caller who holds the key.
+
+    Raises:
+        ProcessMakerError: see `ProcessMaker.start`.
+    """
+    began = starts.io.clock.monotonic()
     token = about.set(this)
     try:
-        if this.key is None:
-            request = await _known(io, this, look_first=False)
-        else:
-            request = await _in_turn(io, this, this.key, look_first)
-        how = "started" if request.created else "found"
-        how += "" if this.key is None else f' with the key "{this.key}"'
-        log.info("Request %d of process %d was %s.", request.id, this.process_id, how, extra=of_request(request.id))
+        while True:
+            try:
+                return await attempt_start(starts, this)
+            except KeyInProgress as other:
+                entry = other.entry
+            request = await wait_for_other(starts, this, entry, began)
+            if request is not None:
+                return raise_if_ended(check_fingerprint(this, request))
     finally:
         about.reset(token)
-    return _unless_failed(request if this.key is None else evolve(request, idempotency_key=this.key))
 
 
-async def _in_turn(io: IO, this: Start, key: str, look_first: bool) -> Request:
-    """The same, one start with this key at a time within this process. Whoever comes second gets the first's Request,
+async def attempt_start(starts: Starts, this: Start) -> Request:
+    """Return the Request of a start. Retry what certainly was not processed.
 
-    and looks for itself, whatever `look_first` says, where the first one did not come to one.
+    Raises:
+        KeyInProgress: another caller holds the key.
+        ProcessMakerError: see `ProcessMaker.start`.
     """
-    place = (io.server, this.process_id, key)
-    deadline = monotonic() + LONGEST_TURN
-    while True:
-        turn, own = take(place, this.body)
-        if own:
-            break
-        if not await io.over(turn, deadline - monotonic()):
-            return await _beside(io, this, key)
-        first = turn.result()
-        if first and not (this.again and first.status in NOT_STARTED):
-            compare(key, first, turn.body, this.body)
-            return evolve(first, created=False)
-        look_first = True
-    request = None
+    io = starts.io
+    send_or_find = send if this.key is None else find_or_send
+    retries: Retries | None = io.retries
+    if retries and (left := this.seconds_left(starts)) is not None:
+        retries = evolve(retries, total=min(retries.total, left))
+    pause = this.gate.pause if this.gate else None
+    token = about.set(this)
     try:
-        if io.journal is not None and not this.known:
-            from .claim import Claim
-
-            this.claim = Claim(io, this.process_id, key)
-        before = recently_sent(place)
-        lost = before is not None and before.request_id is None
-        request = await _known(io, this, look_first=look_first or lost)
-        return request
-    finally:
-        end(turn, request, _sent_in(io, this, request))
-
-
-def _sent_in(io: IO, this: Start, request: Request | None) -> Sent | None:
-    """The start that was sent, for the next one with its key; None where none was, or it certainly did nothing."""
-    if this.sent_at is None or (request and request.created is False):
-        return None
-    return Sent(io.clock, this.sent_at, request.id if request else None)
-
-
-async def _beside(io: IO, this: Start, key: str) -> Request:
-    """The Request that another call of this process is starting, and that cannot be waited for any longer."""
-    found, look_error = await _look_again(io, this, key, this.look_again_for)
-    if found:
-        return evolve(found, created=False)
-    wait = ConfigurationError(
-        f'another call of this process is starting the key "{key}", and either takes more than {LONGEST_TURN:g} s over '
-        "it, or is a task of the event loop that this blocking call holds up: await it there, or block in a thread"
-    )
-    raise unknown(this, wait, look_error=look_error, retry_after=SETTLED_AFTER) from wait
-
-
-async def _known(io: IO, this: Start, *, look_first: bool) -> Request:
-    """What there is after a start, found out where its answer got lost."""
-    began = io.clock.now()
-    try:
-        try:
-            request = await _sent(io, this, look_first)
-        except ProcessMakerError as error:
-            if error.processed is not None:
-                raise
-            log.warning("%s Whether the Request was started is not known yet.", sentence(error))
-            request = await _what_became_of(io, this, error, began)
-    except BaseException as error:
-        claim = None if isinstance(error, GeneratorExit) else this.claim  # a coroutine that is closed awaits no more
-        if claim and (request_id := _request_id_of(error)) is not None:
-            await claim.started(request_id)
-        elif claim and this.sent_at is None:
-            await claim.release()
-        if not isinstance(error, Exception) and this.sent_at is not None:  # a task that is cancelled, Ctrl-C
-            with_key = "" if this.key is None else f' with key "{this.key}"'
-            log.warning(
-                "A start of process %d%s was broken off: whether the Request was started is not known.",
-                this.process_id,
-                with_key,
-            )
+        request = await retrying(io, retries, lambda: send_or_find(starts, this), pause=pause)
+        how = "started" if this.request is request else "found"
+        how += "" if this.key is None else f' with the key "{this.key}"'
+        log.info("Request %d of process %d was %s.", request.id, this.process_id, how, extra=of_request(request.id))
+    except KeyInProgress:
         raise
-    if this.claim:
-        await this.claim.started(request.id)
-    return request
-
-
-async def _sent(io: IO, this: Start, look_first: bool) -> Request:
-    """The Request that is there, or that the start made; with a key, none is sent again without a look before it.
-
-    Each attempt is a claim in the journal, where there is one, a look and a start. It is made again where one of the
-    first two failed, or the start certainly did nothing.
-    """
-    look = look_first
-
-    async def attempt() -> Request:
-        nonlocal look
-        while True:
-            if this.claim and this.key is not None and this.found is None:
-                there, taken_over = await _claimed(io, this, this.claim, this.key)
-                if there:
-                    return await _told(io, this, this.key, there)
-                look = look or taken_over
-            if look and this.key is not None and (found := this.found or await _look_before(io, this, this.key)):
-                return await _told(io, this, this.key, found)
-            if this.gate:
-                await this.gate.passed()
-            if this.claim is None or await this.claim.holds():
-                break
-        look = True
-        return await _send(io, this)
-
-    return await retrying(io, io.retries, attempt, pause=this.gate.pause if this.gate else None)
-
-
-async def _told(io: IO, this: Start, key: str, found: Request) -> Request:
-    """The Request that is there already, after a word where it was started with other data."""
-    if found.status not in NOT_STARTED:
-        await report_other_data(io, key, this.body, found)
-    return found
-
-
-async def _claimed(io: IO, this: Start, claim: Claim, key: str) -> tuple[Request | None, bool]:
-    """What the journal, or the server, has of a key that others may be sending; see `Claim.settled`."""
-
-    async def look() -> Request | None:
-        try:
-            return await find(io, this.process_id, key, newer_than=this.ended, once=True)
-        except ProcessMakerError as error:
-            if not error.transient:
-                raise
-            log.warning('%s That was a look for the start with key "%s".', sentence(error), key)
-            return None
-
-    async def read(request_id: int) -> Request:
-        request = await fetch(io, request_id, ("summary",))
-        with suppress(ValueError):
-            if key_of(request) != key:
-                raise LookupError
-        return evolve(request, created=False)
-
-    def renounced(request: Request) -> bool:
-        if not this.again or request.status not in NOT_STARTED:
-            return False
-        this.ended = max(this.ended, request.id)
-        return True
-
-    return await claim.settled(look, read, renounced, waits=this.waits)
-
-
-async def _look_before(io: IO, this: Start, key: str) -> Request | None:
-    """The Request that stands in the way of a start with that key."""
-    try:
-        found = await find(io, this.process_id, key, once=True)
-        if found and this.again and found.status in NOT_STARTED:
-            this.ended, found = found.id, None
-        if found is None and (sent := recently_sent((io.server, this.process_id, key))):
-            found = await _not_listed_yet(io, this, key, sent)
     except ProcessMakerError as error:
-        error.args = (
-            f"{sentence(error.args[0])} That was the look for the key before the start: nothing was started.",
-        )
+        if isinstance(error, UnreadableResponse) and this.sent_at is None:
+            raise explain_unknown(this, error, sent=False) from error  # a look: start again later
+        if this.key is None and error.started is None:
+            error.started = error.processed
         raise
-    return found
+    except Exception as problem:
+        if this.sent_at is None:
+            raise
+        # A log handler, an auth or a callback of the caller's own: it must not hide a Request that was made.
+        raise explain_unknown(this, problem, request=this.request) from problem
+    finally:
+        about.reset(token)
+    return raise_if_ended(request)
 
 
-async def _not_listed_yet(io: IO, this: Start, key: str, sent: Sent) -> Request | None:
-    """The Request of a start sent a moment ago from this process, which a look does not show, or not yet."""
-    if sent.request_id is None:
-        words = 'The start with key "%s" may still show up: it is looked for up to %.0f s.'
-        log.info(words, key, sent.settles_in, extra={"waits": True})  # which the command line tells
-        found, failed = await _look_again(io, this, key, sent.settles_in)
-        if failed:
-            raise failed
-        return found
-    with suppress(NotFound, Forbidden, ValueError):
-        found = await fetch(io, sent.request_id, ("summary",))
-        if found.id > this.ended and key_of(found) == key:
-            return evolve(found, created=False)
-    return None
+async def find_or_send(starts: Starts, this: Start) -> Request:
+    """Make one attempt: reserve the key, look for it, send the start, record what became of it.
 
-
-async def _send(io: IO, this: Start) -> Request:
-    """POST /process_events/{id}, once."""
-
-    def read(answer: object) -> Request:
-        request = request_from(answer, io.site, created=True)
-        if request.process_id not in (None, this.process_id):
-            raise ValueError(f"the answer to the start of another process, {request.process_id}")
-        return request
-
-    def leaves() -> None:
-        this.sent_at = io.clock.monotonic()  # from here on the Request may exist
-
+    Raises:
+        KeyInProgress: another caller holds the key.
+        ProcessMakerError: with `processed` False if the start certainly was not processed.
+    """
     try:
-        request = trigger_start_event.build_request(
-            process_id=this.process_id, event=this.event, body=TriggerStartEventBody.from_dict(this.body)
-        )
-        return await io.call(request, read, once=True, leaves=leaves)
+        while True:
+            if this.entry is None:
+                await prepare(starts, [this])
+            if not this.holds_key:
+                if this.found is not None and this.found.status not in ENDED_BADLY:
+                    return check_fingerprint(this, this.found)
+                request = await read_recorded(starts, this)
+                if not (this.again and request.status in ENDED_BADLY):
+                    return check_fingerprint(this, request)
+                this.replaces, this.newer_than = request.id, max(this.newer_than, request.id)
+                this.forget_attempt()
+                continue
+            if this.found is not None and not this.replaces_found:
+                await record(starts, this, this.found)
+                return check_fingerprint(this, this.found)
+            if this.found is not None:
+                this.newer_than = max(this.newer_than, this.found.id)
+            if this.gate:
+                await this.gate.wait_open()
+            if await nothing_new(starts, this):
+                try:
+                    return await send(starts, this)
+                except ReservationLost:
+                    this.forget_attempt()
+    except BaseException as error:
+        absent = this.holds_key and this.looked_at is not None and (this.found is None or this.replaces_found)
+        if isinstance(error, ProcessMakerError) and error.processed is False and error.started is None and absent:
+            error.started = False
+        if not isinstance(error, GeneratorExit):  # a coroutine that is closed can await nothing
+            await give_back(starts, this)
+        this.forget_attempt()
+        raise
+
+
+# --- reserve and look -----------------------------------------------------------------------------------------------
+
+
+async def prepare(starts: Starts, block: Sequence[Start]) -> None:
+    """Reserve the keys of a block of starts of one process, then look for what was reserved with one call for all."""
+    for this in block:
+        this.forget_attempt()
+        this.owner = this.owner or new_owner()  # here, as it names the thread that starts it
+    pairs = [(this.keyed(starts), this.owner) for this in block]
+    replace = block[0].replaces if len(block) == 1 else None
+    entries = await starts.step("reserve", pairs, replace=replace)
+    for this, entry in zip(block, entries, strict=True):
+        this.entry = entry
+    if worth_a_look := [this for this in block if this.holds_key or this.may_be_there]:
+        await look(starts, worth_a_look)
+    if len(block) > 1:
+        await read_all_recorded(starts, block)
+
+
+async def look(starts: Starts, block: Sequence[Start]) -> None:
+    """Look for the keys of a block of starts of one process, with one call."""
+    for this in block:
+        this.looked_at = None  # if the look fails, nothing is known
+    left = block[0].seconds_left(starts) if len(block) == 1 else None
+    try:
+        found = await find_all(starts, block[0].process_id, [str(this.key) for this in block], within=left, once=True)
+    except ProcessMakerError as error:
+        error.args = (f"{sentence(error.args[0])} That was the look for the key before the start: nothing was sent.",)
+        raise
+    for this in block:
+        this.found, this.block = choose(found.get(str(this.key), ())), block
+        this.looked_at = starts.io.clock.monotonic()
+
+
+async def nothing_new(starts: Starts, this: Start) -> bool:
+    """Whether the last look found nothing. If it is too old, look once more for all unsent starts of the block."""
+    now = starts.io.clock.monotonic()
+    old = this.looked_at is None or now - this.looked_at > LOOK_IS_FRESH_FOR
+    if old and not this.looked_twice and not starts.callers_share_journal:
+        unsent = [other for other in this.block if other.holds_key and other.sent_at is None and other.found is None]
+        await look(starts, unsent if this in unsent else [this])
+        this.looked_twice = True
+    return this.found is None or this.replaces_found
+
+
+# --- send and record ------------------------------------------------------------------------------------------------
+
+
+async def send(starts: Starts, this: Start) -> Request:
+    """Send the start, once, and find out what became of it.
+
+    Raises:
+        ReservationLost: nothing was sent.
+        StartOutcomeUnknown: it is not known whether the Request exists.
+        ProcessMakerError: with `processed` False, the start certainly was not processed.
+    """
+    began = starts.io.clock.now()
+    try:
+        request = await post(starts, this)
     except ProcessMakerError as error:
         if error.processed is False:
             this.sent_at = None
-        if this.gate and error.retry_after is not None:
-            this.gate.shut(error.retry_after)
-        raise
+            if this.gate and error.retry_after is not None:
+                this.gate.close_for(error.retry_after)
+            raise
+        log.warning("%s Whether the Request was started is not known yet.", sentence(error))
+        request = await resolve_lost(starts, this, error, began)
+    this.request = request
+    await record(starts, this, request)
+    return request
 
 
-async def _what_became_of(io: IO, this: Start, wire_error: ProcessMakerError, began: datetime) -> Request:
-    """The Request that a start made whose answer got lost. Never sends the start again.
-
-    `created` is True where its id came in the answer. Where it was found by its key, another caller may have made it.
+async def post(starts: Starts, this: Start) -> Request:
+    """POST /process_events/{id}, once.
 
     Raises:
-        StartOutcomeUnknown: it was not found.
+        ProcessMakerError: `processed` is None if the answer is lost, or may be that of another start.
     """
-    request_id = _request_id_of(wire_error)
-    look_error: ProcessMakerError | None = None
-    if request_id is not None:
-        try:
-            found = await fetch(io, request_id, () if this.key is None else ("summary",))
-        except (NotFound, Forbidden) as error:
-            request_id, look_error = None, error
-        except ProcessMakerError as error:
-            look_error = error
-        else:
-            if _is_of(found, this, began):
-                return evolve(found, created=True)
-            request_id = None
-    if request_id is None and this.key is not None:
-        lost, look_error = await _look_again(io, this, this.key, this.look_again_for)
-        if lost:
-            return evolve(lost, created=None)
-    settled_in = None if this.key is None or this.sent_at is None else settles_in(io.clock, this.sent_at)
-    raise unknown(this, wire_error, request_id, look_error, settled_in) from wire_error
 
+    def read(answer: object) -> Request:
+        request = request_from(answer, starts.io.site, created=True)
+        if request.process_id not in (None, this.process_id):
+            raise ValueError(f"the answer to the start of another process, {request.process_id}")
+        return request if this.key is None else evolve(request, idempotency_key=this.key)
 
-def unknown(
-    this: Start,
-    wire_error: ProcessMakerError,
-    request_id: int | None = None,
-    look_error: ProcessMakerError | None = None,
-    retry_after: float | None = None,
-) -> StartOutcomeUnknown:
-    """The error for a start of which it is not known what became of it."""
-    failed_look = f" The last look for it failed: {sentence(look_error)}" if look_error else ""
-    return StartOutcomeUnknown(
-        f"{sentence(wire_error)} {_next_step(this, request_id, retry_after)}{failed_look}",
-        processed=None if request_id is None else True,
-        process_id=this.process_id,
-        event=this.event,
-        idempotency_key=this.key,
-        request_id=request_id,
-        wire_error=wire_error,
-        look_error=look_error,
-        retry_after=retry_after,
-    )
+    async def write_sending() -> None:
+        if this.gate:
+            this.gate.check()
+        began = starts.io.clock.monotonic()
+        while this.key is not None:
+            if not await starts.step("sending", this.keyed(starts), this.owner):
+                raise ReservationLost
+            began, took = starts.io.clock.monotonic(), starts.io.clock.monotonic() - began
+            if took <= STEP_PART * starts.journal.lease:
+                break
+        this.sent_at = starts.io.clock.monotonic()
 
-
-def _request_id_of(error: BaseException) -> int | None:
-    """The id of the Request that was started, where that much of the answer arrived."""
-    return getattr(error, "request_id", None)
-
-
-def _is_of(request: Request, this: Start, began: datetime) -> bool:
-    """Whether a Request whose id came in what arrived of an answer is of that start, and not of another one."""
-    if request.process_id not in (None, this.process_id) or request.id <= this.ended:
-        return False
-    if this.key is not None:
-        with suppress(ValueError):
-            return key_of(request) == this.key
-    return request.created_at is None or request.created_at > began - CLOCKS_DIFFER_BY
-
-
-async def _look_again(io: IO, this: Start, key: str, seconds: float) -> tuple[Request | None, ProcessMakerError | None]:
-    """Looks for the key until it is found or the time is over: the server may still be working.
-
-    Returns:
-        The Request, or None; and why the last look failed, where it did.
-    """
-    deadline, pause = io.clock.monotonic() + seconds, FIRST_PAUSE
-    while True:
-        failed, within = None, deadline - io.clock.monotonic()
-        try:
-            if found := await find(io, this.process_id, key, newer_than=this.ended, within=within):
-                log.info(
-                    'The start with key "%s" was found: it is Request %d.', key, found.id, extra=of_request(found.id)
-                )
-                return found, None
-        except ProcessMakerError as error:
-            failed = error
-            log.warning('%s That was a look for the start with key "%s".', sentence(error), key)
-        left = deadline - io.clock.monotonic()
-        if left <= 0 or (failed and not failed.transient):
-            return None, failed
-        await io.sleep(min(pause, left))
-        pause = min(2 * pause, LONGEST_PAUSE)
-
-
-def _next_step(this: Start, request_id: int | None, retry_after: float | None) -> str:
-    if request_id is not None:
-        return f"The Request was started, as {request_id}; its state could not be read. Read it: get({request_id})."
-    if this.key is not None:
-        later = f" (after {ceil(retry_after)} s: until then the server may be at work on it)" if retry_after else ""
-        return (
-            f'Whether the Request was started is not known: none with the idempotency key "{this.key}" was found. '
-            f"Start again later with the same key{later}: it is looked for first, and only started if it is not there."
-        )
-    return (
-        "Whether the Request was started is not known, and the start was not sent again, as that could make a second "
-        f"one. Look among the latest Requests of process {this.process_id}, "
-        f"requests(pmql='process_id = {this.process_id}'), before starting again; give the next start an "
-        "idempotency_key, and it is looked for."
-    )
-
-
-def _unless_failed(request: Request) -> Request:
-    """The Request, if it is a start; one that failed or was canceled is none, whoever made it."""
-    if request.status not in NOT_STARTED:
+    body = TriggerStartEventBody.from_dict(this.body)
+    call = trigger_start_event.build_request(this.process_id, event=this.event, body=body)
+    within = this.seconds_left(starts)
+    request = await starts.io.call(call, read, once=True, within=within, sending=write_sending, expected=201)
+    if this.key is None:
         return request
-    error: ProcessMakerError = request_failed(request) if request.status == "ERROR" else request_canceled(request)
-    if request.created is False:
-        was_there = "It was there before, with this key; again=True starts a new one on purpose."
-        error.args = (f"{sentence(error)} {was_there}",)
-    raise error
+    before = starts.remember_answer(request.id, this.process_id, this.key)
+    if before not in (None, (this.process_id, this.key)) and not await has_key(starts, this, request.id):
+        # A proxy that repeats an earlier answer, for example.
+        raise ProcessMakerError(
+            f"the answer names Request {request.id}, which an earlier answer named for another key", processed=None
+        )
+    return request
+
+
+async def has_key(starts: Starts, this: Start, request_id: int) -> bool:
+    """Whether a Request has the key of this start."""
+    try:
+        return (await fetch(starts.io, request_id, ("summary",))).idempotency_key == this.key
+    except ProcessMakerError:
+        return False
+
+
+async def record(starts: Starts, this: Start, request: Request) -> None:
+    """Write into the journal as which Request the key was started. A failure loses nothing: the key is looked for."""
+    if this.key is not None and this.holds_key:
+        fingerprint = this.fingerprint if request is not this.found else request.idempotency_fingerprint
+        facts = {"uuid": request.uuid or None, "fingerprint": fingerprint}
+        await starts.try_step("started", this.keyed(starts), this.owner, request.id, **facts)
+        this.entry = None
+
+
+async def give_back(starts: Starts, this: Start) -> None:
+    """After an attempt that made no Request: release the key, or record that the outcome is not known."""
+    if this.sent_at is not None:
+        log.warning("A start of process %d was sent, and its outcome is not known.", this.process_id)
+    if this.holds_key:
+        step = "release" if this.sent_at is None else "unknown"
+        await starts.try_step(step, this.keyed(starts), this.owner)

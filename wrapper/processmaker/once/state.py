@@ -1,0 +1,225 @@
+"""What all starts of one client share, one start, and the steps of the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import OrderedDict
+from collections.abc import Coroutine, Hashable, Sequence
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
+
+from attrs import define, evolve, field
+
+from ..errors import ConfigurationError, TimedOut, sentence
+from ..journal import AsyncJournal, Entry, Journal, KeyedStart, MemoryJournal
+from ..journal.protocol import check_journal
+from ..log import log
+from ..models import Request
+from ..wire.call import IO, AsyncIO
+from ..wire.retry import RateGate
+from ..wire.transport import handler_of_mock
+from .key import fingerprint_of, with_key
+
+T = TypeVar("T")
+
+_in_this_process = MemoryJournal()
+"""The journal of all clients without `journal=`. It tells servers apart by their addresses."""
+
+_of_mocks: OrderedDict[Hashable, MemoryJournal] = OrderedDict()
+
+REMEMBERED_ANSWERS = 1_000
+"""Answers of which a client remembers for which key it got them."""
+
+LOOK_AGAIN_FOR = 15.0
+"""Seconds for which a start whose answer was lost is looked for by its key."""
+
+ENDED_BADLY = ("ERROR", "CANCELED")
+"""Status of a Request that is no answer to "did my order start?"."""
+
+OnReusedKey = Literal["error", "warn", "ignore"]
+
+
+@define(kw_only=True, eq=False)
+class Start:
+    """One start.
+
+    Args:
+        process_id: the process.
+        event: the node id of the start event.
+        data: what `check_data` returned.
+        key: the idempotency key, or None.
+        look_again_for: seconds for which a lost start is looked for.
+        again: start anew if the Request of the key has failed or was canceled.
+        on_reused_key: what to do if the Request of the key was started with other data.
+        fingerprint_without: top-level keys of the data that the fingerprint leaves out.
+        deadline: when the whole start must be over, by the client's clock; None for no bound.
+        gate: holds back the starts of a run while the server wants a pause.
+    """
+
+    process_id: int
+    event: str
+    data: dict[str, Any]
+    key: str | None = None
+    look_again_for: float = LOOK_AGAIN_FOR
+    again: bool = False
+    on_reused_key: OnReusedKey = "error"
+    fingerprint_without: tuple[str, ...] = ()
+    deadline: float | None = None
+    gate: RateGate | None = None
+    owner: str = field(default="", init=False)
+    fingerprint: str | None = field(default=None, init=False)
+    body: dict[str, Any] = field(init=False)
+    # What the attempt under way knows: what the journal says, what the last look found, when, and for which block.
+    entry: Entry | None = field(default=None, init=False)
+    found: Request | None = field(default=None, init=False)
+    looked_at: float | None = field(default=None, init=False)
+    looked_twice: bool = field(default=False, init=False)
+    recorded: Request | None = field(default=None, init=False)
+    block: Sequence[Start] = field(default=(), init=False)
+    # What outlasts an attempt: when the start was sent, unless it certainly did nothing; the ended Request that the
+    # journal names and this start replaces; the id that what it makes is above; and the Request once it is known.
+    sent_at: float | None = field(default=None, init=False)
+    replaces: int | None = field(default=None, init=False)
+    newer_than: int = field(default=0, init=False)
+    request: Request | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.body = self.data
+        if self.key is not None:
+            self.fingerprint = fingerprint_of(self.process_id, self.event, self.data, self.fingerprint_without)
+            self.body = with_key(self.data, self.key, self.fingerprint)
+
+    def with_ids(self, process_id: int, event: str) -> Start:
+        """Return the same start of another process or start event."""
+        return evolve(self, process_id=process_id, event=event)
+
+    def keyed(self, starts: Starts) -> KeyedStart:
+        """Return what the journal keeps apart."""
+        return KeyedStart(starts.io.site, self.process_id, str(self.key))
+
+    @property
+    def holds_key(self) -> bool:
+        """Whether this start holds the reservation of its key, as far as it knows."""
+        return self.entry is not None and self.entry.mine
+
+    @property
+    def may_be_there(self) -> bool:
+        """Whether another caller has sent the start, and has not recorded its Request."""
+        return self.entry is not None and self.entry.state in ("sending", "unknown")
+
+    @property
+    def replaces_found(self) -> bool:
+        """Whether the Request that was found ended badly and is to be replaced."""
+        return self.again and self.found is not None and self.found.status in ENDED_BADLY
+
+    def forget_attempt(self) -> None:
+        """Begin another attempt with nothing known."""
+        self.entry = self.found = self.looked_at = self.recorded = None
+        self.looked_twice, self.block = False, ()
+
+    def seconds_left(self, starts: Starts) -> float | None:
+        """Return the seconds left for the whole start; None if it has no bound.
+
+        Raises:
+            TimedOut: none are left, and nothing was sent.
+        """
+        if self.deadline is None:
+            return None
+        left = self.deadline - starts.io.clock.monotonic()
+        if left <= 0 and self.sent_at is None:
+            raise TimedOut("the time for this start is over. Nothing was sent.", processed=False)
+        return max(left, 0.0)
+
+
+@define(eq=False)
+class Starts:
+    """The starts of one client.
+
+    Args:
+        io: the client's connection.
+        journal: holds the keys.
+        key_lifetime: how old a Request may be to be found by its key; None for any age.
+        answers: for the ids of the latest answers, which process and key they answered.
+        too_old: for an age, up to which id Requests are older than that, and when the server said so.
+    """
+
+    io: IO
+    journal: Journal | AsyncJournal
+    key_lifetime: timedelta | None = None
+    answers: OrderedDict[int, tuple[int, str]] = field(factory=OrderedDict)
+    too_old: dict[timedelta, tuple[int, float]] = field(factory=dict)
+
+    @property
+    def callers_share_journal(self) -> bool:
+        """Whether callers of other processes write into the same journal."""
+        return not isinstance(self.journal, MemoryJournal)
+
+    def remember_answer(self, request_id: int, process_id: int, key: str) -> tuple[int, str] | None:
+        """Remember for which key the server answered with this id; return for which key it did so before."""
+        before = self.answers.get(request_id)
+        if before is None:
+            self.answers[request_id] = process_id, key
+            if len(self.answers) > REMEMBERED_ANSWERS:
+                self.answers.popitem(last=False)
+        return before
+
+    async def step(self, name: str, *args: Any, **options: Any) -> Any:
+        """Take one step of the journal, such as "reserve".
+
+        In an asynchronous client a blocking journal runs in a thread, and a task that is cancelled meanwhile waits for
+        the end of the step: before that, nobody knows what the journal says.
+        """
+        method = getattr(self.journal, name)
+        if not isinstance(self.io, AsyncIO) or isinstance(self.journal, MemoryJournal):
+            return method(*args, **options)
+        if inspect.iscoroutinefunction(method):
+            return await run_to_end(method(*args, **options))
+        return await run_to_end(asyncio.to_thread(method, *args, **options))
+
+    async def try_step(self, name: str, *args: Any, **options: Any) -> None:
+        """Take a step whose failure must not hide what became of a start. It comes to its end in any case."""
+        step = self.step(name, *args, **options)
+        try:
+            await (run_to_end(step) if isinstance(self.io, AsyncIO) else step)
+        except Exception as problem:
+            log.warning('The journal could not take the step "%s": %s', name, sentence(problem))
+
+
+def choose_journal(
+    given: Journal | AsyncJournal | None, transport: object, *, asynchronous: bool = False
+) -> Journal | AsyncJournal:
+    """Return the journal of a client: the one that is given, that of its sandbox, or that of this process.
+
+    Transports that wrap the network, such as for tracing, share the journal of this process. What answers in place of
+    a server has one of its own: an `httpx.MockTransport` one for its handler, a sandbox's transport its `journal`.
+
+    Raises:
+        ConfigurationError: what is given is no journal, or one for asyncio in blocking code.
+    """
+    if given is not None:
+        if check_journal(given) == "async" and not asynchronous:
+            raise ConfigurationError(f"{given!r} is a journal for asyncio: give it to AsyncProcessMaker")
+        return given
+    if (handler := handler_of_mock(transport)) is not None:
+        while len(_of_mocks) >= REMEMBERED_ANSWERS:
+            _of_mocks.popitem(last=False)
+        return _of_mocks.setdefault(handler, MemoryJournal())
+    own = getattr(transport, "journal", None)
+    return own if isinstance(own, MemoryJournal) else _in_this_process
+
+
+async def run_to_end(step: Coroutine[Any, Any, T]) -> T:
+    """Await a step to its end, also if the task is cancelled meanwhile; then the cancellation goes on."""
+    task = asyncio.ensure_future(step)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:  # anyio cancels again at each await
+            cancelled = error
+    if cancelled:
+        if not task.cancelled():
+            task.exception()  # marks it as retrieved
+        raise cancelled
+    return task.result()
