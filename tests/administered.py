@@ -10,8 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import httpx
-from processmaker.sandbox import Sandbox, StartEvent
-from processmaker.sandbox._state import Process, User
+from processmaker.sandbox import SIMPLE_PROCESSES, Process, Sandbox, StartEvent, Task, User
 from provision import BPMN, PM
 
 API = "/api/1.0"
@@ -21,14 +20,13 @@ class AdministeredSandbox(Sandbox):
     """Users who are added can sign in. `fresh`: as it is installed, with one administrator and no process."""
 
     def __init__(self, *, fresh: bool = True) -> None:
-        super().__init__()
+        super().__init__(processes=() if fresh else SIMPLE_PROCESSES)
         if fresh:
-            self.processes.clear()
-            for username in ("integration.bot", "mail.user"):
-                del self.users[username], self._oauth.users[username]
+            for username in ("integration.bot", "mail.user", "reviewer"):
+                del self.users[username]
         self.categories: list[dict[str, Any]] = []
 
-    async def answer(self, request: httpx.Request, line: Any) -> httpx.Response:
+    async def answer(self, request: httpx.Request, channel: Any) -> httpx.Response:
         path = request.url.path.removeprefix(API)
         ours = path in ("/users", "/process_categories", "/processes")
         body = json.loads(request.content) if ours and request.method == "POST" else {}
@@ -37,7 +35,7 @@ class AdministeredSandbox(Sandbox):
             if not (user and user.is_administrator):
                 return httpx.Response(403, json={"message": "This action is unauthorized."})
             return self._administered(request, path, body)
-        return await super().answer(request, line)
+        return await super().answer(request, channel)
 
     def _administered(self, request: httpx.Request, path: str, body: Any) -> httpx.Response:
         wanted = request.url.params.get("filter", "")
@@ -55,7 +53,7 @@ class AdministeredSandbox(Sandbox):
                     body["lastname"],
                     body["email"],
                 )
-                self.users[user.username] = self._oauth.users[user.username] = user
+                self.users[user.username] = user
                 return httpx.Response(201, json={"id": user.id, "username": user.username})
             rows = [{"id": user.id, "username": user.username} for user in self.users.values()]
             return listed([row for row in rows if wanted in str(row["username"])])
@@ -90,7 +88,7 @@ def process_of(body: Any, identity: int) -> Process:
             )
             for start in starts
         ),
-        tasks=tuple((str(task.get("id")), str(task.get("name"))) for task in tasks),
+        steps=tuple(Task(str(task.get("name")), id=str(task.get("id"))) for task in tasks),
         users=tuple(sorted(int(user) for user in assigned)),
         status=body["status"],
         broken=not set(targets) <= nodes,

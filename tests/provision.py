@@ -12,7 +12,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import httpx
-from processmaker.sandbox._state import PROCESSES, USERS, Process
+from processmaker.sandbox import SIMPLE_PROCESSES, Process
+from processmaker.sandbox._objects import users
 
 CATEGORY = "Recordings"
 BPMN = "http://www.omg.org/spec/BPMN/20100524/MODEL"
@@ -52,11 +53,11 @@ def bpmn(process: Process, assigned: list[int]) -> str:
         if event.timer:
             timer = ElementTree.SubElement(start, f"{{{BPMN}}}timerEventDefinition", {"id": "td"})
             ElementTree.SubElement(timer, f"{{{BPMN}}}timeCycle").text = NIGHTLY
-    for identity, task in process.tasks:
+    for task in process.nodes:
         config = {"config": SENDS_EMAIL} if process.fails_with else {}
-        node("task", identity, task, assignment="requester", **config)
+        node("task", task.id, task.name, assignment="requester", **config)
     node("endEvent", "node_end", "End")
-    path = [identity for identity, _ in process.tasks] + ["node_end"]
+    path = [task.id for task in process.nodes] + ["node_end"]
     flows = [(event.id, path[0]) for event in process.start_events] + list(pairwise(path))
     if process.broken:
         flows.append((process.start_events[0].id, "node_missing"))
@@ -125,23 +126,24 @@ class Administrator:
             NotProvided: the server did not let us; the message has its words.
         """
         with self._http:
-            users = {user.id: self._user(user.username) for user in USERS if not user.is_administrator}
+            starters = {user for process in SIMPLE_PROCESSES for user in process.users}
+            ids = {user.id: self._user(user.username) for user in users() if user.id in starters}
             there = self._all("/processes", "name")
             category: int | None = None
-            for process in PROCESSES:
+            for process in SIMPLE_PROCESSES:
                 if process.name not in there:
                     category = category or self._category()
-                    assigned = [users[user] for user in process.users]
+                    assigned = [ids[user] for user in process.users]
                     body = {"name": process.name, "description": process.description, "status": process.status}
                     more = {"process_category_id": category, "bpmn": bpmn(process, assigned)}
                     there[process.name] = self._create("/processes", process.name, body | more)
-            return {process.name: there[process.name] for process in PROCESSES}
+            return {process.name: there[process.name] for process in SIMPLE_PROCESSES}
 
     def _user(self, username: str) -> int:
         there = self._all("/users", "username", filter=username)
         if username in there:
             return there[username]
-        user = next(user for user in USERS if user.username == username)
+        user = next(user for user in users() if user.username == username)
         names = {"username": username, "firstname": user.firstname, "lastname": user.lastname, "email": user.email}
         return self._create("/users", username, names | {"password": self._password, "status": "ACTIVE"})
 

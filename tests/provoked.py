@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 from processmaker import (
-    AlreadyFinished,
     AmbiguousStartEvent,
     CancelNotAllowed,
     ConfigurationError,
     ConnectionFailed,
     ConnectionLost,
     Forbidden,
+    IdempotencyKeyReused,
     InvalidData,
     JournalError,
-    MethodNotAllowed,
-    NoStartEvent,
     NotFound,
     PasswordGrant,
-    PayloadTooLarge,
-    Process,
     ProcessMakerError,
     ProcessNotFound,
     RateLimited,
@@ -32,15 +27,13 @@ from processmaker import (
     RequestFailed,
     ResponseError,
     ServerError,
-    ServiceUnavailable,
     SignInError,
     SQLiteJournal,
-    StartEvent,
     StartEventNotFound,
     StartOutcomeUnknown,
     TaskAlreadyClosed,
+    TaskNotClosed,
     TimedOut,
-    TLSFailed,
     Unauthorized,
     UnreadableResponse,
     ValidationFailed,
@@ -112,11 +105,6 @@ def an_unknown_event(make: Make, _: Sandbox) -> None:
     make().start("Leave Request", event="no such event")
 
 
-@provokes(NoStartEvent)
-def a_process_with_a_timer_only(make: Make, _: Sandbox) -> None:
-    make().start(Process(id=6, name="Nightly Report", start_events=(StartEvent(id="t", name="Night", manual=False),)))
-
-
 @provokes(AmbiguousStartEvent)
 def several_events(make: Make, _: Sandbox) -> None:
     make().start("Two Doors")
@@ -126,6 +114,13 @@ def several_events(make: Make, _: Sandbox) -> None:
 def a_start_whose_answer_gets_lost(make: Make, sandbox: Sandbox) -> None:
     sandbox.fail_next("reset", on="POST /process_events")
     make().start(2, {"days": 3}, event="node_1")
+
+
+@provokes(IdempotencyKeyReused)
+def a_key_used_again_with_other_data(make: Make, _: Sandbox) -> None:
+    pm = make()
+    pm.start(2, {"days": 3}, event="node_1", idempotency_key="leave-17")
+    pm.start(2, {"days": 4}, event="node_1", idempotency_key="leave-17")
 
 
 @provokes(RequestFailed)
@@ -140,12 +135,6 @@ def waiting_for_a_canceled_request(make: Make, sandbox: Sandbox) -> None:
     request = pm.start("Leave Request")
     sandbox.cancel(request.id)
     pm.wait(request)
-
-
-@provokes(AlreadyFinished)
-def canceling_what_is_over(make: Make, _: Sandbox) -> None:
-    pm = make()
-    pm.cancel(pm.start("Auto Approve"))
 
 
 @provokes(WaitTimeout)
@@ -163,14 +152,6 @@ def a_wrong_client_secret(make: Make, _: Sandbox) -> None:
 def a_server_that_refuses(make: Make, sandbox: Sandbox) -> None:
     sandbox.fail_next("refused", on="GET")
     make(retries=None).processes()
-
-
-@provokes(TLSFailed)
-def a_wrong_certificate(make: Make, _: Sandbox) -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("certificate verify failed", request=request) from ssl.SSLError("certificate")
-
-    make(transport=httpx.MockTransport(answer), retries=None).processes()
 
 
 @provokes(ConnectionLost)
@@ -218,17 +199,6 @@ def an_unknown_request(make: Make, _: Sandbox) -> None:
     make().get(4711)
 
 
-@provokes(MethodNotAllowed)
-def a_method_that_is_not_there(make: Make, sandbox: Sandbox) -> None:
-    make(transport=answered(sandbox, 405, {"message": "The POST method is not supported."})).start(2, event="node_1")
-
-
-@provokes(PayloadTooLarge)
-def too_much_data(make: Make, sandbox: Sandbox) -> None:
-    sandbox.body_limit = 500
-    make().start(2, {"text": "a" * 1000}, event="node_1")
-
-
 @provokes(ValidationFailed)
 def a_value_the_server_refuses(make: Make, sandbox: Sandbox) -> None:
     body = {"message": "The given data was invalid.", "errors": {"data": ["must be an array", "is odd"], "x": "no"}}
@@ -243,6 +213,15 @@ def completing_a_task_twice(make: Make, _: Sandbox) -> None:
     pm.complete(task)
 
 
+OPEN = {"id": 1, "element_name": "Approve leave", "process_request_id": 7, "status": "ACTIVE", "user_id": 5}
+
+
+@provokes(TaskNotClosed)
+def a_completion_that_does_not_take_effect(make: Make, sandbox: Sandbox) -> None:
+    body = {**OPEN, "data": [OPEN], "meta": {"last_page": 1}}
+    make(transport=answered(sandbox, 200, body)).complete(1)
+
+
 @provokes(RateLimited)
 def too_many_calls(make: Make, sandbox: Sandbox) -> None:
     sandbox.fail_next(429, on="GET", retry_after=7)
@@ -253,12 +232,6 @@ def too_many_calls(make: Make, sandbox: Sandbox) -> None:
 def a_server_error(make: Make, sandbox: Sandbox) -> None:
     sandbox.fail_next(500, on="GET")
     make(retries=None).processes()
-
-
-@provokes(ServiceUnavailable)
-def maintenance(make: Make, sandbox: Sandbox) -> None:
-    sandbox.fail_next(503, on="POST /process_events", retry_after=3600)
-    make().start(2, event="node_1")
 
 
 @provokes(UnreadableResponse)

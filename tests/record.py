@@ -25,9 +25,9 @@ import vcr
 import yaml
 from attrs import frozen
 from processmaker import ConfigurationError
-from processmaker.config.settings import site_of
-from processmaker.sandbox._state import PROCESSES as SANDBOX_PROCESSES
-from processmaker.sandbox._state import USERS
+from processmaker.config.address import site_of
+from processmaker.sandbox import SIMPLE_PROCESSES
+from processmaker.sandbox._objects import users
 from vcr.persisters.filesystem import CassetteNotFoundError
 from vcr.request import Request
 from vcr.serialize import serialize
@@ -81,6 +81,13 @@ PROCESSES = {
     "12": "Two Steps",
 }
 
+SEVERAL_USERS = "2026-11-29"
+"""The day of the recordings that need more processes, and several users who ask in turn: those are made by hand."""
+UNDATED = re.compile(
+    r"start_processes_(page_b|per_page|order).*|request_file_.*|requests_(order|per).*|.*unknown_field"
+)
+"""Recordings of that day that show no date."""
+
 IDS = {
     "process": re.compile(r"(?<=/process_events/)\d+(?![^?])|(?<=/processes/)\d+(?![^?])|(?<=process_id\+%3D\+)\d+"),
     "request": re.compile(r"(?<=/requests/)\d+|(?<=process_request_id=)\d+|(?<=AND\+id\+%3E\+)\d+"),
@@ -92,6 +99,11 @@ KEPT = re.compile(r"accept|content-type|if-none-match|cache-control|etag|retry-a
 """The headers that a recording keeps."""
 
 LONG_TEXT = "a" * 1_100_000
+
+
+def is_of_one_user(recording: Path) -> bool:
+    """Whether a recording can be made anew: the processes of the simple sandbox and one user are enough."""
+    return not UNDATED.fullmatch(recording.stem) and SEVERAL_USERS not in recording.read_text(encoding="utf-8")
 
 
 class Refused(Exception):
@@ -240,9 +252,9 @@ class Recorder:
         headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
         answer = httpx.get(f"{self._site}/api/1.0/start_processes", headers=headers, timeout=60)
         startable = {row["name"] for row in json_of(answer.text).get("data", [])}
-        user = next(user for user in USERS if user.username == username)
-        listed = [one for one in SANDBOX_PROCESSES if one.status == "ACTIVE" and not one.broken]
-        wanted = {one.name for one in listed if one.startable_by(user)}
+        user = next(user for user in users() if user.username == username)
+        listed = [one for one in SIMPLE_PROCESSES if one.status == "ACTIVE" and not one.broken]
+        wanted = {one.name for one in listed if one.events_for(user)}
         if missing := sorted(wanted - startable):
             raise Refused(
                 f"{username} may not start {', '.join(missing)} ({answer.status_code}): give it the right at "
@@ -418,7 +430,7 @@ def main(arguments: list[str] | None = None, environ: Mapping[str, str] = os.env
         "scenarios", nargs="*", metavar="scenario", help="what to record (default: all but those by hand)"
     )
     options = parser.parse_args(arguments)
-    known = {path.stem for path in (CASSETTES / MODEL).glob("*.yaml")}
+    known = {path.stem for path in (CASSETTES / MODEL).glob("*.yaml") if is_of_one_user(path)}
     if unknown := set(options.scenarios) - known:
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}; there are: {', '.join(sorted(known))}")
     folder = options.into or CASSETTES / options.version

@@ -26,7 +26,6 @@ from processmaker.sandbox import KINDS, PASSWORD_CLIENT, Clock, Kind, Sandbox, S
 from processmaker.sandbox._setup import set_up
 
 NEVER_PROCESSED = ["lost before", "refused", "token expired", 429, 500, 502, 503, 504]
-NEED_A_SOCKET = ["stray answer", "closed silently"]
 
 
 @pytest.fixture
@@ -229,13 +228,6 @@ def test_the_documentation_needs_no_token(sandbox: Sandbox) -> None:
     assert sandbox(httpx.Request("GET", f"{sandbox.url}/docs")).json()["openapi"]
 
 
-def test_start_processes_gives_everything_at_once(bot: httpx.Client) -> None:
-    answer = bot.get("/start_processes", params={"per_page": 2}).json()
-
-    assert len(answer["data"]) == 6
-    assert answer["meta"]["per_page"] == 2
-
-
 def test_filter_finds_a_process_by_its_description(bot: httpx.Client) -> None:
     answer = bot.get("/start_processes", params={"filter": "CONTRACTORS"}).json()
 
@@ -257,7 +249,8 @@ def test_the_tag_of_start_processes_changes_with_the_processes(bot: httpx.Client
     ("pmql", "ids"),
     [
         ('data.key = "A-1"', [1]),
-        ('data.key = "a-1"', [1]),
+        ('data.key = "a-1"', []),
+        ('data.key = "A-1 "', [1]),
         ("data.key = 'A-1'", [1]),
         ('data.key IN ["A-1", "b:2", "none"]', [1, 2]),
         ('data.key NOT IN ["A-1"]', [2]),
@@ -329,9 +322,10 @@ def test_type_all_is_for_administrators(bot: httpx.Client, admin: httpx.Client) 
         "(id = 1",
         "id = 1)",
         "id = x",
+        "parent_request_id = null",
+        "parent_request_id IS NULL",
         "id 1",
         'data.k = "a',
-        "no_such = 1",
         "(" * 2000,
     ],
 )
@@ -516,7 +510,7 @@ def test_the_kinds_of_faults_are_typed() -> None:
     assert get_args(Kind) == tuple(KINDS)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in NEED_A_SOCKET], ids=str)
+@pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_a_fault_says_truly_whether_the_call_is_processed(sandbox: Sandbox, bot: httpx.Client, kind: Kind) -> None:
     sandbox.fail_next(kind)
     with suppress(httpx.TransportError):
@@ -554,9 +548,6 @@ def test_a_fault_of_the_network_is_an_exception(
         (500, 500, "application/json"),
         (502, 502, "text/html"),
         (503, 503, "application/json"),
-        ("303 after", 303, "text/html"),
-        ("409 after", 409, "text/html"),
-        ("499 after", 499, "text/html"),
         ("503 after", 503, "text/plain; charset=utf-8"),
         ("504 after", 504, "text/html"),
         ("html", 201, "text/html"),
@@ -704,56 +695,6 @@ def test_it_answers_no_other_host_than_its_own(sandbox: Sandbox, host: str) -> N
     assert (refused.status_code, allowed.status_code) == (421, 200)
 
 
-def test_a_body_that_drips_comes_byte_by_byte(sandbox: Sandbox, bot: httpx.Client) -> None:
-    began = sandbox.clock.now()
-    sandbox.fail_next("drip", seconds=2)
-    length = len(start(bot).content)
-    assert (sandbox.clock.now() - began).total_seconds() == 2 * length
-
-    sandbox.fail_next("drip", seconds=6)
-    with client_of(sandbox, timeout=5) as impatient, pytest.raises(httpx.ReadTimeout):
-        start(impatient)
-
-    with socket_client(sandbox) as far:
-        sandbox.fail_next("drip", seconds=0.00001)
-        with far.stream("POST", "/process_events/4?event=node_1") as answer:
-            parts = list(answer.iter_raw())
-    assert len(parts) > 1
-    assert json.loads(b"".join(parts))["id"] == 3
-
-
-def test_a_stray_answer_follows_on_the_connection(sandbox: Sandbox) -> None:
-    sandbox.fail_next("stray answer")
-    with sandbox.serve() as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
-        head = f"POST /api/1.0/process_events/4?event=node_1 HTTP/1.1\r\nHost: {url[7:]}\r\nContent-Length: 0\r\n"
-        connection.sendall(f"{head}Authorization: Bearer {sandbox.token()}\r\n\r\n".encode())
-        with connection.makefile("rb") as stream:
-            read = b""
-            while b'"process_id":77' not in read:
-                read += stream.read1()
-
-    assert read.count(b"HTTP/1.1 201") == 2
-    assert len(sandbox.requests) == 1
-
-
-def test_a_kept_connection_is_closed_without_a_word(sandbox: Sandbox) -> None:
-    sandbox.fail_next("closed silently")
-    with sandbox.serve() as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
-        connection.sendall(f"GET /docs HTTP/1.1\r\nHost: {url[7:]}\r\n\r\n".encode())
-        with connection.makefile("rb") as stream:
-            read = stream.read()
-
-    assert b"200" in read.partition(b"\r\n")[0]
-    assert b"connection" not in read.partition(b"\r\n\r\n")[0].lower()
-
-
-@pytest.mark.parametrize("kind", NEED_A_SOCKET)
-def test_a_fault_of_a_connection_needs_one(sandbox: Sandbox, bot: httpx.Client, kind: Kind) -> None:
-    sandbox.fail_next(kind)
-    with pytest.raises(ValueError, match="needs a connection"):
-        start(bot)
-
-
 # A start takes effect between its call and its answer
 
 
@@ -827,7 +768,7 @@ def test_a_start_goes_on_when_its_task_is_cancelled(sandbox: Sandbox) -> None:
         headers = {"Authorization": f"Bearer {sandbox.token()}"}
         async with httpx.AsyncClient(transport=sandbox.transport(), headers=headers) as client:
             start = asyncio.create_task(client.post(f"{sandbox.url}/api/1.0/process_events/4?event=node_1"))
-            while not sandbox._agenda:
+            while not sandbox.engine._agenda:
                 await asyncio.sleep(0)
             start.cancel()
 
@@ -935,7 +876,7 @@ def test_the_served_sandbox_is_set_up_from_a_file_and_logs_each_call(tmp_path: P
     assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
     times, calls = zip(*(line.split(" ", 1) for line in log.splitlines()), strict=True)
     assert all(re.fullmatch(r"\d\d:\d\d:\d\d", time) for time in times)
-    assert [call for call in calls if "POST" in call] == ["POST /api/1.0/process_events/13?event=node_web no answer"]
+    assert [call for call in calls if "POST" in call] == ["POST /api/1.0/process_events/65?event=node_web no answer"]
     assert re.fullmatch(r"GET /api/1\.0/requests\?\S*order-1\S* 200", calls[-1])
 
 
@@ -1002,7 +943,7 @@ def test_what_was_started_of_an_unknown_process_is_a_mistake(sandbox: Sandbox) -
     [{"name": "Leave Request"}, {"id": 2}, {"tasks": "Approve"}, {"status": "nonsense"}, {"users": ["nobody"]}],
 )
 def test_a_process_that_contradicts_the_others_is_refused(sandbox: Sandbox, arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"already|one text|neither|no user"):
+    with pytest.raises(ValueError, match=r"already|not a list|neither|no user"):
         sandbox.add_process(**{"name": "New", **arguments})
 
 

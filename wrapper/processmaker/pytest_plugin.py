@@ -13,14 +13,19 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def processmaker_sandbox() -> Iterator[SandboxFixture]:
-    """A ProcessMaker in memory, new for each test, with clients `pm` and `async_pm`, and `client(user="admin")`.
+    """A ProcessMaker in memory, new for each test, with the clients `pm`, `async_pm` and `client(user="reviewer")`.
 
     Clients that the code under test makes reach it, too: PROCESSMAKER_URL and PROCESSMAKER_TOKEN are set, for
-    `from_env()`; `url` is a real socket when asked. `add_process("Order", tasks=["Approve"])` adds a process;
-    `fail_next("answer lost", on="POST /process_events")`, or `fail_next(503)`, lets calls fail, and fails the test
-    where no such call is made; `start_takes = 0.15` lets starts take time. `finish(id)`, `complete(id, data)`,
-    `fail(id, message)` and `cancel(id)` let a Request go on, `after=30` seconds of its time; `started("Order")` and
-    `requests` are what was started, `calls` what was asked.
+    `from_env()`; `url` is a real socket, opened when first asked for.
+
+    - `add_process("Order", tasks=["Enter", Task("Review", user="reviewer")])` adds a process. What else may stand among
+      its tasks is in `processmaker.sandbox`.
+    - `fail_next("answer lost", on="POST /process_events")` or `fail_next(503)` lets calls fail, and fails the test if
+      no such call is made.
+    - `start_takes = 0.15` lets starts take time.
+    - `finish(id)`, `complete(id, data)`, `fail(id, message)` and `cancel(id)` let a Request go on, at once or
+      `after=30` seconds of the sandbox's time.
+    - `started("Order")` and `requests` show what was started, `calls` what was asked.
     """
     from .sandbox import SandboxFixture
 
@@ -35,7 +40,7 @@ def processmaker_sandbox() -> Iterator[SandboxFixture]:
 
 @pytest.hookimpl(hookwrapper=True)  # wrapper=True is not known before pluggy 1.2, which locked environments may have
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, None]:
-    """A test that asked for a fault which befell no call has tested something else than it meant to."""
+    """Fail a test that asked for a fault that no call met: it has not tested what it meant to."""
     outcome = yield
     sandbox: Any = pyfuncitem.funcargs.get("processmaker_sandbox")
     if outcome.excinfo is None and sandbox and sandbox.check_faults and (unused := sandbox.unused_faults()):

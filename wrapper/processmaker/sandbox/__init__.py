@@ -1,55 +1,83 @@
 """A ProcessMaker 4.15.5 in memory, to try things out and to test against.
 
-It answers as a real server was observed to answer, also where that surprises: a start without an event is
-404, JSON sent as a form is destroyed, a lost answer is not a lost start. Nothing leaves the machine.
+It answers as a real server was observed to answer, also if that is surprising: a start without an event is 404, JSON
+sent as a form is destroyed, a lost answer is not a lost start, other people's tasks are invisible. Nothing leaves the
+machine.
 
     sandbox = Sandbox()
     with httpx.Client(transport=sandbox.transport(), base_url=sandbox.url) as client:
         client.get("/api/1.0/start_processes", headers={"Authorization": f"Bearer {sandbox.token()}"})
 
-On it are the users admin, integration.bot (not an administrator) and mail.user, and the processes Leave
-Request, Leave Request Contractors, Auto Approve, Two Doors, Nightly Report, Nightly or Manual, Payroll,
-Retired, Broken Flow, Mail Approval and Two Steps. `sandbox.add_process(...)` adds more.
+Its users are admin, integration.bot (no administrator), mail.user and reviewer. It has the processes 2 to 64 of the
+server that was recorded: Leave Request, Two Steps, Scripted, Reviewed, Caller, Signal or Manual, Fan Out, Claim and so
+on. `Sandbox(processes=SIMPLE_PROCESSES)` has 2 to 12 only, whose tasks belong to the user who started the Request, and
+so does the pytest fixture. `add_process` adds more:
+
+    sandbox.add_process("Order", tasks=["Enter", Task("Review", user="reviewer"), SubProcess("Pay", "Payment")])
+
+`Sandbox(asynchronous=True)` runs scripts on a queue: a start answers at once, and the script ends later.
 
 `python -m processmaker.sandbox` serves it on 127.0.0.1 for curl or another language, with a line for each call on
-standard error; `--setup FILE` adds processes and faults, `--demo` shows it at work.
+standard error. `--setup FILE` adds processes and faults, `--demo` shows it at work.
 
 Faults, for `sandbox.fail_next(kind, times=1, on="POST /process_events")` and `sandbox.misbehave(rate=0.3)`:
 
 {faults}
 
-As a function the sandbox raises httpx's exceptions; behind a socket a time-out is a connection that closes
-without an answer, a refused or broken connection is a reset, and `slow` and `drip` really take their time.
+As a function, the sandbox raises httpx's exceptions. Behind a socket, a time-out is a connection that closes without an
+answer, a refused or broken connection is a reset, and `slow` really takes its time.
 `Sandbox(start_takes=0.15, appears_after=1.5)` lets a start take time, so that races can be tested.
 
-Not recorded, but added so that the sandbox is whole: a call without a token and without `Accept: application/json`
-is redirected to /login; a refresh revokes the old access token too; tasks belong to whoever started the Request;
-an unknown column in `order_by` is 500; POST /processes creates a process once its name is valid; the 8,000
-characters of a URL are counted exactly.
+Assumed, not recorded: a call without a token and without `Accept: application/json` is redirected to /login; a refresh
+revokes the old access token, too; POST /processes creates a process once its name is valid; the 8,000 characters of a
+URL are counted exactly; a sub-process that was canceled gives its data back like one that was completed.
 """
 
 from ._faults import KINDS, Kind
 from ._fixture import SandboxFixture
+from ._model import (
+    CatchEvent,
+    Clock,
+    File,
+    Process,
+    Request,
+    Script,
+    Started,
+    StartEvent,
+    SubProcess,
+    Task,
+    ThrowEvent,
+    Token,
+    User,
+)
+from ._objects import CREDENTIALS_CLIENT, PASSWORD_CLIENT, PROCESSES, SIMPLE_PROCESSES
 from ._server import URL, Call, Sandbox
-from ._state import CREDENTIALS_CLIENT, PASSWORD_CLIENT, Clock, Process, Request, Started, StartEvent, Task, User
 from ._transport import SandboxTransport
 
 __all__ = [
     "CREDENTIALS_CLIENT",
     "KINDS",
     "PASSWORD_CLIENT",
+    "PROCESSES",
+    "SIMPLE_PROCESSES",
     "URL",
     "Call",
+    "CatchEvent",
     "Clock",
+    "File",
     "Kind",
     "Process",
     "Request",
     "Sandbox",
     "SandboxFixture",
     "SandboxTransport",
+    "Script",
     "StartEvent",
     "Started",
+    "SubProcess",
     "Task",
+    "ThrowEvent",
+    "Token",
     "User",
 ]
 

@@ -53,7 +53,7 @@ def serve(
     start_takes: float | None = None,
     appears_after: float | None = None,
 ) -> None:
-    """Serves a sandbox until Ctrl-C.
+    """Serve a sandbox until Ctrl-C.
 
     Raises:
         ValueError: it cannot, and why.
@@ -86,7 +86,7 @@ def _seconds(text: str) -> float:
 
 
 def about(sandbox: Sandbox, url: str) -> str:
-    """What one needs to know to use it."""
+    """The text printed on start: address, users, processes and commands to try."""
     client_id, secret = PASSWORD_CLIENT
     return "\n".join(
         (
@@ -100,7 +100,9 @@ def about(sandbox: Sandbox, url: str) -> str:
             *(
                 f"  {process.id:2} {process.name:26} {', '.join(event.id for event in process.start_events)}"
                 for process in sandbox.processes.values()
+                if not process.name.startswith("Bulk ")
             ),
+            "  and Bulk 22 to Bulk 60, so that lists have several pages",
             "",
             "Try, in another shell:",
             f"  export PROCESSMAKER_URL={url}",

@@ -1,25 +1,41 @@
-"""What the server does to the data of a Request: reading the body, altering, storing, showing."""
+"""What the server does to data: it reads a body, alters and stores it, and shows what is stored."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ..data import SERVERS_OWN, all_numbers, stripped, trimmed
-
 DEEPEST = 512
 """Levels of nesting that PHP reads."""
+LONGEST_COMMENT = 8190
+"""Characters of a comment. PHP 8.2's regular expressions fail on a longer one, and the whole text is lost."""
+
+# What Laravel trims: Unicode white space, NUL, and three invisible characters.
+_BLANKS = "".join(map(chr, (*range(9, 14), 32, 0, 0x85, 0xA0, 0x1680, 0x180E, *range(0x2000, 0x200C), 0x200E))) + (
+    "\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
+_COMMENTS = (
+    (re.compile(r"<\?.+?\?>", re.DOTALL), len("<??>"), "?>"),
+    (re.compile(r"<!--.+?-->", re.DOTALL), len("<!---->"), "-->"),
+)
+_TAG = re.compile(r"</?[a-zA-Z0-9][^>]*>")
+_FORM_TAG = re.compile(r"</?(?:form|input|button)\b[^>]*>", re.IGNORECASE)
+# PHP's is_numeric.
+_NUMBER = re.compile(r"[ \t\n\r\v\f]*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?[ \t\n\r\v\f]*", re.ASCII)
+_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[T ](\d\d):(\d\d)(?::(\d\d))?)?", re.ASCII)
 
 
 def read_body(content_type: str, body: bytes) -> Any:
     """The body as PHP hands it to the application.
 
-    JSON that does not parse is silently empty. JSON sent as a form, which is what `curl -d` does, becomes
-    one long key without a value. Without a known Content-Type nothing is read.
+    JSON that does not parse is silently empty. JSON sent as a form, which is what `curl -d` does, becomes one long
+    key without a value. Without a known Content-Type nothing is read.
     """
     if "/json" in content_type or "+json" in content_type:
         try:
@@ -45,19 +61,62 @@ def _depth(value: Any) -> int:
     return depth
 
 
+# Storing
+
+
+def _trimmed(text: str) -> str | None:
+    return text.strip(_BLANKS) or None
+
+
+def _without_tags(text: str) -> str:
+    """Without server-side tags, comments and tags. One comment that is too long loses the whole text."""
+    for comment, marks, end in _COMMENTS:
+        # Only up to the last end: without it, each beginning would be followed to the end of the text.
+        head, found, tail = text.rpartition(end)
+        if any(len(match[0]) - marks > LONGEST_COMMENT for match in comment.finditer(head + found)):
+            return ""
+        text = comment.sub("", head + found) + tail
+    head, found, tail = text.rpartition(">")
+    return _TAG.sub("", head + found) + tail
+
+
+def _without_braces(text: str) -> str:
+    return text.replace("{{", "").replace("}}", "")
+
+
+def _stripped(text: str) -> str:
+    return _without_braces(_without_tags(text) if "<" in text else text)
+
+
+_NOT_TRIMMED = ("password", "password_confirmation")
+_STRIPPED_LESS: dict[str, Callable[[str], str]] = {
+    "svg": lambda text: _FORM_TAG.sub("", text),
+    "bpmn": lambda text: _FORM_TAG.sub("", text),
+    "case_title": _without_tags,
+}
+"""What a start strips otherwise, by top-level key."""
+
+
 def stored(body: Any) -> dict[str, Any]:
-    """The data of a start as the server stores it: strings trimmed at every depth, sanitized at the top only."""
+    """The data of a start as the server stores it: strings are trimmed at every depth, stripped at the top only."""
     found = {}
     for key, value in as_array(body).items():
-        if key not in SERVERS_OWN:
-            value = altered(value, trimmed)
-            found[key] = stripped(value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            kept = (value or None) if key in _NOT_TRIMMED else _trimmed(value)
+            found[key] = kept if kept is None else _STRIPPED_LESS.get(key, _stripped)(kept)
+        else:
+            found[key] = altered(value, _trimmed)
     return found
 
 
 def stored_by_completion(data: dict[str, Any]) -> dict[str, Any]:
-    """The data of a completed task as the server stores it: sanitized at every depth, and never trimmed."""
-    return {key: altered(value, stripped) for key, value in data.items()}
+    """The data of a completed task as the server stores it: stripped at every depth, and never trimmed."""
+    return {key: altered(value, _stripped) for key, value in data.items()}
+
+
+def stored_by_change(data: dict[str, Any]) -> dict[str, Any]:
+    """The data of PUT /requests/{id} as the server stores it: only trimmed."""
+    return {key: altered(value, _trimmed) for key, value in data.items()}
 
 
 def as_array(value: Any) -> dict[str, Any]:
@@ -93,6 +152,9 @@ def altered(value: Any, text: Callable[[str], Any]) -> Any:
     return value
 
 
+# Showing
+
+
 def shown(data: dict[str, Any]) -> Any:
     """`include=data`: without keys that begin with `_`."""
     return read_back({key: value for key, value in data.items() if not key.startswith("_")} or [])
@@ -109,7 +171,7 @@ def read_back(value: Any) -> Any:
         members = {}
         for key, item in value.items():
             members[key] = read_back(item)
-        return list(members.values()) if all_numbers(members) else members
+        return list(members.values()) if all(_NUMBER.fullmatch(key) for key in members) else members
     return value
 
 
@@ -119,6 +181,13 @@ def summary(data: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _type(value: Any) -> str:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return "int" if value.isdecimal() else "float"
+    if isinstance(value, str) and (found := _DATE.fullmatch(value)):
+        parts = [int(part or 0) for part in found.groups()]
+        with suppress(ValueError):
+            datetime(*parts)  # type: ignore[arg-type]
+            return "datetime" if any(parts[3:]) else "date"
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, (list, dict)):

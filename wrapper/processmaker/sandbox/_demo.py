@@ -1,4 +1,4 @@
-"""The demonstration: a start whose answer is lost on purpose, in plain words."""
+"""The demonstration: a start whose answer is lost on purpose."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEY = "leave-2026-17"
 
 
 def demonstrate(sandbox: Sandbox, url: str) -> None:
-    """Starts a Request, loses the answer, finds it, starts again, and follows it to its end; says what happened."""
+    """Start a Request, lose the answer, find it, start again, and follow it to its end; print each step."""
     log, handler = logging.getLogger("processmaker"), logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("  (log) %(message)s"))
     log.addHandler(handler)

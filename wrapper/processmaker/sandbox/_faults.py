@@ -1,4 +1,4 @@
-"""What goes wrong between a client and a server, on request or at random."""
+"""Faults between a client and a server, on request or at random."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ import attrs
 import httpx
 
 from . import _shapes
-from ._transport import Dripping, Line, timed_out
-
-ON_THE_WIRE = "sandbox.on_the_wire"
-"""Where an answer carries, among its extensions, the fault that only a connection can show."""
+from ._transport import Channel, timed_out
 
 Kind = Literal[
     "answer lost",
@@ -22,7 +19,6 @@ Kind = Literal[
     "lost before",
     "refused",
     "slow",
-    "drip",
     "html",
     "truncated",
     "empty",
@@ -32,17 +28,10 @@ Kind = Literal[
     502,
     503,
     504,
-    "303 after",
-    "408 after",
-    "409 after",
-    "425 after",
-    "499 after",
     "500 after",
     "502 after",
     "503 after",
     "504 after",
-    "stray answer",
-    "closed silently",
 ]
 
 KINDS: dict[Kind, str] = {
@@ -51,7 +40,6 @@ KINDS: dict[Kind, str] = {
     "lost before": "not processed; no answer comes: httpx.ReadTimeout, as with `answer lost`",
     "refused": "not processed; no connection: httpx.ConnectError",
     "slow": "processed; takes `seconds` (60) on the clock; if that is beyond the read time-out: httpx.ReadTimeout",
-    "drip": "processed; the body comes byte by byte, `seconds` (1) apart on the clock",
     "html": "processed; the right status with an HTML page",
     "truncated": "processed; the JSON ends early, after `at` bytes",
     "empty": "processed; the right status without a body",
@@ -61,17 +49,10 @@ KINDS: dict[Kind, str] = {
     502: "not processed; HTML",
     503: "not processed; JSON with Retry-After, as in maintenance",
     504: "not processed; HTML",
-    "303 after": "processed; a redirect to the list of Requests",
-    "408 after": "processed; HTML",
-    "409 after": "processed; HTML",
-    "425 after": "processed; HTML",
-    "499 after": "processed; HTML",
     "500 after": "processed; JSON",
     "502 after": "processed; HTML",
     "503 after": "processed; a line of text without Retry-After, from a gateway",
     "504 after": "processed; HTML",
-    "stray answer": "processed; one answer too many follows on the connection: only behind a socket",
-    "closed silently": "processed; the kept connection is closed after the answer, unsaid: only behind a socket",
 }
 MIX: tuple[Kind, ...] = (
     "answer lost",
@@ -87,9 +68,6 @@ MIX: tuple[Kind, ...] = (
     "truncated",
 )
 """What `misbehave` mixes unless told otherwise."""
-ON_SOCKETS_ONLY: tuple[Kind, ...] = ("stray answer", "closed silently")
-
-_NOT_PROCESSED = ("lost before", "refused", "token expired", 429, 500, 502, 503, 504)
 
 
 @attrs.frozen
@@ -102,30 +80,21 @@ class Fault:
     at: float = 0.5
     """How much of the answer `truncated` lets through: from 1 on bytes, below 1 a share."""
 
-    async def befall(
-        self, request: httpx.Request, process: Callable[[], Awaitable[httpx.Response]], line: Line
+    async def apply(
+        self, request: httpx.Request, process: Callable[[], Awaitable[httpx.Response]], channel: Channel
     ) -> httpx.Response:
         """The answer as the client gets it; `process` is called if the server is to process the call."""
-        if self.kind in ON_SOCKETS_ONLY and not line.socket:
-            raise ValueError(f"the fault {self.kind!r} needs a connection: serve the sandbox, and ask it there")
         if self.kind == "refused":
             raise httpx.ConnectError("[Errno 111] Connection refused", request=request)
-        answer = None if self.kind in _NOT_PROCESSED else await process()
+        answer = None if KINDS[self.kind].startswith("not") else await process()
         match self.kind:
             case "answer lost" | "lost before":
                 raise timed_out(request)
             case "reset":
                 raise httpx.ReadError("[Errno 104] Connection reset by peer", request=request)
-            case "stray answer" | "closed silently" if answer:
-                answer.extensions[ON_THE_WIRE] = self.kind
-                return answer
             case "slow" if answer:
-                await line.wait(request, 60 if self.seconds is None else self.seconds)
+                await channel.wait(request, 60 if self.seconds is None else self.seconds)
                 return answer
-            case "drip" if answer:
-                pace = 1 if self.seconds is None else self.seconds
-                stream = Dripping(answer.content, pace, line, request)
-                return httpx.Response(answer.status_code, headers=answer.headers, stream=stream)
             case "html" if answer:
                 return _shapes.html(answer.status_code, "Welcome")
             case "truncated" | "empty" if answer:
@@ -133,9 +102,9 @@ class Fault:
                 headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
                 return httpx.Response(answer.status_code, headers=headers, content=answer.content[:cut])
             case _:
-                return self._page(request)
+                return self._error()
 
-    def _page(self, request: httpx.Request) -> httpx.Response:
+    def _error(self) -> httpx.Response:
         later = {} if self.retry_after is None else {"retry_after": str(self.retry_after)}
         match self.kind:
             case "token expired":
@@ -146,10 +115,8 @@ class Fault:
                 return _shapes.message(503, "Service Unavailable", **later)
             case 500 | "500 after":
                 return _shapes.message(500, "Server Error")
-            case "303 after":
-                return _shapes.html(303, "See Other", location=str(request.url.copy_with(raw_path=b"/requests")))
             case "503 after":
-                # Envoy's words where an application closed the connection instead of answering.
+                # Envoy's words if an application closed the connection instead of answering.
                 text = "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
                 return httpx.Response(503, text=text)
             case kind:
@@ -159,7 +126,7 @@ class Fault:
 
 @attrs.define
 class Rule:
-    """Which fault happens when: to calls that match `on`, `times` times or for ever, at this `rate`."""
+    """Which fault happens to which calls: those that match `on`, `times` times or always, at this `rate`."""
 
     kinds: Sequence[Kind]
     on: str | None
@@ -186,15 +153,15 @@ class Rule:
         return attrs.evolve(self.template, kind=self.chance.choice(self.kinds), at=at)
 
 
-def known(kind: Kind) -> Kind:
-    """The kind itself; ValueError, with those there are, if it is none."""
+def check_kind(kind: Kind) -> Kind:
+    """Return the kind; ValueError, which lists the kinds, if it is none."""
     if kind not in KINDS:
         raise ValueError(f"no fault {kind!r}; there are: {', '.join(map(str, KINDS))}")
     return kind
 
 
-def place(on: str | None, places: Sequence[tuple[str, str]]) -> str | None:
-    """`on` as calls are compared with it; ValueError if no call to these places (method, path) can begin so."""
+def check_place(on: str | None, places: Sequence[tuple[str, str]]) -> str | None:
+    """Return `on` as calls are compared with it; ValueError if no call to these (method, path) can begin so."""
     if on is None:
         return None
     found = re.fullmatch(r"([A-Z]+)? ?(/.*)?", on)
@@ -208,13 +175,17 @@ def place(on: str | None, places: Sequence[tuple[str, str]]) -> str | None:
 
 
 def _leads_to(path: str, there: str) -> bool:
-    """Whether a path is the beginning of one such as /requests/{id}."""
+    """Whether a path is the beginning of one such as /requests/{request_id}."""
     *whole, last = path.split("/")
     parts = there.split("/")
+
+    def fits(given: str, part: str) -> bool:
+        return part == given or part == "{event_id}" or (part.startswith("{") and given.isdecimal())
+
     return (
         len(whole) < len(parts)
-        and all(part.isdecimal() if one == "{id}" else part == one for part, one in zip(whole, parts, strict=False))
-        and ((last or "0").isdecimal() if parts[len(whole)] == "{id}" else parts[len(whole)].startswith(last))
+        and all(fits(given, part) for given, part in zip(whole, parts, strict=False))
+        and (fits(last or "0", parts[len(whole)]) or parts[len(whole)].startswith(last))
     )
 
 

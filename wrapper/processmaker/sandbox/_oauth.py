@@ -1,19 +1,19 @@
-"""POST /oauth/token: who gets which token."""
+"""POST /oauth/token: grants and their tokens."""
 
 from __future__ import annotations
 
 import base64
 import json
 import math
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import attrs
 import httpx
 
 from ._data import as_array, read_body
+from ._model import Clock, User
+from ._objects import CREDENTIALS_CLIENT, PASSWORD_CLIENT
 from ._shapes import Json, Refused, answer, message
-from ._state import CREDENTIALS_CLIENT, PASSWORD_CLIENT, Clock, User
 
 TRIES_PER_MINUTE = 60
 
@@ -21,38 +21,38 @@ TRIES_PER_MINUTE = 60
 @attrs.define
 class _Grant:
     user: User | None
-    """None: given by client_credentials, and refused by the API."""
+    """None for client_credentials, whose tokens the API refuses."""
     expires_at: datetime
     refresh_token: str | None = None
 
 
 class TokenEndpoint:
-    """Gives out tokens, and knows whose they are."""
+    """Issues tokens, and finds the user of a token."""
 
-    def __init__(self, users: Iterable[User], clock: Clock, expires_in: int) -> None:
-        self.users = {user.username: user for user in users}
+    def __init__(self, users: dict[str, User], clock: Clock, expires_in: int) -> None:
+        self.users = users
         self.clock = clock
         self.expires_in = expires_in
         self._grants: dict[str, _Grant] = {}
         self._revoked: set[str] = set()
-        self._given = 0
+        self._issued = 0
         self._window = (clock.now(), 0)
 
     def user_of(self, request: httpx.Request) -> User | None:
-        """Whose token the call carries; None without one, or with one that is unknown, expired or revoked."""
+        """The user whose token the call carries; None if that is missing, unknown, expired or revoked."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
         for user in self.users.values():
-            if user.token == token:
-                return None if token in self._revoked else user
+            if user.token == token.rpartition(".")[2]:
+                return None if user.token in self._revoked else user
         grant = self._grants.get(token)
         return grant.user if grant and self.clock.now() < grant.expires_at else None
 
     def revoke(self, token: str | None = None) -> None:
-        """Make an access token invalid, or all that grants have given out. Refresh tokens stay good."""
+        """Make an access token invalid, or all that were issued by grants. Refresh tokens stay valid."""
         if token is not None:
-            self._revoked.add(token)
+            self._revoked.add(token.rpartition(".")[2])
         for name, grant in self._grants.items():
             if token in (None, name):
                 grant.expires_at = self.clock.now()
@@ -71,7 +71,7 @@ class TokenEndpoint:
         return response
 
     def _try(self) -> int:
-        """Count a try; how many are left in this minute. Too many: 429."""
+        """Count a sign-in and return how many are left in this minute; 429 if there are too many."""
         now = self.clock.now()
         start, tries = self._window
         if now >= start + timedelta(minutes=1):
@@ -93,13 +93,13 @@ class TokenEndpoint:
         match form.get("grant_type"):
             case "client_credentials":
                 _check_client(client, CREDENTIALS_CLIENT)
-                return self._give(None)
+                return self._issue(None)
             case "password":
                 _check_client(client, PASSWORD_CLIENT)
                 user = self.users.get(form.get("username", ""))
                 if user is None or user.password != form.get("password"):
                     raise Refused(_error(400, "invalid_grant", "The user credentials were incorrect."))
-                return self._give(user)
+                return self._issue(user)
             case "refresh_token":
                 _check_client(client, PASSWORD_CLIENT)
                 return self._refresh(form.get("refresh_token", ""))
@@ -114,31 +114,35 @@ class TokenEndpoint:
                 grant.refresh_token = None
                 self._revoked.add(refresh_token)
                 self.revoke(token)
-                return self._give(grant.user)
+                return self._issue(grant.user)
         hint = "Token has been revoked" if refresh_token in self._revoked else "Cannot decrypt the refresh token"
         raise Refused(_error(401, "invalid_request", "The refresh token is invalid.", hint=hint))
 
-    def _give(self, user: User | None) -> Json:
-        self._given += 1
+    def _issue(self, user: User | None) -> Json:
+        self._issued += 1
         grant = _Grant(user, self.clock.now() + timedelta(seconds=self.expires_in))
         token = self._access_token(grant)
         self._grants[token] = grant
-        given: Json = {"token_type": "Bearer", "expires_in": self.expires_in, "access_token": token}
+        issued: Json = {"token_type": "Bearer", "expires_in": self.expires_in, "access_token": token}
         if user is not None:
-            grant.refresh_token = given["refresh_token"] = f"sandbox-refresh-token-{self._given}"
-        return given
+            grant.refresh_token = issued["refresh_token"] = f"sandbox-refresh-token-{self._issued}"
+        return issued
 
     def _access_token(self, grant: _Grant) -> str:
-        """A JWT that names the user and the expiry, as the server's does; not signed."""
         said = {
-            "jti": str(self._given),
+            "jti": str(self._issued),
             "iat": self.clock.now().timestamp(),
             "exp": grant.expires_at.timestamp(),
             "sub": str(grant.user.id) if grant.user else "",
         }
-        parts = ({"typ": "JWT", "alg": "RS256"}, said)
-        encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
-        return ".".join((*encoded, f"sandbox-access-token-{self._given}"))
+        return web_token(said, f"sandbox-access-token-{self._issued}")
+
+
+def web_token(said: Json, signature: str) -> str:
+    """A JWT that says whose it is, as the server's tokens do; `signature` is only a name."""
+    parts = ({"typ": "JWT", "alg": "RS256"}, said)
+    encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+    return ".".join((*encoded, signature))
 
 
 def _check_client(client: tuple[str, str], expected: tuple[str, str]) -> None:

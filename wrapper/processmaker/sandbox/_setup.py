@@ -8,15 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ._model import CatchEvent, Script, StartEvent, SubProcess, Task, ThrowEvent
 from ._server import Sandbox
-from ._state import StartEvent
 
 
 def set_up(sandbox: Sandbox, path: str) -> None:
-    """Adds the processes and faults of that file.
+    """Add the processes and faults of that file.
 
-    It is one object with `processes`, a list of what `add_process` takes (a start event is an object of `id`, `name`
-    and `timer`), `faults`, a list of what `fail_next` takes, and `misbehave`, what that takes; each may be left out.
+    It is one object with `processes`, a list of what `add_process` takes, `faults`, a list of what `fail_next` takes,
+    and `misbehave`, what that takes; each may be left out. A start event is an object of `id`, `name`, `timer` and
+    `signal`. A task is a text or an object: `{"name": "Review", "user": "reviewer"}`, or with a `kind`, such as
+    `{"kind": "SubProcess", "name": "Pay", "process": "Payment"}`.
 
     Raises:
         ValueError: something in there cannot be; the message names the place.
@@ -46,14 +48,31 @@ def _at(place: str, apply: Callable[[Sandbox, Any, str], None], sandbox: Sandbox
 
 def _add_process(sandbox: Sandbox, entry: Any, place: str) -> None:
     _known(place, entry, _parameters(sandbox.add_process), needed="name")
+    built = dict(entry)
     if "start_events" in entry:
         events = entry["start_events"]
         if not isinstance(events, list) or not events:
             raise ValueError(f"{place}.start_events is not a list of start events")
         for number, event in enumerate(events):
             _known(f"{place}.start_events[{number}]", event, _parameters(StartEvent), needed="id")
-        entry = entry | {"start_events": [StartEvent(**{"name": event["id"]} | event) for event in events]}
-    sandbox.add_process(**entry)
+        built["start_events"] = [StartEvent(**{"name": event["id"]} | event) for event in events]
+    if isinstance(entry.get("tasks"), list):
+        built["tasks"] = [_node(task, f"{place}.tasks[{number}]") for number, task in enumerate(entry["tasks"])]
+    sandbox.add_process(**built)
+
+
+def _node(entry: Any, place: str) -> Any:
+    """A task as `add_process` takes it: a text, an object with `kind` (Task unless given), or a list of them."""
+    if isinstance(entry, list):
+        return [_node(task, f"{place}[{number}]") for number, task in enumerate(entry)]
+    if not isinstance(entry, dict):
+        return entry
+    kinds = {kind.__name__: kind for kind in (Task, Script, SubProcess, CatchEvent, ThrowEvent)}
+    kind = kinds.get(entry.get("kind", "Task"))
+    if kind is None:
+        raise ValueError(f"{place} has an unknown kind {entry['kind']!r}; there are: {', '.join(kinds)}")
+    _known(place, entry, {"kind"} | _parameters(kind), needed="name")
+    return kind(**{name: value for name, value in entry.items() if name != "kind"})
 
 
 def _fail_next(sandbox: Sandbox, entry: Any, place: str) -> None:

@@ -1,4 +1,4 @@
-"""The sandbox behind a real socket, for what is not Python: curl, Node, a command line."""
+"""The sandbox behind a real socket, for curl, Node or a command line."""
 
 from __future__ import annotations
 
@@ -8,26 +8,22 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from ..wire.call import run
-from ._faults import ON_THE_WIRE
-from ._transport import OnSocket
+from ._transport import SocketChannel, run
 
 if TYPE_CHECKING:
     from ._server import Sandbox
 
-NAMES = ("127.0.0.1", "localhost", "[::1]")
-"""What it may be called: under any other name a page in a browser could have it looked up, and drive it."""
-
-STRAY = b'{"id":999,"process_id":77,"status":"ACTIVE","name":"Somebody else\'s"}'
+HOST_NAMES = ("127.0.0.1", "localhost", "[::1]")
+"""The host names it answers. With any other, a web page could reach it through DNS rebinding."""
 
 
 @contextmanager
 def serving(sandbox: Sandbox, port: int, log: Callable[[str], None] | None = None) -> Iterator[str]:
-    """Serve on 127.0.0.1 from a thread of its own; gives the URL."""
+    """Serve on 127.0.0.1 from a thread of its own; yields the URL."""
     with _Server(("127.0.0.1", port), _Handler) as server:
         server.sandbox, server.log = sandbox, log
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -37,7 +33,7 @@ def serving(sandbox: Sandbox, port: int, log: Callable[[str], None] | None = Non
         finally:
             server.shutdown()
             thread.join()
-            server.hang_up()
+            server.close_connections()
 
 
 class _Server(ThreadingHTTPServer):
@@ -58,14 +54,14 @@ class _Server(ThreadingHTTPServer):
         self._open.discard(request)
         super().shutdown_request(request)
 
-    def hang_up(self) -> None:
+    def close_connections(self) -> None:
         """End the connections that clients keep open."""
         for connection in list(self._open):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is not worth a traceback."""
+        """Print no traceback if a client closes its connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -75,9 +71,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_call(self) -> None:
         host = self.headers.get("host", "")
-        if host.rpartition(":")[0].lower() not in NAMES or not host.endswith(f":{self.server.server_port}"):
+        if host.rpartition(":")[0].lower() not in HOST_NAMES or not host.endswith(f":{self.server.server_port}"):
             self._log("421")
-            text = f"This sandbox is not {host!r}: ask it under its own address.\n"
+            text = f"This sandbox is not {host!r}: use its own address.\n"
             self._send(httpx.Response(421, headers={"connection": "close"}, text=text))
             self.close_connection = True
             return
@@ -88,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
             content=self._body(),
         )
         try:
-            response = run(self.server.sandbox.answer(request, OnSocket(self.server.sandbox.clock)))
+            response = run(self.server.sandbox.answer(request, SocketChannel(self.server.sandbox.clock)))
         except (httpx.ReadError, httpx.ConnectError):
             self._log("no answer: the connection is reset")
             # Closing with SO_LINGER 0 sends a reset. It is too late to refuse; this comes nearest.
@@ -98,16 +94,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         except httpx.ReadTimeout:
             self._log("no answer")
-            # Hanging for ever would hang the client's tests too: the connection ends without an answer.
+            # The connection ends without an answer; keeping it open would block the client's tests.
             self.close_connection = True
             return
         self._log(str(response.status_code))
         self._send(response)
-        match response.extensions.get(ON_THE_WIRE):
-            case "stray answer":
-                self._send(httpx.Response(201, headers={"content-type": "application/json"}, content=STRAY))
-            case "closed silently":
-                self.close_connection = True
 
     def _send(self, response: httpx.Response) -> None:
         self.send_response_only(response.status_code)
@@ -116,8 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            for part in cast("httpx.SyncByteStream", response.stream):
-                self.wfile.write(part)
+            self.wfile.write(response.content)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_call  # noqa: N815
 
@@ -133,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
         return body
 
     def _read(self, size: int) -> bytes:
-        """That many bytes: a web server hands on nothing of a client that went away before its body was whole."""
+        """Read so many bytes. ConnectionError if the client closed before: a web server passes on no partial body."""
         body = self.rfile.read(size)
         if len(body) < size:
             raise ConnectionError("the client went away")
@@ -146,4 +136,4 @@ class _Handler(BaseHTTPRequestHandler):
             log(f"{time} {self.command} {path} {outcome}")
 
     def log_message(self, *_: Any) -> None:
-        """Quiet: what is of interest is logged above."""
+        """Print nothing; `_log` does."""

@@ -1,4 +1,4 @@
-"""How a call comes to the sandbox, and so how time passes for it: in memory, awaited in memory, or over a socket."""
+"""How a call reaches the sandbox, and how time passes for it: in memory, awaited in memory, or over a socket."""
 
 from __future__ import annotations
 
@@ -6,24 +6,35 @@ import asyncio
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Coroutine
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
-from ..wire.call import run
-from ._state import Clock
+from ._model import Clock
 
 if TYPE_CHECKING:
     from ._server import Sandbox
 
+T = TypeVar("T")
+
 YIELD, LONGER_YIELD = 0.001, 0.01
-"""Real seconds in which others go on while a start is under way: where it takes no time, and where it does."""
+"""Real seconds in which other threads run during a start: if it takes no time, and if it does."""
 
 
-class Line(ABC):
-    """One way in."""
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that never suspends, without an event loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        result: T = finished.value
+        return result
+    raise RuntimeError("a call in blocking code was suspended")
+
+
+class Channel(ABC):
+    """How calls come in, and how time passes for them."""
 
     socket = False
 
@@ -32,15 +43,15 @@ class Line(ABC):
 
     @abstractmethod
     async def until(self, instant: datetime, *, with_others: bool = False) -> None:
-        """Lets the sandbox's time pass until then; with_others: gives other callers the time to do something in it."""
+        """Let the sandbox's time pass until then. with_others: other callers run before."""
 
     async def wait(
         self, request: httpx.Request, seconds: float, *, began: datetime | None = None, with_others: bool = False
     ) -> None:
-        """Lets its client wait, until `seconds` after `began` (now), but no longer than it would.
+        """Let the client wait until `seconds` after `began` (now), but no longer than its time-out.
 
         Raises:
-            httpx.ReadTimeout: it would have given up. (Behind a socket it does so itself.)
+            httpx.ReadTimeout: the client would have given up. Behind a socket, it does so itself.
         """
         began = began or self.clock.now()
         limit = None if self.socket else request.extensions.get("timeout", {}).get("read")
@@ -51,8 +62,8 @@ class Line(ABC):
             raise timed_out(request)
 
 
-class Blocking(Line):
-    """In memory, for blocking code: the time jumps, and other threads go on first."""
+class BlockingChannel(Channel):
+    """In memory, for blocking code: time jumps, after other threads have run."""
 
     async def until(self, instant: datetime, *, with_others: bool = False) -> None:
         if with_others and threading.active_count() > 1:
@@ -60,66 +71,48 @@ class Blocking(Line):
         self.clock.reach(instant)
 
 
-class Awaiting(Line):
-    """In memory, for asyncio: the time jumps, and other tasks go on first."""
+class AsyncChannel(Channel):
+    """In memory, for asyncio: time jumps, after other tasks have run."""
 
     async def until(self, instant: datetime, *, with_others: bool = False) -> None:
         await asyncio.sleep(LONGER_YIELD if with_others and instant > self.clock.now() else 0)
         self.clock.reach(instant)
 
 
-class OnSocket(Line):
-    """Over a socket: the time really passes."""
+class SocketChannel(Channel):
+    """Over a socket: time really passes."""
 
     socket = True
 
     async def until(self, instant: datetime, *, with_others: bool = False) -> None:  # noqa: ARG002
         time.sleep(max((instant - self.clock.now()).total_seconds(), 0))
-        self.clock.reach(instant)  # a clock that stands still goes on, too
+        self.clock.reach(instant)  # for a clock that stands still
 
 
 class SandboxTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
     """A transport for `httpx.Client` and `httpx.AsyncClient` that ends in a sandbox.
 
     Attributes:
-        handler: the sandbox, under the name that httpx.MockTransport has for what answers.
-        clock: the sandbox's; a `ProcessMaker` or `AsyncProcessMaker` with this transport lives by it.
+        handler: the sandbox; httpx.MockTransport has the same name for it.
+        clock: the sandbox's clock, which a `ProcessMaker` or `AsyncProcessMaker` with this transport uses.
+        journal: the sandbox's journal, which clients with this transport use if they are given none.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.handler = sandbox
         self.clock = sandbox.clock
+        self.journal = sandbox.journal
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         return self.handler(request)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await request.aread()
-        await asyncio.sleep(0)  # as on a network, other tasks go on before the call arrives and before its answer does
+        await asyncio.sleep(0)  # as on a network, other tasks run before the call arrives and before its answer does
         try:
-            return await self.handler.answer(request, Awaiting(self.clock))
+            return await self.handler.answer(request, AsyncChannel(self.clock))
         finally:
             await asyncio.sleep(0)
-
-
-class Dripping(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that comes byte by byte, `seconds` apart."""
-
-    def __init__(self, body: bytes, seconds: float, line: Line, request: httpx.Request) -> None:
-        self._body = body
-        self._seconds = seconds
-        self._line = line
-        self._request = request
-
-    def __iter__(self) -> Iterator[bytes]:
-        for position in range(len(self._body)):
-            run(self._line.wait(self._request, self._seconds))
-            yield self._body[position : position + 1]
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for position in range(len(self._body)):
-            await self._line.wait(self._request, self._seconds)
-            yield self._body[position : position + 1]
 
 
 def timed_out(request: httpx.Request) -> httpx.ReadTimeout:

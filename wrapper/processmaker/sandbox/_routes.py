@@ -1,0 +1,600 @@
+"""Which call gets which answer: a handler for each route, and the table of routes at the end."""
+
+from __future__ import annotations
+
+import email
+import mimetypes
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+import httpx
+
+from . import _data, _pmql, _shapes
+from ._model import CatchEvent, File, Process, Request, StartEvent, Token, User
+from ._shapes import Json, Refused, answer, message, no_content, not_found
+
+if TYPE_CHECKING:
+    from ._server import Sandbox
+
+T = TypeVar("T")
+
+API = "/api/1.0"
+LOCKED_FOR = 60.0
+"""Seconds for which completing a task waits for the lock of its Request."""
+_UNAUTHORIZED = "This action is unauthorized."
+_NO_FILE = "Something went wrong and the file cannot be previewed or downloaded."
+
+
+@attrs.frozen
+class ApiCall:
+    """A call with a good token."""
+
+    user: User
+    params: httpx.QueryParams
+    content_type: str
+    content: bytes
+    url: httpx.URL
+    parts: tuple[str, ...] = ()
+    """What stands in the variable places of the path."""
+
+    @property
+    def id(self) -> int:
+        """The first number in the path."""
+        return int(self.parts[0])
+
+    @property
+    def body(self) -> Any:
+        """The body as PHP read it: JSON, a form, or None."""
+        return _data.read_body(self.content_type, self.content)
+
+    @property
+    def include(self) -> set[str]:
+        return set(self.params.get("include", "").split(","))
+
+
+@attrs.define
+class Pending:
+    """An answer that takes time. Seconds count from `began`."""
+
+    began: datetime
+    answer: Callable[[], httpx.Response]
+    after: tuple[float, ...] = ()
+    """When others may see something of it, and when it is ready."""
+    request: Callable[[], Request | None] = lambda: None
+    """The Request whose scripts a sync server runs before it answers."""
+
+
+Handler = Callable[["Sandbox", ApiCall], "httpx.Response | Pending"]
+
+
+def need_administrator(call: ApiCall, text: str = _UNAUTHORIZED) -> None:
+    if not call.user.is_administrator:
+        raise Refused(message(403, text))
+
+
+def _ordered(items: list[T], row: Callable[[T], Json], call: ApiCall, default: str) -> list[T]:
+    """By order_by and order_direction: text without regard to case, null first. Unknown columns: 500."""
+    column = call.params.get("order_by") or default
+
+    def key(item: T) -> tuple[bool, Any]:
+        value = row(item)[column]
+        return value is not None, value.lower() if isinstance(value, str) else value or 0
+
+    try:
+        return sorted(items, key=key, reverse=call.params.get("order_direction", "").lower() == "desc")
+    except (KeyError, TypeError):
+        raise Refused(message(500, "Server Error")) from None
+
+
+def _filtered(processes: list[Process], call: ApiCall) -> list[Process]:
+    """Those with `filter` in their name, description or category."""
+    wanted = call.params.get("filter", "").lower()
+    return [one for one in processes if any(wanted in text.lower() for text in (one.name, one.description))]
+
+
+# Processes
+
+
+def list_start_processes(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    """The ACTIVE processes with an event, not a timer, that this user may start."""
+    processes = [
+        process
+        for process in sandbox.processes.values()
+        if process.status == "ACTIVE"
+        and not process.broken
+        and any(not event.timer for event in process.events_for(call.user))
+    ]
+
+    def render(found: list[Process]) -> list[Json]:
+        return [sandbox.shapes.startable_process(process, call.user) for process in found]
+
+    try:
+        ordered = _ordered(_filtered(processes, call), sandbox.shapes.process, call, "name")
+        response = answer(_shapes.page(ordered, render, call.params, sliced=True))
+    except Refused as refused:
+        response = refused.response
+    # Observed: the tag is the same whatever the filter and the page, and even an error has it.
+    response.headers["etag"] = _shapes.etag(call.user.id, sandbox.processes)
+    return response
+
+
+def start(sandbox: Sandbox, call: ApiCall) -> httpx.Response | Pending:
+    process = sandbox.processes.get(call.id)
+    event_id = call.params.get("event", "").strip()
+    if process is None:
+        return not_found()
+    events = {event.id: event for event in process.events_for(call.user)}
+    if event_id not in events:
+        # The server checks the right first; without an event, that is the right to start the process at all.
+        if not call.user.is_administrator and (event_id or not events):
+            return message(403, _UNAUTHORIZED)
+        if not event_id:
+            return not_found()
+        is_node = event_id in (*(node.id for node in process.nodes), "node_end")
+        return message(500, "Server Error") if is_node else not_found()
+    if process.broken:
+        return message(500, "Server Error")
+    return _begin(sandbox, process, events[event_id], call)
+
+
+def _begin(sandbox: Sandbox, process: Process, event: StartEvent, call: ApiCall) -> Pending:
+    """Start, whether or not the client waits for the answer."""
+    engine, takes = sandbox.engine, sandbox.start_takes
+    began = sandbox.clock.now()
+    appears_after = takes if sandbox.appears_after is None else sandbox.appears_after
+    made_after = min(appears_after, takes)
+    made: list[tuple[Request, httpx.Response]] = []
+
+    def make() -> None:
+        body = call.body
+        appears_at = began + timedelta(seconds=appears_after)
+        request = engine.start(
+            process, event, call.user, _data.stored(body), sent=body, called=True, appears_at=appears_at
+        )
+        made.append((request, answer(sandbox.shapes.started(request), 201)))
+
+    engine.at(began + timedelta(seconds=made_after), make)
+    return Pending(began, lambda: made[0][1], (made_after, takes), lambda: made[0][0])
+
+
+def list_processes(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    need_administrator(call)
+    processes = _filtered(list(sandbox.processes.values()), call)
+    ordered = _ordered(processes, sandbox.shapes.process, call, "name")
+    return answer(_shapes.page(ordered, lambda found: list(map(sandbox.shapes.listed_process, found)), call.params))
+
+
+def show_process(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    if call.id not in sandbox.processes:
+        return not_found()
+    need_administrator(call)
+    return answer(sandbox.shapes.shown_process(sandbox.processes[call.id], call.include))
+
+
+def create_process(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    """Observed only as far as the name's validation."""
+    need_administrator(call)
+    body = _data.as_array(call.body)
+    name = str(body.get("name") or "")
+    if not name:
+        return _shapes.invalid({"name": "The Name field is required."})
+    if not re.fullmatch(r"[\w\s]+", name):
+        return _shapes.invalid({"name": "The Name may only contain alphanumeric characters."})
+    if name in (process.name for process in sandbox.processes.values()):
+        return _shapes.invalid({"name": "The Name has already been taken."})
+    process = sandbox.add_process(name, description=str(body.get("description") or ""))
+    return answer(sandbox.shapes.shown_process(process, set()), 201)
+
+
+# Requests
+
+
+def list_requests(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    if call.params.get("type") == "all" and not call.user.is_administrator:
+        return message(500, "Server Error")
+    now, pmql = sandbox.clock.now(), call.params.get("pmql", "")
+    try:
+        matches = _pmql.parse(pmql, now, call.user.timezone, sandbox.users)
+    except _pmql.PmqlError:
+        return answer({"message": "Your PMQL contains invalid syntax."}, 400)
+    except _pmql.UnknownUser as problem:
+        field = str(problem)
+        return answer({"message": f"The specified {field} username does not exist.", "field": field}, 400)
+    except _pmql.UnknownField:
+        return message(500, "Server Error")
+    kind, wanted = call.params.get("type", ""), call.params.get("filter", "").lower()
+    kinds: dict[str, Callable[[Request], bool]] = {
+        "in_progress": lambda request: request.status == "ACTIVE",
+        "started_me": lambda request: request.status == "ACTIVE" and request.user is call.user,
+        "completed": lambda request: request.status == "COMPLETED",
+    }
+    requests = [
+        request
+        for request in sandbox.engine.requests
+        if request.visible_to(call.user)
+        and request.appears_at <= now
+        and (kind not in kinds or kinds[kind](request))
+        and (not wanted or wanted in f"{request.id} {request.process.name} {request.status} {request.data}".lower())
+        and matches(request)
+    ]
+
+    def render(found: list[Request]) -> list[Json]:
+        return [sandbox.shapes.listed_request(request, call.include, now) for request in found]
+
+    ordered = _ordered(requests, sandbox.shapes.request_row, call, "name")
+    return answer(_shapes.page(ordered, render, call.params))
+
+
+def _request(sandbox: Sandbox, call: ApiCall) -> Request:
+    """The Request in the path; refused if there is none, or if the user may not see it."""
+    try:
+        request = sandbox.request(call.id)
+    except LookupError:
+        raise Refused(not_found()) from None
+    if not request.visible_to(call.user):
+        raise Refused(message(403, _UNAUTHORIZED))
+    return request
+
+
+def _own_request(sandbox: Sandbox, call: ApiCall) -> Request:
+    """The Request in the path; refused if the user did not start it."""
+    request = _request(sandbox, call)
+    if not call.user.is_administrator and request.user is not call.user:
+        raise Refused(message(403, _UNAUTHORIZED))
+    return request
+
+
+def show_request(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    return answer(sandbox.shapes.shown_request(_request(sandbox, call), call.include, sandbox.clock.now()))
+
+
+def update_request(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    """Cancel, complete, or change data. With all fields, anybody may replace the data of an own Request."""
+    request, body = _own_request(sandbox, call), _data.as_array(call.body)
+    data = body.get("data")
+    if isinstance(data, dict) and {"name", "process_id"} <= body.keys():
+        request.data = _data.stored_by_change(data)
+        request.updated_at = sandbox.clock.now()
+    elif body.get("status") == "CANCELED":
+        need_administrator(call, "Not authorized to cancel this request.")
+        sandbox.engine.end(request, "CANCELED")
+    elif body.get("status") == "COMPLETED":
+        need_administrator(call, "Not authorized to complete this request.")
+        if request.status != "ERROR":
+            return _shapes.invalid({"status": "Only requests with status: ERROR can be manually completed"})
+        sandbox.engine.end(request, "COMPLETED")
+    elif isinstance(data, dict) and body.keys() == {"data"}:
+        need_administrator(call, "Not authorized to edit request data.")
+        request.data.update(_data.stored_by_change(data))
+        request.updated_at = sandbox.clock.now()
+    else:
+        labels = {"name": "Name", "data": "Data", "process_id": "Process id"}
+        missing = {
+            field: f"The {label} field is required." for field, label in labels.items() if body.get(field) in (None, "")
+        }
+        return _shapes.invalid(missing or {"data": "The Data must be an array."})
+    return no_content()
+
+
+def retry_request(sandbox: Sandbox, call: ApiCall) -> httpx.Response | Pending:
+    request = _own_request(sandbox, call)
+    need_administrator(call, "Not authorized to complete this request.")
+    if request.status != "ERROR":
+        return answer({"message": "Only requests with ERROR status can be retried", "success": False}, 422)
+    retried = sandbox.engine.retry(request)
+    texts = [f"Retrying ScriptTask ({token.element_id}) for Request::{request.id}" for token in retried]
+    return _when_idle(sandbox, request, answer({"message": texts, "success": True}))
+
+
+def _when_idle(sandbox: Sandbox, request: Request, response: httpx.Response) -> Pending:
+    return Pending(sandbox.clock.now(), lambda: response, request=lambda: request)
+
+
+def trigger_event(sandbox: Sandbox, call: ApiCall) -> httpx.Response | Pending:
+    """Trigger an intermediate event. Observed: any signed-in user may."""
+    try:
+        request = sandbox.request(call.id)
+    except LookupError:
+        return not_found()
+    node = call.parts[1]
+    waiting = [token for token in request.tokens if token.element_id == node and token.status == "ACTIVE"]
+    if waiting and isinstance(waiting[0].node, CatchEvent):
+        sandbox.engine.trigger(waiting[0], call.body)
+        return _when_idle(sandbox, request, answer([]))
+    known = {"node_end"} | {event.id for event in request.process.start_events}
+    if node in known | {one.id for one in request.process.nodes}:
+        return not_found()
+    return message(500, "Server Error")
+
+
+# Tasks
+
+
+def list_tasks(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    """An administrator sees all tasks; anybody else only own and claimable ones."""
+    user, params = call.user, call.params
+    tasks = [
+        task
+        for request in sandbox.engine.requests
+        for task in request.tasks
+        if user.is_administrator or task.user is user or task.claimable_by(user)
+    ]
+    with_children = params.get("include_sub_tasks") == "true"
+
+    def belongs(task: Token, number: str) -> bool:
+        parent = task.request.parent
+        return number == str(task.request.id) or bool(with_children and parent and number == str(parent.id))
+
+    def is_for(task: Token, number: str) -> bool:
+        users = [task.user] if task.user else [one for one in task.candidates if task.claimable_by(one)]
+        return number in [str(one.id) for one in users]
+
+    filters: dict[str, Callable[[Token, str], bool]] = {
+        "process_request_id": belongs,
+        "process_id": lambda task, number: number == str(task.request.process.id),
+        "user_id": is_for,
+        "status": lambda task, status: status == task.status,
+        "element_id": lambda task, element: element == task.element_id,
+        "element_name": lambda task, name: name == task.name,
+    }
+    for name, matches in filters.items():
+        if name in params:
+            tasks = [task for task in tasks if matches(task, params[name])]
+
+    def render(found: list[Token]) -> list[Json]:
+        return sandbox.shapes.listed_tasks(found, user, sandbox.clock.now())
+
+    ordered = _ordered(tasks, lambda task: render([task])[0], call, "updated_at")
+    if not params.get("per_page", "1").strip("0").isdecimal():  # other sizes were not recorded for this list
+        params = params.remove("per_page")
+    body = _shapes.page(ordered, render, params, path=str(call.url.copy_with(query=None)))
+    body["meta"]["in_overdue"] = sum(row["advanceStatus"] == "overdue" for row in body["data"])
+    return answer(body)
+
+
+def _task(sandbox: Sandbox, call: ApiCall) -> Token:
+    for request in sandbox.engine.requests:
+        for task in request.tasks:
+            if task.id == call.id:
+                if call.user.is_administrator or task.user is call.user or task.claimable_by(call.user):
+                    return task
+                # Whoever completes a self-service task without a claim may ask for it again.
+                if task.is_self_service and call.user in task.candidates:
+                    return task
+                raise Refused(message(403, _UNAUTHORIZED))
+    raise Refused(not_found())
+
+
+def show_task(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    return answer(sandbox.shapes.task_and_user(_task(sandbox, call), call.user, sandbox.clock.now()))
+
+
+def update_task(sandbox: Sandbox, call: ApiCall) -> httpx.Response | Pending:
+    """Complete, claim or reassign. Observed: an administrator's reassignment answers 200 and changes nothing."""
+    task, body = _task(sandbox, call), _data.as_array(call.body)
+    if body.get("status") == "COMPLETED":
+        return _complete_task(sandbox, call, task, body.get("data") or {})
+    if body.get("user_id") is None:
+        return message(422, "")
+    if task.claimable_by(call.user) and body["user_id"] == call.user.id and not body.get("is_self_service", 1):
+        task.user, task.is_self_service = call.user, False
+    elif not call.user.is_administrator:
+        return message(403, "Not authorized to reassign this task")
+    row = sandbox.shapes.task_and_user(task, call.user, sandbox.clock.now())
+    del row["draft"]
+    return answer(row)
+
+
+def _complete_task(sandbox: Sandbox, call: ApiCall, task: Token, data: Any) -> httpx.Response | Pending:
+    if task.status == "CLOSED":
+        return message(422, "Task already closed")
+    if not isinstance(data, dict):
+        return message(500, "Server Error")
+    if task.request.locked:
+        unchanged = answer(sandbox.shapes.task(task, call.user, sandbox.clock.now()))
+        return Pending(sandbox.clock.now(), lambda: unchanged, (LOCKED_FOR,))
+    began = sandbox.clock.now()
+    completed: list[httpx.Response] = []
+
+    def complete() -> None:
+        sandbox.engine.complete(task, _data.stored_by_completion(data), asynchronous=sandbox.asynchronous)
+        completed.append(answer(sandbox.shapes.task(task, call.user, sandbox.clock.now())))
+
+    sandbox.engine.at(began + timedelta(seconds=sandbox.completion_takes), complete)
+    return Pending(began, lambda: completed[0], (sandbox.completion_takes,), lambda: task.request)
+
+
+# Files
+
+
+def list_files(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    request, name = _request(sandbox, call), call.params.get("name")
+    files = [file for file in sandbox.files.values() if file.request is request and name in (None, file.data_name)]
+    return answer({"data": [sandbox.shapes.file(file) for file in files]})
+
+
+def upload_file(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    """Store the part `file` of a multipart body. It replaces the file of the same data_name."""
+    request = _request(sandbox, call)
+    found = _part(call, "file")
+    if found is None:
+        return message(500, "Server Error")
+    name, content = found
+    if name.lower().endswith(".php"):
+        text = f"The file name `{name}` was sanitized to `{name}`. This sanitized file name is not allowed because"
+        return answer({"errors": {"message": f"{text} it is a PHP file."}}, 500)
+    data_name = call.params.get("data_name") or name
+    others = [file for file in sandbox.files.values() if file.request is request]
+    for file in [file for file in others if file.data_name == data_name]:
+        del sandbox.files[file.id]
+        others.remove(file)
+    file = File(
+        next(sandbox.file_numbers),
+        request,
+        call.user,
+        data_name,
+        name,
+        _mime_type(name, content),
+        content,
+        max((other.order for other in others), default=0) + 1,
+        sandbox.clock.now(),
+    )
+    sandbox.files[file.id] = file
+    return answer({"message": "The file was uploaded.", "fileUploadId": file.id})
+
+
+def _part(call: ApiCall, wanted: str) -> tuple[str, bytes] | None:
+    """The file name and the content of the part with this name."""
+    whole = email.message_from_bytes(f"Content-Type: {call.content_type}\r\n\r\n".encode() + call.content)
+    for part in whole.walk():
+        if part.get_param("name", header="content-disposition") == wanted and part.get_filename():
+            return str(part.get_filename()), bytes(part.get_payload(decode=True))
+    return None
+
+
+def _mime_type(name: str, content: bytes) -> str:
+    """By the content: text is text/plain, whatever the file name."""
+    try:
+        content.decode()
+        return "text/plain"
+    except UnicodeDecodeError:
+        return mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def download_file(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    request, file = _request(sandbox, call), sandbox.files.get(int(call.parts[1]))
+    if file is None or file.request is not request:
+        return message(400, _NO_FILE)
+    text = "; charset=UTF-8" if file.mime_type.startswith("text/") else ""
+    headers = {
+        "cache-control": "public",
+        "content-type": file.mime_type + text,
+        "content-disposition": f"attachment; filename={file.file_name}",
+        "last-modified": format_datetime(file.created_at, usegmt=True),
+    }
+    return httpx.Response(200, headers=headers, content=file.content)
+
+
+def delete_file(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    request, file = _request(sandbox, call), sandbox.files.get(int(call.parts[1]))
+    if file is None or file.request is not request:
+        return message(400, _NO_FILE)
+    del sandbox.files[file.id]
+    return no_content()
+
+
+def show_file(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    file = sandbox.files.get(call.id)
+    if file is None or not file.request.visible_to(call.user):
+        return message(400, _NO_FILE)
+    return answer({**sandbox.shapes.file(file), "model": sandbox.shapes.request_row(file.request)})
+
+
+def fail_on_file_contents(sandbox: Sandbox, call: ApiCall) -> httpx.Response:  # noqa: ARG001
+    """It needs a route of a package that the recorded server does not have."""
+    return message(500, "Server Error")
+
+
+# Users and signals
+
+
+def list_users(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    need_administrator(call, "Not authorized to view users.")
+    ordered = _ordered(list(sandbox.users.values()), sandbox.shapes.user, call, "id")
+    path = str(call.url.copy_with(query=None))
+    return answer(_shapes.page(ordered, lambda found: list(map(sandbox.shapes.user, found)), call.params, path=path))
+
+
+def show_user(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    user = next((user for user in sandbox.users.values() if user.id == call.id), None)
+    if user is None:
+        return not_found()
+    if user is not call.user:
+        need_administrator(call, "Not authorized to update this user.")
+    return answer(sandbox.shapes.user(user))
+
+
+def list_signals(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    need_administrator(call)
+    signals = sandbox.shapes.signals(list(sandbox.processes.values()))
+    meta = {"count": len(signals), "current_page": 1, "filter": "", "from": 1, "last_page": 1, "path": "/"}
+    more = {"per_page": 10, "sort_by": "id", "sort_order": "asc", "to": 10, "total": len(signals), "total_pages": 1}
+    return answer({"data": signals, "meta": meta | more})
+
+
+def define_signal(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
+    """Observed only for a signal that exists. It sends nothing."""
+    need_administrator(call)
+    signal = {"id": None, "name": None, **_data.as_array(call.body)}
+    if signal["id"] in [known["id"] for known in sandbox.shapes.signals(list(sandbox.processes.values()))]:
+        return answer({"errors": {"id": ["The signal ID already exists"]}}, 422)
+    return answer({"id": signal["id"], "name": signal["name"]})
+
+
+_LISTED = "page per_page order_by order_direction filter include"
+ROUTES: tuple[tuple[str, str, Handler, str], ...] = (
+    ("POST", "/process_events/{process_id}", start, "event"),
+    ("GET", "/start_processes", list_start_processes, _LISTED),
+    ("GET", "/processes", list_processes, _LISTED),
+    ("POST", "/processes", create_process, ""),
+    ("GET", "/processes/{process_id}", show_process, "include"),
+    ("GET", "/requests", list_requests, f"{_LISTED} type pmql"),
+    ("GET", "/requests/{request_id}", show_request, "include"),
+    ("PUT", "/requests/{request_id}", update_request, ""),
+    ("PUT", "/requests/{request_id}/retry", retry_request, ""),
+    ("POST", "/requests/{request_id}/events/{event_id}", trigger_event, ""),
+    ("GET", "/requests/{request_id}/files", list_files, "name"),
+    ("POST", "/requests/{request_id}/files", upload_file, "data_name"),
+    ("GET", "/requests/{request_id}/files/{file_id}", download_file, ""),
+    ("DELETE", "/requests/{request_id}/files/{file_id}", delete_file, ""),
+    ("GET", "/files/{file_id}", show_file, ""),
+    ("GET", "/files/{file_id}/contents", fail_on_file_contents, ""),
+    ("GET", "/tasks", list_tasks, f"{_LISTED} process_request_id process_id user_id status include_sub_tasks"),
+    ("GET", "/tasks/{task_id}", show_task, "include"),
+    ("PUT", "/tasks/{task_id}", update_task, ""),
+    ("GET", "/users", list_users, _LISTED),
+    ("GET", "/users/{user_id}", show_user, ""),
+    ("GET", "/signals", list_signals, _LISTED),
+    ("POST", "/signals", define_signal, ""),
+)
+"""Method, path below /api/1.0, handler, and the names in the query that the handler reads."""
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """All ids are numbers, but for those of events."""
+    return re.compile(API + re.sub(r"\{\w+\}", r"([0-9]+)", path.replace("{event_id}", "([^/]+)")))
+
+
+_PATTERNS = [(method, _pattern(path), handler) for method, path, handler, _ in ROUTES]
+
+
+def find_handler(method: str, path: str) -> tuple[Handler, tuple[str, ...]] | None:
+    """The handler of a call, and what stands in the variable places of its path."""
+    for known, pattern, handler in _PATTERNS:
+        if known == method and (match := pattern.fullmatch(path)):
+            return handler, match.groups()
+    return None
+
+
+def document() -> Json:
+    """An OpenAPI document of the routes."""
+    paths: Json = {}
+    for method, path, handler, query in ROUTES:
+        places = [(name, "path") for name in re.findall(r"{(\w+)}", path)] + [(name, "query") for name in query.split()]
+        operation: Json = {
+            "operationId": handler.__name__,
+            "parameters": [
+                {"name": name, "in": place, "required": place == "path" or name == "event", "schema": {}}
+                for name, place in places
+            ],
+            "responses": {"default": {"description": "JSON, unless it has no body."}},
+        }
+        if method != "GET":
+            operation["requestBody"] = {"content": {"application/json": {"schema": {"type": "object"}}}}
+        paths.setdefault(path, {})[method.lower()] = operation
+    info = {"title": "ProcessMaker API Documentation", "version": "1.0.0"}
+    return {"openapi": "3.0.0", "info": info, "servers": [{"url": API}], "paths": paths}
