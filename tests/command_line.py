@@ -6,8 +6,12 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +37,11 @@ class Ended:
         return json.loads(self.out)
 
     @property
+    def error(self) -> Any:
+        """The error that --json prints on the last line of standard error."""
+        return json.loads(self.err.splitlines()[-1])["error"]
+
+    @property
     def lines(self) -> list[Any]:
         """The JSON documents, one a line."""
         return [json.loads(line) for line in self.out.splitlines()]
@@ -45,7 +54,7 @@ Run = Callable[..., Ended]
 def environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sandbox: Sandbox) -> pytest.MonkeyPatch:
     """An environment that names the sandbox and its token, with an empty config folder."""
     for name in list(os.environ):
-        if name.startswith(("PROCESSMAKER_", "API_")) or name == "NO_COLOR":
+        if name.startswith(("PROCESSMAKER_", "API_")) or name in ("NO_COLOR", "FORCE_COLOR"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("TERM", "xterm")
@@ -128,3 +137,25 @@ def signed_out(environ: pytest.MonkeyPatch) -> None:
 
 def mind_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@contextmanager
+def running(command: list[str], seconds: float = 60, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A command as a process of its own. It is killed if it takes longer, or if the block fails."""
+    with subprocess.Popen(command, text=True, preexec_fn=mind_ctrl_c, **options) as process:
+        killer = threading.Timer(seconds, process.kill)
+        killer.start()
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            killer.cancel()
+
+
+def wait_until(reached: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Waits while the process runs."""
+    while not reached():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)

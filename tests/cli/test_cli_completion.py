@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from command_line import COMMAND, Run, saved
-from processmaker.cli import _commands, _completion
+from processmaker import ProcessMaker
+from processmaker.cli import _app, _completion
 from processmaker.sandbox import Sandbox
 from programs import need
 
@@ -36,7 +37,7 @@ def offered(run: Run, *words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "completed"),
     [
-        ([""], [command.name for command in _commands.COMMANDS]),
+        ([""], list(_app.PLACES)),
         (["co"], ["complete", "completion"]),
         (["--prof"], ["--profile"]),
         (["--url", "start", "wa"], ["wait", "watch"]),
@@ -52,12 +53,20 @@ def offered(run: Run, *words: str) -> list[str]:
         (["start", "Two Doors", "--event", "node_"], ["node_web", "node_mail"]),
         (["start", "5", "a=1", "--event", "node_w"], ["node_web"]),
         (["requests", "--status", "C"], ["COMPLETED", "CANCELED"]),
-        (["show", ""], []),
         (["fly", ""], []),
     ],
 )
 def test_commands_options_and_names_are_offered(run: Run, words: list[str], completed: list[str]) -> None:
     assert offered(run, *words) == completed
+
+
+def test_requests_and_tasks_are_offered_with_what_they_are(run: Run) -> None:
+    run("start", 2, "--event", "node_1")
+    run("start", 4, "--event", "node_1")
+    offer = run("__complete", "fish", "show", "").out
+    assert offer == "2\tCOMPLETED Auto Approve\n1\tACTIVE Leave Request\n"
+    assert run("__complete", "fish", "complete", "").out == "2\tApprove leave\n"
+    assert run("__complete", "fish", "wait", "1").out == "1\tACTIVE Leave Request\n"
 
 
 def test_profiles_are_offered_with_their_servers(run: Run, tmp_path: Path) -> None:
@@ -145,12 +154,15 @@ def line_in(shell: str, typed: str, folder: Path) -> list[str]:
         ("processmaker start Auto\t", ["start", "Auto Approve"]),
         ("processmaker start Two\\ D\t --event node_w\t", ["start", "Two Doors", "--event", "node_web"]),
         ("processmaker requests --stat\t ERR\t", ["requests", "--status", "ERROR"]),
+        ("processmaker show \t", ["show", "1"]),
         ("processmaker use stag\t", ["use", "staging"]),
         ("processmaker start 2 --data @lett\t", ["start", "2", "--data", "@letters/"]),
         ("processmaker start 2 text=@letters/on\t", ["start", "2", "text=@letters/one.txt"]),
     ],
 )
 def test_a_real_shell_completes(shell: str, typed: str, words: list[str], tmp_path: Path) -> None:
+    with ProcessMaker.from_env() as pm:
+        pm.start(2, event="node_1")
     saved(tmp_path, staging={"url": "https://staging.example.com", "token": "t"})
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "one.txt").touch()
@@ -161,7 +173,7 @@ def test_a_real_shell_completes(shell: str, typed: str, words: list[str], tmp_pa
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("processmaker ", [command.name for command in _commands.COMMANDS]),
+        ("processmaker ", list(_app.PLACES)),
         ("processmaker start Leave", ["Leave Request", "Leave Request Contractors"]),
         ("processmaker start 'Two Doors' --event node_", ["node_web", "node_mail"]),
         ("processmaker start 2 --data @lett", ["@letters/"]),

@@ -43,10 +43,10 @@ def test_a_pasted_curl_command_does_the_same(
     data = {"text": 'it\'s "$HOME" `id` \\ \n Zoë', "@": [1, None, {"a": True}]}
     line = run("start", 2, "--event", "node_1", "--data", json.dumps(data), "--idempotency-key", "k'1", "--curl").out
     assert shell(line)["id"] == 1
-    assert sandbox.request(1).data == {**data, "_idempotency_key": "k'1"}
+    assert sandbox.request(1).data.items() >= {**data, "_idempotency_key": "k'1"}.items()
     assert {process["id"] for process in shell(run("processes", "--curl").out)["data"]} >= {2, 4}
     assert shell(run("show", 1, "--curl").out)["data"]["text"] == data["text"]
-    assert shell(run("tasks", 1, "--curl").out)["data"][0]["id"] == 2
+    assert shell(run("tasks", 1, "--curl").out)["active_tasks"][0]["id"] == 2
     assert shell(run("complete", 2, "approved:=true", "--curl").out)["status"] == "CLOSED"
     shell(run("start", 2, "--event", "node_1", "--curl").out)
     environ.setenv("PROCESSMAKER_TOKEN", sandbox.token("admin"))

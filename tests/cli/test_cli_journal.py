@@ -37,7 +37,8 @@ def journal(request: pytest.FixtureRequest, file: Path) -> str:
 def being_sent(file: Path, sandbox: Sandbox, key: str = "order-1", process_id: int = 4) -> KeyedStart:
     start = KeyedStart(sandbox.url, process_id, key)
     with SQLiteJournal(file) as journal:
-        journal.claim(start, "worker-7:4711:abc")
+        journal.reserve([(start, "worker-7:4711:abc")])
+        journal.sending(start, "worker-7:4711:abc")
     return start
 
 
@@ -70,6 +71,19 @@ def test_what_is_being_sent_is_listed_with_its_sender(run: Run, sandbox: Sandbox
     assert run("journal", "--journal", file, "--quiet").out == "order-1\n"
 
 
+def test_what_is_reserved_or_unknown_is_called_that(run: Run, sandbox: Sandbox, file: Path) -> None:
+    being_sent(file, sandbox)
+    given_up = being_sent(file, sandbox, "order-2")
+    with SQLiteJournal(file) as journal:
+        journal.unknown(given_up, "worker-7:4711:abc")
+        journal.reserve([(KeyedStart(sandbox.url, 4, "order-3"), "another")])
+    states = {entry["key"]: entry["state"] for entry in run("journal", "--json", "--journal", file).lines}
+    assert states == {"order-1": "being sent", "order-2": "unknown", "order-3": "reserved"}
+    refused = run("journal", "forget", "order-3", "--process", 4, "--journal", file)
+    assert "is reserved by another since" in refused.err
+    assert "nothing was sent yet" in refused.err
+
+
 def test_a_key_is_forgotten_once_that_was_agreed_to(
     run: Run, sandbox: Sandbox, file: Path, typed: Any, environ: pytest.MonkeyPatch
 ) -> None:
@@ -78,7 +92,7 @@ def test_a_key_is_forgotten_once_that_was_agreed_to(
     refused = run(*forget)
     assert refused.code == 2
     assert "has been sent by worker-7:4711:abc since" in refused.err
-    assert "nothing was forgotten. To forget it: --yes" in refused.err
+    assert "nothing was forgotten\n  to forget it: --yes" in refused.err
     for answer, code in (("", 2), ("n\n", 2), ("y\n", 0)):
         typed(answer)
         environ.setattr(sys.stdin, "isatty", lambda: True, raising=False)
@@ -95,7 +109,7 @@ def test_only_the_key_of_that_process_and_server_is_forgotten(run: Run, sandbox:
     kept = being_sent(file, sandbox, process_id=2)
     elsewhere = evolve(kept, server="https://other.example.com", process_id=4)
     with SQLiteJournal(file) as journal:
-        journal.claim(elsewhere, "another")
+        journal.reserve([(elsewhere, "another")])
     assert run("journal", "forget", "order-1", "--process", 4, "--journal", file, "--yes").code == 4
     being_sent(file, sandbox)
     assert run("journal", "forget", "order-1", "--process", 4, "--journal", file, "--yes").code == 0
@@ -107,7 +121,7 @@ def test_prune_drops_what_was_started_longer_ago(run: Run, sandbox: Sandbox, fil
     start = being_sent(file, sandbox)
     being_sent(file, sandbox, "order-2")
     with SQLiteJournal(file) as journal:
-        journal.started(start, "worker", 1)
+        journal.started(start, "worker-7:4711:abc", 1)
     assert run("journal", "prune", "--older-than", "90d", "--journal", file, "--json").json == {"dropped": 0}
     assert run("journal", "prune", "--older-than", "0s", "--journal", file, "--quiet").out == "1\n"
     with SQLiteJournal(file) as journal:
@@ -122,7 +136,11 @@ def test_prune_drops_what_was_started_longer_ago(run: Run, sandbox: Sandbox, fil
         (["journal", "--journal", "nowhere.db"], 4, "there is no journal nowhere.db"),
         (["journal", "prune", "--journal", "{file}"], 2, "prune needs it, such as --older-than 90d"),
         (["journal", "--older-than", "90d", "--journal", "{file}"], 2, "--older-than goes with prune"),
-        (["journal", "prune", "--older-than", "soon", "--journal", "{file}"], 2, "invalid age, such as 90d or 12h"),
+        (
+            ["journal", "prune", "--older-than", "soon", "--journal", "{file}"],
+            2,
+            "'soon' is not an age, such as 90d or 12h",
+        ),
         (["journal", "forget", "--journal", "{file}"], 2, "forget needs the KEY, and its process"),
         (["journal", "list", "order-1", "--journal", "{file}"], 2, "list is about all keys"),
         (["start", "4", "--event", "node_1", "--idempotency-key", "k", "--journal", "/"], 1, "it is a folder"),

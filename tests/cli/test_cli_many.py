@@ -6,16 +6,16 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import COMMAND, Ended, Run, Terminal, mind_ctrl_c
+from command_line import COMMAND, Ended, Run, Terminal, running, wait_until
 from processmaker.sandbox import Sandbox
 from programs import not_run
 
@@ -43,11 +43,11 @@ def start(run: Run, folder: Path) -> Any:
 
 def sent(sandbox: Sandbox) -> list[dict[str, Any]]:
     """The data of the Requests, in the order of their keys."""
-    datas = ({**request.data, "_idempotency_key": None} for request in sandbox.requests)
-    return sorted(
-        ({name: value for name, value in data.items() if name != "_idempotency_key"} for data in datas),
-        key=lambda data: str(data.get("order")),
+    datas = (
+        {name: value for name, value in request.data.items() if not name.startswith("_")}
+        for request in sandbox.requests
     )
+    return sorted(datas, key=lambda data: str(data.get("order")))
 
 
 def results(text: str) -> dict[str, dict[str, str]]:
@@ -57,13 +57,6 @@ def results(text: str) -> dict[str, dict[str, str]]:
 # --- once -----------------------------------------------------------------------------------------------------------
 
 
-def test_rows_with_one_key_and_other_data_are_told(start: Any, sandbox: Sandbox) -> None:
-    ended = start("order,days\nA,3\nA,4\n")
-    assert 'with the key "A" and other data than this start has: data.days differ' in ended.err
-    assert ended.code == 0
-    assert len(sandbox.requests) == 1
-
-
 def test_each_row_is_started_and_the_same_command_again_finds_them(start: Any, sandbox: Sandbox, folder: Path) -> None:
     ended = start(CSV, "--type", "days=int", "--output", "results.csv")
     assert ended.code == 0
@@ -71,7 +64,7 @@ def test_each_row_is_started_and_the_same_command_again_finds_them(start: Any, s
     assert "journal      rows.csv.journal\n" in ended.out
     assert sent(sandbox) == [{"order": f"order-{n}", "days": n + 2} for n in (1, 2, 3)]
     first = results((folder / "results.csv").read_text())
-    again = start(None, "--output", "results.csv", "--json")
+    again = start(None, "--type", "days=int", "--output", "results.csv", "--json")
     assert (again.code, again.json["found"], again.json["started"]) == (0, 3, 0)
     told = results((folder / "results.csv").read_text())
     assert {line: row["request_id"] for line, row in told.items()} == {
@@ -135,6 +128,8 @@ def test_rows_from_standard_input_need_a_journal_of_their_own(
 def test_the_environment_may_name_the_journal(start: Any, environ: pytest.MonkeyPatch, folder: Path) -> None:
     environ.setenv("PROCESSMAKER_JOURNAL", "shared.db")
     assert start(CSV, "--json").json["journal"] == "shared.db"
+    environ.setenv("PROCESSMAKER_JOURNAL", "none")
+    assert start(CSV, "--json").json["journal"] is None
     assert not (folder / "rows.csv.journal").exists()
 
 
@@ -180,9 +175,9 @@ def test_no_rejects_no_file(start: Any, folder: Path) -> None:
 
 
 def test_a_start_whose_request_fails_is_told_with_its_request(start: Any, run: Run, sandbox: Sandbox) -> None:
-    sandbox.add_process("Fails", id=50, fails_with="no mail server")
+    sandbox.add_process("Fails always", id=600, fails_with="no mail server")
     start("order\norder-1\n", "--dry-run")
-    ended = run("start-many", "Fails", "rows.csv", "--key-column", "order", "--output", "results.csv")
+    ended = run("start-many", "Fails always", "rows.csv", "--key-column", "order", "--output", "results.csv")
     assert ended.code == 1
     told = results(Path("results.csv").read_text())["2"]
     assert (told["request_id"], told["outcome"], told["status"]) == ("1", "failed", "ERROR")
@@ -250,7 +245,7 @@ def test_a_row_that_is_not_of_the_encoding_is_told_and_kept(start: Any, sandbox:
         (CSV, ("--type", "date=int"), "has no column 'date', which --type names"),
         (CSV, ("--type", "days=date"), "COLUMN=TYPE"),
         (CSV, ("--encoding", "ebcdic-x"), "--encoding ebcdic-x is unknown"),
-        (CSV, ("--output", "rows.csv"), "files of their own"),
+        (CSV, ("--output", "rows.csv"), "the input and --output are the same file"),
         (CSV, ("--output", "results.txt"), "results.txt is neither .csv nor .jsonl"),
         (CSV, ("--output", "nowhere/results.csv"), "nowhere/results.csv cannot be written"),
         (CSV, ("--concurrency", "0"), "--concurrency"),
@@ -274,6 +269,75 @@ def test_other_delimiters_and_suffixes(start: Any, sandbox: Sandbox) -> None:
     assert [data["order"] for data in sent(sandbox)] == ["o1", "o2", "o3"]
 
 
+@pytest.mark.parametrize("blank", [",\n", ',""\n', " ,\n", ",,\n", "\n"])
+def test_a_row_whose_cells_are_all_empty_is_skipped_as_a_blank_line_is(
+    start: Any, sandbox: Sandbox, blank: str
+) -> None:
+    ended = start(f"order,days\n{blank}A-1,12\n{blank}{blank}", "--no-key", "--json")
+    assert (ended.code, ended.json["rows"]) == (0, 1)
+    assert sent(sandbox) == [{"order": "A-1", "days": "12"}]
+
+
+@pytest.mark.parametrize("first", ["sep=;\r\n", '"sep=;"\n', "SEP=;\n", "\ufeffsep=;\n"])
+def test_a_first_line_that_names_the_delimiter_is_understood(
+    start: Any, sandbox: Sandbox, folder: Path, first: str
+) -> None:
+    ended = start(f"{first}order;days\no1;1,5\n;2\n", "--type", "days=float", "--decimal", ",", "--rejects", "mend.csv")
+    assert ended.code == 1
+    assert sent(sandbox) == [{"order": "o1", "days": 1.5}]
+    mended = (folder / "mend.csv").read_text().replace("\n;2", "\no2;2")
+    assert start(mended, "--type", "days=float", "--decimal", ",", name="mend.csv").code == 0
+    assert sent(sandbox)[1] == {"order": "o2", "days": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind", "options"),
+    [
+        ("1_0", "float", ()), ("\u0663.\u0665", "float", ()), ("nan", "float", ()),
+        ("1e999", "float", ()), ("0x1", "float", ()),
+        (".", "float", ()), ('"1,5"', "float", ()), ("1.5", "float", ("--decimal", ",")),
+        ('"1.234,5"', "float", ("--decimal", ",")), ("1_0", "int", ()), ("\u0663", "int", ()), ("1.0", "int", ()),
+    ],
+)  # fmt: skip
+def test_a_cell_is_a_number_only_if_every_program_reads_it_alike(
+    start: Any, sandbox: Sandbox, cell: str, kind: str, options: tuple[str, ...]
+) -> None:
+    ended = start(f"order,amount\nA,{cell}\n", f"--type=amount={kind}", *options)
+    assert (ended.code, sandbox.requests) == (1, [])
+    assert f"the cell 'amount' is {cell.strip(chr(34))!r}, which is no {kind}" in ended.err
+    assert ("--decimal ," in ended.err) is (cell == '"1,5"')
+
+
+@pytest.mark.parametrize(
+    ("cell", "number"), [("10", 10), (" 1.5 ", 1.5), ("-.5", -0.5), ("+3.", 3), ("1e3", 1000), ("2.5E-1", 0.25)]
+)
+def test_numbers_of_a_column_of_floats(start: Any, sandbox: Sandbox, cell: str, number: float) -> None:
+    assert start(f"order,amount\nA,{cell}\n", "--type", "amount=float").code == 0
+    assert sent(sandbox) == [{"order": "A", "amount": number}]
+
+
+def keys(sandbox: Sandbox) -> set[str]:
+    return {request.data["_idempotency_key"] for request in sandbox.requests}
+
+
+def test_a_key_has_a_prefix_and_may_be_of_several_columns(run: Run, sandbox: Sandbox, folder: Path) -> None:
+    (folder / "rows.csv").write_text("shop,order\na,1\nb,1\nb,2\n")
+    assert run("start-many", 4, "rows.csv", "--key", "shop", "--key", "order", "--key-prefix", "june-").code == 0
+    assert keys(sandbox) == {"june-a:1", "june-b:1", "june-b:2"}
+    missing = run("start-many", 4, "rows.csv", "--key", "shop,order")
+    assert missing.code == 2
+    assert "no column 'shop,order'; it has: shop, order (name several with --key-column each)" in missing.err
+
+
+def test_keys_of_json_lines_are_text_or_integers(run: Run, sandbox: Sandbox, folder: Path) -> None:
+    rows = ['{"order": 1}', '{"order": "b"}', '{"order": 1.5}', '{"order": true}', '{"order": ""}', '{"order": []}']
+    (folder / "rows.jsonl").write_text("\n".join(rows))
+    ended = run("start-many", 4, "rows.jsonl", "--key", "order")
+    assert (ended.code, keys(sandbox)) == (1, {"1", "b"})
+    assert "rows.jsonl:3: its 'order', 1.5, cannot be an idempotency key: give text or an integer" in ended.err
+    assert "rows.jsonl:5: the row has no 'order'" in ended.err
+
+
 # --- checking -------------------------------------------------------------------------------------------------------
 
 
@@ -282,13 +346,38 @@ def test_a_dry_run_checks_every_row_and_sends_nothing(start: Any, sandbox: Sandb
     rows = 'order,days\no1, 3 \no2,<b>x</b>\n"a""b",1\no1,2\n'
     ended = start(rows, "--dry-run", "--output", "results.csv")
     assert (ended.code, sandbox.calls) == (1, [])
-    assert "rows.csv:2: the server will alter this data: data.days becomes '3'" in ended.err
+    assert "rows.csv:2: the server alters data.days (trimmed)" in ended.err
     assert "rows.csv:4: idempotency_key" in ended.err.replace("--idempotency-key", "idempotency_key")
-    assert "rows.csv:5: the key o1 is that of line 2, too" in ended.err
-    assert [line.split()[-1] for line in ended.out.splitlines()] == ["4", "3", "1", "2", "1"]
+    assert "rows.csv:5: the key o1 is that of line 2, which has other data: it will be refused" in ended.err
+    assert ended.out.splitlines() == [
+        "COLUMN  TYPE    FILLED  EMPTY  FIRST VALUE",
+        'order   string  3       0      "o1"',
+        'days    string  3       0      " 3 "',
+        "",
+        'the first row as it will be sent: {"order": "o1", "days": " 3 ", "_idempotency_key": "o1"}',
+        "",
+        "rows           4",
+        "good           3",
+        "bad            1",
+        "altered        2",
+        "repeated keys  0",
+        "reused keys    1",
+    ]
     assert (folder / "results.csv").read_text() == "what the last run wrote"
     assert not (folder / "rows.csv.journal").exists()
     assert start(CSV, "--dry-run").code == 0
+
+
+def test_a_dry_run_describes_the_columns_in_json(start: Any, sandbox: Sandbox) -> None:
+    ended = start("order,days,note\no1,3,\no1,3, x\no2,4,\n", "--dry-run", "--type", "days=int", "--json")
+    assert (ended.code, sandbox.calls) == (7, [])
+    told = ended.json
+    assert (told["rows"], told["good"], told["repeated_keys"], told["reused_keys"]) == (3, 3, 0, 1)
+    assert told["first"] == {"order": "o1", "days": 3, "note": None, "_idempotency_key": "o1"}
+    assert told["columns"][1:] == [
+        {"name": "days", "types": ["integer"], "filled": 3, "empty": 0, "example": 3},
+        {"name": "note", "types": ["string"], "filled": 1, "empty": 2, "example": " x"},
+    ]
 
 
 # --- progress, and stopping -----------------------------------------------------------------------------------------
@@ -298,31 +387,36 @@ def test_on_a_terminal_a_bar_shows_how_far_it_has_come(start: Any, environ: pyte
     terminal = Terminal()
     environ.setattr(sys, "stderr", terminal)
     assert start(CSV).code == 0
-    assert "3 of 3 done, 0 failed, 0 unknown" in terminal.getvalue()
+    assert "3 of 3 done, 0 found, 0 failed, " in terminal.getvalue()
 
 
 def test_what_was_not_started_is_not_shown_as_failed(start: Any, environ: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     environ.setattr(sys, "stderr", terminal)
     assert start("order,days\nA,3\nB,x\n", "--type", "days=int").code == 1
-    assert "2 of 2 done, 1 not started, 0 failed, 0 unknown" in terminal.getvalue()
+    assert "2 of 2 done, 0 found, 0 failed, 1 not started, " in terminal.getvalue()
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-def test_without_rich_and_elsewhere_it_is_a_line_now_and_then(
-    start: Any, environ: pytest.MonkeyPatch, terminal: bool
-) -> None:
+def test_on_a_narrow_terminal_the_numbers_stand_without_a_bar(start: Any, environ: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    environ.setattr(sys, "stderr", terminal)
+    environ.setenv("COLUMNS", "50")
+    assert start(CSV).code == 0
+    assert "3 of 3 done, 0 found, 0 failed, " in terminal.getvalue()
+    assert "━" not in terminal.getvalue()
+
+
+def test_elsewhere_progress_is_a_line_now_and_then(start: Any, environ: pytest.MonkeyPatch) -> None:
     from processmaker.cli import _progress
 
-    stream = Terminal() if terminal else io.StringIO()
+    stream = io.StringIO()
     environ.setattr(sys, "stderr", stream)
-    environ.setitem(sys.modules, "rich.console", None)
     assert start(CSV).code == 0
     assert stream.getvalue() == ""
-    environ.setattr(_progress, "EVERY", 0.0)
+    environ.setattr(_progress, "LINE_EVERY", 0.0)
     assert start(None).code == 0
     assert len(stream.getvalue().splitlines()) == 3
-    assert "processmaker: 3 done, 0 failed, 0 unknown, " in stream.getvalue().replace(" of 3", "")
+    assert "processmaker: 3 done, 3 found, 0 failed, " in stream.getvalue()
 
 
 def test_quiet_prints_the_ids(start: Any) -> None:
@@ -339,11 +433,8 @@ def test_a_signal_finishes_what_is_in_flight_and_the_same_command_goes_on(
     (folder / "rows.csv").write_text("order\n" + "".join(f"order-{number}\n" for number in range(100)))
     command = [*COMMAND, "start-many", "4", "rows.csv", "--event", "node_1", "--key-column", "order"]
     command += ["--output", "results.csv"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=mind_ctrl_c
-    ) as run:
-        while len(served.requests) < 10:
-            time.sleep(0.01)
+    with running(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        wait_until(lambda: len(served.requests) >= 10, run)
         run.send_signal(sent_signal)
         out, err = run.communicate(timeout=30)
     assert run.returncode == 128 + sent_signal
@@ -352,11 +443,12 @@ def test_a_signal_finishes_what_is_in_flight_and_the_same_command_goes_on(
     started = len(served.requests)
     assert started < 100
     assert f"started      {started}\n" in out
+    assert " of 100\n" in out.splitlines(keepends=True)[0]
     outcomes = [row["outcome"] for row in results((folder / "results.csv").read_text()).values()]
     assert outcomes.count("started") == started
     assert set(outcomes) <= {"started", "not_started"}
     served.start_takes = 0
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert len(served.requests) == 100
     assert len(results((folder / "results.csv").read_text())) == 100
@@ -369,11 +461,8 @@ def test_rows_that_were_held_back_when_a_signal_came_are_told_and_the_same_comma
     (folder / "rows.csv").write_text("order\n" + "".join(f"order-{number}\n" for number in range(40)))
     command = [*COMMAND, "start-many", "4", "rows.csv", "--event", "node_1", "--key-column", "order"]
     command += ["--output", "results.csv", "--concurrency", "1", "--json"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=mind_ctrl_c
-    ) as run:
-        while not any(call.status == 429 for call in served.calls):
-            time.sleep(0.01)
+    with running(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        wait_until(lambda: any(call.status == 429 for call in served.calls), run)
         run.send_signal(signal.SIGINT)
         out, err = run.communicate(timeout=30)
     assert run.returncode == 130
@@ -382,7 +471,7 @@ def test_rows_that_were_held_back_when_a_signal_came_are_told_and_the_same_comma
     assert (line, told["key"], told["outcome"]) == ("2", "order-0", "not_started")
     assert "the run was left before its turn came" in told["error"]
     assert (json.loads(out)["rows"], json.loads(out)["not_started"]) == (1, 1)
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     told_again = results((folder / "results.csv").read_text()).values()
     assert [row["outcome"] for row in told_again] == ["started"] * 40
@@ -392,14 +481,12 @@ def test_rows_that_were_held_back_when_a_signal_came_are_told_and_the_same_comma
 def test_a_signal_does_not_wait_for_the_next_row(served: Sandbox, folder: Path) -> None:
     command = [*COMMAND, "start-many", "4", "-", "--event", "node_1", "--key-column", "order"]
     command += ["--journal", "starts.db", "--output", "results.csv"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=mind_ctrl_c
-    ) as run:
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with running(command, **pipes) as run:
         assert run.stdin
-        run.stdin.write(b"order\norder-1\norder-2\n")
+        run.stdin.write("order\norder-1\norder-2\n")
         run.stdin.flush()
-        while len(served.requests) < 2:
-            time.sleep(0.01)
+        wait_until(lambda: len(served.requests) >= 2, run)
         run.send_signal(signal.SIGTERM)
         assert run.wait(30) == 143
     assert len(results((folder / "results.csv").read_text())) == len(served.requests)
@@ -410,15 +497,12 @@ def test_rows_from_a_pipe_are_read_once_and_need_a_journal_of_their_own(
 ) -> None:
     os.mkfifo(folder / "pipe.csv")
 
-    def filled() -> None:
-        (folder / "pipe.csv").write_text(CSV)
-
     environ.setattr(sys, "stderr", Terminal())
-    for options, code in (((), 2), (("--journal", "starts.db"), 0)):
-        writer = threading.Thread(target=filled)
-        writer.start()
-        assert start(None, *options, name="pipe.csv").code == code
-        writer.join()
+    assert start(None, name="pipe.csv").code == 2
+    writer = threading.Thread(target=lambda: (folder / "pipe.csv").write_text(CSV))
+    writer.start()
+    assert start(None, "--journal", "starts.db", name="pipe.csv").code == 0
+    writer.join(30)
     assert len(sandbox.requests) == 3
 
 
@@ -429,7 +513,94 @@ def test_results_that_cannot_be_written_stop_the_run(served: Sandbox, folder: Pa
     (folder / "rows.csv").write_text("order\n" + "".join(f"order-{number}\n" for number in range(500)))
     (folder / "results.csv").symlink_to("/dev/full")
     command = [*COMMAND, "start-many", "4", "rows.csv", "--event", "node_1", "--key-column", "order"]
-    done = subprocess.run([*command, "--output", "results.csv"], capture_output=True, text=True)
+    done = subprocess.run([*command, "--output", "results.csv"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# --- messages -------------------------------------------------------------------------------------------------------
+
+
+def test_the_results_have_every_row_with_an_error_that_is_not_shown(start: Any, folder: Path) -> None:
+    rows = "order,days\n" + "".join(f"order-{number},x\n" for number in range(30))
+    ended = start(rows, "--type", "days=int", "--output", "results.csv")
+    assert "10 more rows with errors are not shown; results.csv has them all" in ended.err
+    told = results((folder / "results.csv").read_text())
+    assert [row["error"] for row in told.values()] == ["the cell 'days' is 'x', which is no int"] * 30
+    dry = start(rows, "--type", "days=int", "--dry-run", "--output", "results.csv")
+    assert "10 more rows with errors are not shown\n" in dry.err
+
+
+def test_what_the_server_alters_is_told_once_for_each_place(start: Any) -> None:
+    rows = "order,days,note\n" + "".join(f"order-{number}, {number},<b>x</b>\n" for number in range(30))
+    for options in ((), ("--quiet",), ("--dry-run",)):  # what is lost is told with --quiet, too
+        told = start(rows, *options).err.splitlines()
+        assert [line.partition(": the server")[2][:17] for line in told[:2]] == [
+            " alters data.days",
+            " alters data.note",
+        ]
+
+
+def test_a_run_that_gives_up_before_the_first_row_prints_no_zeros(run: Run, folder: Path) -> None:
+    (folder / "rows.csv").write_text(CSV)
+    ended = run("start-many", 4, "rows.csv", "--key", "order", "--event", "No Such", "--json")
+    assert (ended.code, ended.out) == (4, "")
+    assert json.loads(ended.err)["error"]["type"] == "StartEventNotFound"
+
+
+def test_a_run_that_gives_up_says_how_many_rows_there_were(start: Any, environ: pytest.MonkeyPatch) -> None:
+    environ.setenv("PROCESSMAKER_TOKEN", "a-token-of-yesterday")
+    rows = "order\n" + "".join(f"order-{number}\n" for number in range(500))
+    ended = start(rows)
+    assert " of 500\n" in ended.out
+    assert start(rows, "--json").json["of"] == 500
+
+
+# --- a key used again with other data -------------------------------------------------------------------------------
+
+JUNE = "order,days\norder-1,13\norder-2,14\norder-4,6\n"
+
+
+def test_keys_of_other_data_are_errors_with_a_code_of_their_own(start: Any, sandbox: Sandbox, folder: Path) -> None:
+    assert start(CSV).code == 0
+    ended = start(JUNE, "--output", "results.csv", "--rejects", "mend.csv")
+    assert ended.code == 7
+    assert "key reused   2\n" in ended.out
+    assert "started      1\n" in ended.out
+    assert re.search(
+        r"rows\.csv:2: the key order-1 is that of Request \d, which has other data; .* not sent\n", ended.err
+    )
+    told = results((folder / "results.csv").read_text())
+    assert [told[line]["outcome"] for line in ("2", "3", "4")] == ["key_reused", "key_reused", "started"]
+    assert told["2"]["request_id"] == ""
+    assert (folder / "mend.csv").read_text() == "order,days\norder-1,13\norder-2,14\n"
+    assert len(sandbox.requests) == 4
+    again = start(JUNE, "--key-prefix", "june-", "--json")
+    assert (again.code, again.json["started"], again.json["key_reused"]) == (0, 3, 0)
+
+
+def test_rows_of_one_file_with_one_key_and_other_data_are_errors(start: Any, sandbox: Sandbox) -> None:
+    ended = start("order,days\nA,3\nA,4\nA,3\n", "--json", "--concurrency", "1")
+    assert (ended.code, len(sandbox.requests)) == (7, 1)
+    assert (ended.json["started"], ended.json["found"], ended.json["key_reused"]) == (1, 1, 1)
+
+
+def test_a_reused_key_may_be_a_warning_or_ignored(start: Any, sandbox: Sandbox) -> None:
+    assert start(CSV).code == 0
+    for how, warned in (("warn", True), ("ignore", False)):
+        ended = start(JUNE, "--on-reused-key", how, "--json", "--quiet")
+        assert ended.code == 0
+        assert ("other data" in ended.err) is warned  # data that is not sent is told with --quiet, too
+    assert len(sandbox.requests) == 4
+
+
+def test_columns_may_be_left_out_of_what_is_compared(start: Any, sandbox: Sandbox) -> None:
+    rows = "order,days,at\nA,3,9:00\n"
+    assert start(rows, "--fingerprint-without", "at").code == 0
+    again = start(rows.replace("9:00", "9:05"), "--fingerprint-without", "at", "--json")
+    assert (again.code, again.json["found"]) == (0, 1)
+    assert start(rows.replace("A,3", "A,4"), "--fingerprint-without", "at").code == 7
+    dry = start("order,days,at\nA,3,1\nA,3,2\nA,4,3\n", "--dry-run", "--fingerprint-without", "at", "--json")
+    assert (dry.code, dry.json["repeated_keys"], dry.json["reused_keys"]) == (7, 1, 1)
+    assert len(sandbox.requests) == 1

@@ -11,7 +11,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from command_line import COMMAND
+import pytest
+from command_line import COMMAND, running
 from processmaker.sandbox import Sandbox
 
 ROWS = int(os.environ.get("PROCESSMAKER_TEST_ROWS", "5000"))
@@ -22,6 +23,7 @@ KILLS, RUNS = 10, 25
 OPTIONS = "--event node_1 --key-column order --type n=int --concurrency 32 --timeout 10 --lease 3 --look-again-for 1"
 
 
+@pytest.mark.proof
 def test_rows_whose_command_is_killed_ten_times_are_each_started_once(tmp_path: Path) -> None:
     sandbox, chance = Sandbox(), random.Random(8)
     kinds = ["answer lost", "reset", "lost before", "refused", "502 after", "503 after", 502, 429, "truncated"]
@@ -37,7 +39,7 @@ def test_rows_whose_command_is_killed_ten_times_are_each_started_once(tmp_path: 
         while code and runs < RUNS:
             runs += 1
             before = len(sandbox.requests)
-            with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as run:
+            with running(command, 300, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as run:
                 if killed < KILLS:
                     # At a random moment after a part of what is left was started.
                     enough = before + chance.randrange(1, (ROWS - before) // (KILLS - killed + 1) + 2)
@@ -48,7 +50,7 @@ def test_rows_whose_command_is_killed_ten_times_are_each_started_once(tmp_path: 
                     killed += run.wait() == -signal.SIGKILL
                 said, _ = run.communicate()
                 code = run.returncode
-    assert code == 0, said.decode()
+    assert code == 0, said
     assert killed == KILLS
     assert Counter(request.data["_idempotency_key"] for request in sandbox.requests) == Counter(keys)
     with results.open(newline="") as file:

@@ -20,10 +20,10 @@ from conftest import Connect
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked, PasswordDeleteError
 from processmaker import AsyncProcessMaker, ConfigurationError, ProcessMaker
-from processmaker.cli import _parser, _session
-from processmaker.config.profiles import from_profile
+from processmaker.cli import _options, _session
 from processmaker.config.settings import DEFAULT_TIMEOUT
-from processmaker.follow.reading import WAIT_TIMEOUT
+from processmaker.config.sources import from_profile
+from processmaker.follow.waiting import WAIT_TIMEOUT
 from processmaker.sandbox import Sandbox
 
 # Settings
@@ -125,7 +125,7 @@ def test_in_a_wait_the_timeout_is_about_the_request(run: Run, connections: list[
 
 
 def test_the_defaults_in_the_help_are_those_of_the_library(run: Run) -> None:
-    assert _parser.WAIT_SECONDS == WAIT_TIMEOUT
+    assert _options.WAIT_SECONDS == WAIT_TIMEOUT
     assert f"(default: {DEFAULT_TIMEOUT:.0f}); in wait" in " ".join(run("--help").out.split())
 
 
@@ -142,7 +142,7 @@ def test_login_keeps_a_token_from_standard_input_in_a_file_only_the_user_can_rea
     assert ended.json == {
         "profile": "default",
         "url": sandbox.url,
-        "processes": 6,
+        "processes": len(run("processes", "--json").lines),
         "file": str(file),
         "token_in": "file",
     }
@@ -184,7 +184,7 @@ def test_login_saves_nothing_that_the_server_refuses(
     [
         ([], "say which server: --url"),
         (["--url", "https://pm.example.com"], "no token came in"),
-        (["--url", "http://pm.example.com"], "allow it with --allow-http"),
+        (["--url", "http://pm.example.com"], "--allow-http sends it all the same"),
     ],
 )
 def test_login_without_what_it_needs_is_bad_usage(
@@ -261,7 +261,7 @@ def test_profiles_are_listed_without_their_tokens(run: Run) -> None:
         "*  default  https://a.example.com   file      2027-01-15 08:00:00+00:00",
         "   bot      https://pm.example.com  file",
     ]
-    assert run("profiles", "--json").json[0] == {
+    assert run("profiles", "--json").lines[0] == {
         "name": "default",
         "url": A,
         "current": True,
@@ -277,7 +277,7 @@ def test_use_chooses_the_profile_that_is_used_where_none_is_named(run: Run, conn
     assert run("use", "bot").out == "profile  bot\nurl      https://pm.example.com\n"
     assert run("processes").code == 0
     assert [made["token"] for made in connections] == [TOKEN]
-    assert [profile["name"] for profile in run("profiles", "--json").json if profile["current"]] == ["bot"]
+    assert [profile["name"] for profile in run("profiles", "--json").lines if profile["current"]] == ["bot"]
     ended = run("use", "nobody")
     assert ended.code == 3
     assert "there is no profile 'nobody'; there are: default, bot; make it with processmaker login" in ended.err
@@ -290,7 +290,7 @@ def test_the_first_profile_is_in_use_whatever_its_name(
     for name in ("bot", "box"):
         typed(TOKEN)
         run("login", "--url", sandbox.url, "--profile", name)
-    assert [(each["name"], each["current"]) for each in run("profiles", "--json").json] == [
+    assert [(each["name"], each["current"]) for each in run("profiles", "--json").lines] == [
         ("bot", True),
         ("box", False),
     ]
@@ -316,6 +316,12 @@ def test_the_environment_names_a_profile(
     environ.delenv("PROCESSMAKER_TOKEN")
     environ.setenv("PROCESSMAKER_PROFILE", "nobody")
     assert run("processes").code == 3
+
+
+def test_logout_takes_the_name_of_a_profile(run: Run, two: Path) -> None:
+    assert run("logout", "bot", "--json").json["profile"] == "bot"
+    assert list(json.loads(two.read_text())) == ["default"]
+    assert run("logout", "nobody").code == 3
 
 
 def test_logout_forgets_a_profile(run: Run, two: Path) -> None:
@@ -367,7 +373,7 @@ def test_login_with_a_password_keeps_only_the_token(
 ) -> None:
     typed("client-secret\nbot-password\n")
     ended = run("login", "--url", sandbox.url, "--client-id", "3", "--username", "integration.bot", "--json")
-    assert (ended.code, ended.json["processes"]) == (0, 6)
+    assert (ended.code, ended.json["processes"]) == (0, len(run("processes", "--json").lines))
     written = (tmp_path / "config" / "processmaker" / "profiles.json").read_text()
     assert "sandbox-access-token" in json.loads(written)["default"]["token"]
     assert "password" not in written
@@ -455,11 +461,11 @@ def logged_in(signed_out: None, run: Run, sandbox: Sandbox, typed: Callable[[str
 def test_where_there_is_a_keyring_the_token_lies_in_it_and_not_in_the_file(
     ring: Ring, run: Run, logged_in: Path
 ) -> None:
-    assert ring.kept == {("processmaker-client", "default"): TOKEN}
-    assert json.loads(logged_in.read_text()) == {"default": {"url": "https://pm.example.com", "keyring": True}}
+    assert ring.kept == {("processmaker-client", "default at https://pm.example.com"): TOKEN}
+    assert json.loads(logged_in.read_text()) == {"default": {"url": "https://pm.example.com", "keyring": "by server"}}
     logged_in.chmod(0o644)  # there is no secret in it
     assert run("processes").code == 0
-    assert run("profiles", "--json").json[0]["token_in"] == "keyring"
+    assert run("profiles", "--json").lines[0]["token_in"] == "keyring"
     assert run("logout").code == 0
     assert ring.kept == {}
 
@@ -527,7 +533,7 @@ def test_a_profile_that_is_not_there_or_contradicted_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="no profile 'nobody'; there are: default, bot"):
         ProcessMaker.from_profile("nobody")
     with pytest.raises(ConfigurationError, match="leave out base_url"):
-        ProcessMaker.from_profile("bot", base_url=B)
+        ProcessMaker.from_profile("bot", base_url=B)  # type: ignore[call-arg]
 
 
 def test_whoami_asks_the_api_for_the_user_that_the_token_names(

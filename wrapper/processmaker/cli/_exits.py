@@ -1,10 +1,11 @@
-"""How the command ends: the exit codes, and the one line that tells what went wrong."""
+"""How a command ends: the exit codes, and what is said about an error."""
 
 from __future__ import annotations
 
-import re
 import shlex
+from collections.abc import Callable
 from math import ceil
+from typing import Any
 
 from attrs import frozen
 
@@ -23,6 +24,13 @@ class Absent(e.ProcessMakerError):
     """What was looked for is not there."""
 
 
+class ChecksFailed(e.ProcessMakerError):
+    """Checks of `doctor` failed."""
+
+    code: int
+    """The exit code: that of the first check that failed."""
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM came."""
 
@@ -36,16 +44,17 @@ class Exit:
     errors: tuple[type[e.ProcessMakerError], ...] = ()
 
 
-DONE, FAILED, OUTCOME_UNKNOWN, INTERRUPTED, TERMINATED = 0, 1, 6, 130, 143
+DONE, FAILED, USAGE, OUTCOME_UNKNOWN, KEY_REUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 6, 7, 130, 143
 
 EXITS = (
     Exit(DONE, "done"),
     Exit(FAILED, "failed", (e.ProcessMakerError,)),
-    Exit(2, "bad usage", (UsageError, e.ConfigurationError, e.InvalidData, e.AmbiguousStartEvent)),
+    Exit(USAGE, "bad usage", (UsageError, e.ConfigurationError, e.InvalidData, e.AmbiguousStartEvent)),
     Exit(3, "not signed in", (NotSignedIn, e.Unauthorized, e.SignInError)),
     Exit(4, "not found or not allowed", (Absent, e.CannotStart, e.NotFound, e.Forbidden)),
     Exit(5, "timed out", (e.WaitTimeout, e.TimedOut)),
     Exit(OUTCOME_UNKNOWN, "outcome unknown: look before doing it again", (e.StartOutcomeUnknown,)),
+    Exit(KEY_REUSED, "the key belongs to other data; nothing was sent", (e.IdempotencyKeyReused,)),
     Exit(INTERRUPTED, "interrupted with Ctrl-C"),
     Exit(TERMINATED, "ended by SIGTERM"),
 )
@@ -54,8 +63,13 @@ _CODES = {kind: exit_.code for exit_ in EXITS for kind in exit_.errors}
 
 
 def exit_code(problem: BaseException, *, changes: bool) -> int:
-    """The exit code for what ended a command that `changes` something on the server or only reads."""
-    if isinstance(problem, SystemExit):  # argparse, after --help
+    """The exit code for what ended a command.
+
+    Args:
+        problem: the exception.
+        changes: whether the command was changing something on the server at that moment.
+    """
+    if isinstance(problem, SystemExit):
         return int(problem.code or 0)
     if isinstance(problem, KeyboardInterrupt):
         return TERMINATED if isinstance(problem, Terminated) else INTERRUPTED
@@ -63,75 +77,78 @@ def exit_code(problem: BaseException, *, changes: bool) -> int:
         return OUTCOME_UNKNOWN if changes else FAILED
     if changes and problem.processed is None:
         return OUTCOME_UNKNOWN
+    if isinstance(problem, ChecksFailed):
+        return problem.code
+    if isinstance(problem, e.CancelNotAllowed) and problem.request:
+        return FAILED  # it is over, whoever asks
     return next(_CODES[kind] for kind in type(problem).__mro__ if kind in _CODES)
 
 
-def explained(error: e.ProcessMakerError, sign_in: str = "To sign in: processmaker login") -> str:
-    """What went wrong, with the next step as one takes it on the command line.
+def message_of(error: e.ProcessMakerError) -> str:
+    """What went wrong, without the next step."""
+    if isinstance(error, e.StartOutcomeUnknown):
+        known = error.request_id is not None
+        fact = "The Request was started." if known else "Whether the Request was started is not known."
+        wire_error, look_error = error.wire_error, error.look_error
+        what = wire_error.message if isinstance(wire_error, e.ProcessMakerError) else wire_error
+        failed_look = f" The last look for it failed: {e.sentence(look_error.message)}" if look_error else ""
+        return f"{e.sentence(what)} {fact}{failed_look}"
+    if isinstance(error, e.WaitTimeout) and error.request:
+        return f"Request {error.request_id} is still {error.request.status}. It goes on."
+    if isinstance(error, e.WaitTimeout):
+        why = f" ({error.__cause__})" if error.__cause__ else ""
+        return f"Request {error.request_id} could not be read in time{why}"
+    return error.message
+
+
+def hint_for(error: e.ProcessMakerError, look: str = "") -> str | None:
+    """The next step after an error, as a command or an option; None if there is none to name.
 
     Args:
-        sign_in: what to do where the server does not take the token.
+        error: the error.
+        look: the command that shows whether what was sent was done.
     """
-    if isinstance(error, UsageError):
-        return str(error)
-    if isinstance(error, e.StartOutcomeUnknown):
-        failed_look = f" The last look for it failed: {e.sentence(error.look_error)}" if error.look_error else ""
-        return f"{in_options(e.sentence(error.wire_error))} {_after_an_unknown_start(error)}{failed_look}"
-    if isinstance(error, e.WaitTimeout):
-        again = f"to wait again: processmaker wait {error.request_id}"
-        if error.request:
-            return f"Request {error.request_id} is still {error.request.status}. It goes on; {again}"
-        why = f" ({error.__cause__})" if error.__cause__ else ""
-        return f"Request {error.request_id} could not be read in time{why}; {again}"
-    if isinstance(error, e.Unauthorized):
-        return f"{e.sentence(error)} {sign_in}"
-    return in_options(str(error))
+    if own := next((_HINTS[kind] for kind in type(error).__mro__ if kind in _HINTS), None):
+        return own(error)
+    if look and error.processed is None:
+        return f"look with {look}"
+    return error.hint
 
 
-def _after_an_unknown_start(error: e.StartOutcomeUnknown) -> str:
+def _after_unknown_start(error: Any) -> str:
     if error.request_id is not None:
-        return f"The Request was started: processmaker show {error.request_id}"
-    unknown = "Whether the Request was started is not known"
-    look = where_to_look(error.process_id, error.idempotency_key)
-    if error.idempotency_key is not None:
-        later = f"after {ceil(error.retry_after)} s" if error.retry_after else "later"
-        return f"{unknown}. Look with {look}, or start again {later} with the same --idempotency-key: it looks first."
-    return (
-        f"{unknown}, and the start was not sent again. Look among the latest Requests of process {error.process_id} "
-        f"before you do: {look}; with --idempotency-key the next start is looked for."
-    )
+        return f"processmaker show {error.request_id}"
+    look = find_command(error.process_id, error.idempotency_key)
+    if error.idempotency_key is None:
+        return (
+            "the start was not sent again; before you do, look among the latest Requests of process "
+            f"{error.process_id}: {look}"
+        )
+    later = f"after {ceil(error.retry_after)} s" if error.retry_after else "later"
+    return f"look with {look}, or start again {later} with the same --idempotency-key: it looks first"
 
 
-def where_to_look(process: int | str, key: str | None) -> str:
+def _name_an_event(error: Any) -> str | None:
+    events = ", ".join(f'{event.id} "{event.name}"' for event in error.start_events)
+    return f"name one with --event: {events}" if events else None
+
+
+_HINTS: dict[type[BaseException], Callable[[Any], str | None]] = {
+    e.StartOutcomeUnknown: _after_unknown_start,
+    e.IdempotencyKeyReused: lambda error: f"to see what was started with it: processmaker show {error.existing.id}",
+    e.WaitTimeout: lambda error: f"to wait again: processmaker wait {error.request_id}",
+    e.TaskNotClosed: lambda error: (
+        f"do not complete it again before you know; look with processmaker tasks {error.task.request_id or 'REQUEST'}"
+    ),
+    e.AmbiguousStartEvent: _name_an_event,
+    e.StartEventNotFound: lambda _: "any other start event can be started by its node id: --event",
+}
+"""By kind of error. An error without an entry brings its own `hint`."""
+
+
+def find_command(process: int | str, key: str | None) -> str:
     """The command that looks for a start whose outcome is not known."""
     named = shlex.quote(str(process))
     if key is None:
         return f"processmaker requests --process {named} --since 1h"
     return f"processmaker find {shlex.quote(key)} --process {named}"
-
-
-# Not within a URL, nor where an option stands already.
-_OURS = r"(?<![?&/-])\b"
-
-_AS_OPTIONS = (
-    (_OURS + r"again=True", "--again"),
-    (_OURS + r"allow_http=True", "--allow-http"),
-    (_OURS + r"base_url\b", "the URL"),
-    (_OURS + r"get\(([0-9]+)\)", r"processmaker show \1"),
-    (_OURS + r'get\(([0-9]+), include="summary"\)', r"processmaker api GET '/requests/\1?include=summary'"),
-    (_OURS + r"tasks\(([0-9]+)\)", r"processmaker tasks \1"),
-    (_OURS + r"tasks\(…\) of its Request", "processmaker tasks REQUEST"),
-    (_OURS + r"event=", "--event"),
-    (_OURS + r"idempotency_key\b", "--idempotency-key"),
-    (_OURS + r"timeout=", "--timeout "),
-    (r", or say on_altered_data=.*", "."),
-    (r"send str\(…\)", "send it as a string, key=value"),
-    (r"send None or a string", "send null or a string"),
-)
-
-
-def in_options(message: str) -> str:
-    """A message of the library, with the names of options in place of those of arguments."""
-    for argument, option in _AS_OPTIONS:
-        message = re.sub(argument, option, message)
-    return message

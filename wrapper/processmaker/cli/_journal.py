@@ -1,92 +1,126 @@
-"""The journal of starts on the command line: which one, what it says, and forgetting."""
+"""The journal of starts on the command line: what it holds, and forgetting."""
 
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import _output
+import click
+
+from . import _options
+from ._app import argument, command
 from ._exits import Absent, UsageError
-from ._parser import COMMON, Argument, Command, id_or_name
-from ._settings import server
+from ._output import Column, messages, printable
+from ._params import AGE, PROCESS, Words
+from ._session import Session, journal_place
+from ._settings import checked_site, server
 from ._typed import typed_line
 
 if TYPE_CHECKING:
     from ..journal import Entry, RedisJournal, SQLiteJournal
-    from ._session import Session
 
-NONE = "none"
-
-JOURNAL = Argument(
-    "--journal",
-    metavar="FILE|URL",
-    help="the journal of starts, which all share who start the same keys: a file, redis://…, or the word none "
-    "(default: PROCESSMAKER_JOURNAL)",
-    completed="files",
+COLUMNS = (
+    Column("KEY", lambda entry: entry["key"]),
+    Column("PROCESS", lambda entry: entry["process_id"], whole=True),
+    Column("SERVER", lambda entry: entry["server"], from_width=80),
+    Column("STATE", lambda entry: f"Request {entry['request_id']}" if entry["request_id"] else entry["state"]),
+    Column("SINCE", lambda entry: entry["since"], from_width=60, whole=True),
+    Column("OWNER", lambda entry: entry["owner"], from_width=100),
 )
 
 
-def place(given: str | None, environ: Mapping[str, str]) -> str | None:
-    """Where the journal is: the option, else the environment; None where neither says so, "none" for none."""
-    return given or environ.get("PROCESSMAKER_JOURNAL", "").strip() or None
+@command(
+    "journal",
+    examples="processmaker journal --journal rows.csv.journal\n"
+    "processmaker journal list --all --json\n"
+    'processmaker journal forget order-17 --process "Leave Request"\n'
+    "processmaker journal prune --older-than 90d",
+)
+@argument(
+    "what",
+    type=Words("list", "forget", "prune"),
+    default="list",
+    metavar="[list|forget|prune]",
+    help="What to do (default: list).",
+)
+@argument("key", required=False, metavar="[KEY]", help="The idempotency key to forget.")
+@_options.journal
+@click.option("--all", "everything", is_flag=True, help="List also what was started.")
+@click.option("--process", type=PROCESS, help="The process of the key: its id, or its name.")
+@click.option("--yes", is_flag=True, help="Forget without asking.")
+@click.option("--older-than", type=AGE, help="How old the entries that prune drops are at least: 90d, 12h.")
+def journal(
+    session: Session,
+    what: str,
+    key: str | None,
+    journal: str | None,
+    everything: bool,
+    process: int | str | None,
+    yes: bool,
+    older_than: timedelta | None,
+) -> None:
+    """List the keys in a journal of starts, forget one, or drop old ones.
 
-
-def opened(where: str, **options: Any) -> SQLiteJournal | RedisJournal:
-    """The journal there; options are those of the classes.
-
-    Raises:
-        JournalError: it cannot be used.
+    The list has the keys that are not started yet: who sends them, or did, and since when. Forget a key only if you
+    know that its sender, and the server, are done: afterwards a second start becomes possible. prune drops entries of
+    started Requests only.
     """
-    from ..journal import RedisJournal, SQLiteJournal
-
-    if re.match(r"(rediss?|unix)://", where):
-        return RedisJournal.from_url(where, **options)
-    return SQLiteJournal(where, **options)
-
-
-def shown(where: str) -> str:
-    """The place without a password."""
-    return re.sub(r"(?<=://).*@", "…@", where)
-
-
-def journal(session: Session) -> None:
-    options = session.options
-    if options.what in ("list", "prune") and (options.key or options.process):
-        raise UsageError(f"{options.what} is about all keys; leave KEY and --process out")
-    if (options.older_than is not None) != (options.what == "prune"):
+    if what in ("list", "prune") and (key or process):
+        raise UsageError(f"{what} is about all keys; leave KEY and --process out")
+    if (older_than is not None) != (what == "prune"):
         raise UsageError("--older-than goes with prune, and prune needs it, such as --older-than 90d")
-    with _existing(session) as there:
-        if options.what == "prune":
-            dropped = there.prune(options.older_than)
-            session.output.facts({"dropped": dropped}, quietly=str(dropped))
-        elif options.what == "forget":
-            _forget(session, there)
-        else:
-            _list(session, there)
+    there = _existing(session, journal)
+    if older_than is not None:
+        dropped = there.prune(older_than)
+        session.output.facts({"dropped": dropped}, quietly=dropped)
+    elif what == "forget":
+        if not key or process is None:
+            raise UsageError("forget needs the KEY, and its process: --process PROCESS")
+        _forget(session, there, key, process, yes=yes)
+    else:
+        entries = sorted(there.entries(started=everything), key=lambda entry: entry.since)
+        session.output.table(
+            map(_fields, entries),
+            COLUMNS,
+            quietly=lambda entry: entry["key"],
+            empty="the journal is empty" if everything else "nothing is being sent",
+        )
 
 
-def _existing(session: Session) -> SQLiteJournal | RedisJournal:
-    where = place(session.options.journal, os.environ)
-    if where is None or where == NONE:
+def _existing(session: Session, given: str | None) -> SQLiteJournal | RedisJournal:
+    place = journal_place(given)
+    if place is None:
         raise UsageError("no journal is named: give --journal FILE or --journal redis://…, or set PROCESSMAKER_JOURNAL")
-    if "://" not in where and not Path(where).exists():
-        raise Absent(f"there is no journal {where}")
-    return opened(where)
+    if "://" not in place and not Path(place).exists():
+        raise Absent(f"there is no journal {place}")
+    return session.journal(place)
 
 
-def _list(session: Session, there: SQLiteJournal | RedisJournal) -> None:
-    everything = session.options.all
-    entries = sorted(there.entries(started=everything), key=lambda entry: entry.since)
-    if session.output.as_json:
-        for entry in entries:
-            session.output.row(_fields(entry))
-        return
-    session.output.journal([_fields(entry) for entry in entries], everything=everything)
+def _forget(session: Session, there: SQLiteJournal | RedisJournal, key: str, process: int | str, *, yes: bool) -> None:
+    from ..journal import KeyedStart
+
+    arguments = server(session.settings, os.environ)
+    site = checked_site(arguments["base_url"], allow_http=arguments.get("allow_http", False))
+    process_id = process if isinstance(process, int) else _id_of(session, process)
+    start = KeyedStart(site, process_id, key)
+    entry = there.read(start)
+    if entry is None:
+        raise Absent(f"the journal says nothing of the key {key} of process {process_id} on {site}")
+    says = _says(entry)
+    if not yes and not _agreed(says):
+        raise UsageError(f"{says}; nothing was forgotten", hint="to forget it: --yes")
+    there.forget(start)
+    session.output.facts({"forgotten": True, **_fields(entry)}, quietly=key)
+
+
+def _id_of(session: Session, name: str) -> int:
+    found = next((process.id for process in session.pm.processes() if process.name == name), None)
+    if found is None:
+        raise Absent(f"there is no process {name!r} that this token may start; give its id")
+    return found
 
 
 def _fields(entry: Entry) -> dict[str, Any]:
@@ -94,101 +128,27 @@ def _fields(entry: Entry) -> dict[str, Any]:
         "key": entry.start.key,
         "process_id": entry.start.process_id,
         "server": entry.start.server,
-        "state": "being sent" if entry.request_id is None else "started",
-        "request_id": entry.request_id,
+        "state": "being sent" if entry.state == "sending" else entry.state,
+        "request_id": entry.request_id if entry.state == "started" else None,
         "since": entry.since,
-        "silent_for": round(entry.silent_for, 1),
+        "silent_for": round(entry.age, 1),
         "owner": entry.owner,
     }
 
 
-def _forget(session: Session, there: SQLiteJournal | RedisJournal) -> None:
-    from ..config.settings import site_of
-    from ..journal import KeyedStart
-    from ..wire.call import run
-
-    options = session.options
-    if not options.key or options.process is None:
-        raise UsageError("forget needs the KEY, and its process: --process PROCESS")
-    arguments = server(options, os.environ)
-    site = site_of(arguments["base_url"], allow_http=arguments.get("allow_http", False))
-    process = id_or_name(options.process)
-    if isinstance(process, str):
-        process = run(session.pm._catalog.process_id(process))
-    start = KeyedStart(site, process, options.key)
-    entry = there.read(start)
-    if entry is None:
-        raise Absent(f"the journal says nothing of the key {options.key} of process {process} on {site}")
-    says = _says(entry)
-    if not options.yes and not _agreed(says):
-        raise UsageError(f"{says}; nothing was forgotten. To forget it: --yes")
-    there.forget(start)
-    session.output.facts({"forgotten": True, **_fields(entry)}, quietly=options.key)
-
-
 def _says(entry: Entry) -> str:
-    what = f"process {entry.start.process_id} on {entry.start.server}"
-    if entry.request_id is not None:
-        return f"{entry.start.key} of {what} was started as Request {entry.request_id}"
-    return (
-        f"{entry.start.key} of {what} has been sent by {entry.owner} since "
-        f"{entry.since.isoformat(' ', 'seconds')}, and what became of it is not known"
-    )
+    what = f"{entry.start.key} of process {entry.start.process_id} on {entry.start.server}"
+    since = entry.since.isoformat(" ", "seconds")
+    if entry.state == "started":
+        return f"{what} was started as Request {entry.request_id}"
+    if entry.state == "reserved":
+        return f"{what} is reserved by {entry.owner} since {since}; nothing was sent yet"
+    return f"{what} has been sent by {entry.owner} since {since}, and what became of it is not known"
 
 
 def _agreed(says: str) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     question = "Once it is forgotten, a second start becomes possible. Forget it? [y/N] "
-    _output.write_error(f"{_output.printable(says)}.\n{question}")
+    messages.write(f"{printable(says)}.\n{question}")
     return typed_line().lower() in ("y", "yes")
-
-
-def age(text: str) -> timedelta:
-    """`90d`."""
-    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
-    if not found:
-        raise ValueError
-    unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[found[2]]
-    return timedelta(**{unit: int(found[1])})
-
-
-age.__name__ = "age, such as 90d or 12h,"
-
-COMMANDS = (
-    Command(
-        name="journal",
-        help="list what a journal of starts says, forget a key, or drop what is old",
-        example="processmaker journal --journal rows.csv.journal\n"
-        "processmaker journal list --all --json\n"
-        'processmaker journal forget order-17 --process "Leave Request"\n'
-        "processmaker journal prune --older-than 90d",
-        more="Listed is what is still being sent: for whom, since when. Forget a key only once it is known that its "
-        "sender, and the server, are done: a second start becomes possible. prune drops what was started, and "
-        "nothing that is being sent. --json prints one document a line: key, process_id, server, state, request_id, "
-        "since, silent_for (seconds) and owner.",
-        arguments=(
-            Argument(
-                "what",
-                metavar="list|forget|prune",
-                nargs="?",
-                default="list",
-                choices=("list", "forget", "prune"),
-                help="what to do (default: list)",
-            ),
-            Argument("key", metavar="KEY", nargs="?", help="the idempotency key to forget"),
-            JOURNAL,
-            Argument("--all", action="store_true", help="list also what was started"),
-            Argument(
-                "--process",
-                metavar="PROCESS",
-                help="the process of the key: its id, or its name",
-                completed="processes",
-            ),
-            Argument("--yes", action="store_true", help="forget without asking back"),
-            Argument("--older-than", type=age, metavar="AGE", help="how old what prune drops is at least: 90d, 12h"),
-        ),
-        settings=COMMON,
-        run=journal,
-    ),
-)

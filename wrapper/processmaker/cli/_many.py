@@ -1,87 +1,186 @@
-"""Starting a Request for each row of a file, so that the same command run again goes on where it stopped."""
+"""Starts a Request for each row of a file, so that the same command run again goes on where it stopped."""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
+import sqlite3
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+from attrs import define, frozen
+
 from .. import errors as e
-from . import _journal, _output
-from ._exits import FAILED, INTERRUPTED, OUTCOME_UNKNOWN, TERMINATED, UsageError, exit_code, explained, in_options
-from ._parser import Argument, Command, count, id_or_name, seconds
-from ._progress import Counts, duration, shown
-from ._requests import PROCESS
-from ._rows import BadRow, Reader, Rejects, Results, Row, Source, column_type, written_as
-from ._session import Session
-from ._settings import signed_in
+from . import _options
+from ._app import argument, command
+from ._exits import (
+    FAILED,
+    INTERRUPTED,
+    KEY_REUSED,
+    OUTCOME_UNKNOWN,
+    TERMINATED,
+    UsageError,
+    exit_code,
+    find_command,
+    message_of,
+)
+from ._files import STDOUT, Rejects, Results, check_distinct, format_of_results, part_of, places_of
+from ._output import is_terminal, say
+from ._params import COUNT, SECONDS, Parsed, Words
+from ._progress import Counts, duration, progress_of
+from ._report import FIELDS, Report
+from ._rows import TYPES, BadRow, Reader, Row, Source
+from ._session import Session, journal_place, without_password
 
 if TYPE_CHECKING:
     from .. import Outcome, Outcomes
     from ..journal import RedisJournal, SQLiteJournal
 
-TOLD_AT_MOST = 20
-"""Rows that went wrong, and those that the server would alter, of which a line each is shown."""
-
 GIVE_UP_AFTER = 100
-"""Rows one after the other that the server, or the way to it, refused; the rest would fare no better."""
+"""Rows one after the other that the server, or the way to it, refused; the others would fare no better."""
 
-FIELDS = ("line", "key", "request_id", "outcome", "status", "error")
-"""Of the results file."""
+_ERRORS_OF_ROW = (e.InvalidData, e.ValidationFailed, e.IdempotencyKeyReused)
+"""What is wrong with a row itself, which can be mended. So is 413: its data is too large."""
 
-_OF_THE_ROW = (e.InvalidData, e.ValidationFailed, e.PayloadTooLarge)
-"""What is wrong with a row itself, which can be mended."""
-
-_OF_NO_ROW = (e.Unauthorized, e.SignInError)
+_ERRORS_OF_ALL = (e.Unauthorized, e.SignInError)
 """What the next row would fare no better with."""
 
 
-def start_many(session: Session) -> None:
-    options = session.options
-    path = None if options.file == "-" else Path(options.file)
+def _column_type(text: str) -> tuple[str, str]:
+    column, _, kind = text.rpartition("=")
+    if not column or kind not in TYPES:
+        raise ValueError
+    return column, kind
+
+
+def _delimiter(text: str) -> str:
+    character = "\t" if text in ("tab", "\\t") else text
+    if len(character) != 1 or character in '"\r\n':
+        raise ValueError
+    return character
+
+
+COLUMN_TYPE = Parsed("column=type", _column_type, "COLUMN=TYPE, with str, int, float, bool or json as the type")
+DELIMITER = Parsed("char", _delimiter, "one character, or the word tab")
+REUSED_KEY = Words("error", "warn", "ignore")
+PATH = click.Path()
+
+
+@frozen(kw_only=True)
+class Options:
+    """What the command line of start-many says, beside what the rows are."""
+
+    process: int | str
+    no_key: bool
+    event: str | None
+    concurrency: int
+    output: str | None
+    rejects: str | None
+    dry_run: bool
+    on_reused_key: str
+    fingerprint_without: tuple[str, ...]
+    journal: str | None
+    lease: float | None
+    look_again_for: float | None
+
+
+@command(
+    "start-many",
+    changes=True,
+    examples='processmaker start-many "Leave Request" rows.csv --key order --type days=int\n'
+    "processmaker start-many 2 rows.jsonl --key order --output results.csv\n"
+    "processmaker start-many 2 rows.csv --key order --dry-run --rejects mend.csv\n"
+    "make-rows | processmaker start-many 2 - --key order --journal starts.db",
+)
+@_options.process
+@argument("file", type=PATH, metavar="FILE", help="The rows, .csv or .jsonl; - for standard input.")
+@click.option("--key-column", "--key", "keys", multiple=True, metavar="COLUMN", help="Has the keys; may be repeated.")
+@click.option("--key-prefix", default="", metavar="TEXT", help="What every key begins with, such as june-.")
+@click.option("--no-key", is_flag=True, help="Start without keys; a rerun starts all rows.")
+@_options.event
+@click.option("--concurrency", type=COUNT, default=8, metavar="N", help="Starts at a time (default: 8).")
+@click.option("--type", "types", type=COLUMN_TYPE, multiple=True, metavar="COLUMN=TYPE", help="int, float, bool, json.")
+@click.option("--decimal", type=click.Choice([".", ","]), default=".", help="Of floats in CSV (default: a point).")
+@click.option("--format", "written_as", type=Words("csv", "jsonl"), help="Of FILE (default: by its suffix).")
+@click.option("--delimiter", type=DELIMITER, metavar="CHAR", help="Of CSV (default: a comma); tab for a tab.")
+@click.option("--encoding", metavar="NAME", help="Of FILE, such as cp1252 (default: UTF-8).")
+@click.option("--output", type=PATH, metavar="FILE", help="Write what became of each row (.csv, .jsonl).")
+@click.option("--rejects", type=PATH, metavar="FILE", help="Write the rows that cannot be sent.")
+@click.option("--dry-run", is_flag=True, help="Check and describe the rows; send nothing.")
+@click.option(
+    "--on-reused-key", type=REUSED_KEY, default="error", metavar="HOW", help="error (default), warn or ignore."
+)
+@click.option("--fingerprint-without", multiple=True, metavar="COLUMN", help="May differ if a row is sent again.")
+@click.option("--journal", metavar="FILE|URL", help="Default: FILE.journal; the word none for none.")
+@click.option("--lease", type=SECONDS, metavar="SECONDS", help="How long a killed run holds keys (default: 90).")
+@click.option("--look-again-for", type=SECONDS, metavar="SECONDS", help="Look so long for a lost start (default: 15).")
+def start_many(
+    session: Session,
+    file: str,
+    keys: tuple[str, ...],
+    key_prefix: str,
+    types: tuple[tuple[str, str], ...],
+    decimal: str,
+    written_as: str | None,
+    delimiter: str | None,
+    encoding: str | None,
+    **options: Any,
+) -> None:
+    """Start a Request for each row of a file, once.
+
+    Run the same command again to go on after Ctrl-C, a crash or kill -9: a journal beside the input knows what was
+    started. A row of CSV has strings, unless --type says otherwise, and null for empty cells.
+    """
     source = Source(
-        path=path,
-        format=options.format,
-        encoding=options.encoding,
-        delimiter={"tab": "\t"}.get(options.delimiter, options.delimiter),
-        types=dict(options.type),
+        path=None if file == "-" else Path(file),
+        format=written_as,  # type: ignore[arg-type]
+        encoding=encoding,
+        delimiter=delimiter,
+        decimal=decimal,
+        types=dict(types),
+        keys=keys,
+        key_prefix=key_prefix,
     )
-    _check(options, path)
+    _run(session, source, Options(**options))
+
+
+def _run(session: Session, source: Source, options: Options) -> None:
+    place = None if options.no_key else _place_of_journal(source, options)
+    _check_options(session, source, options)
+    _check_files(source, options, place)
     with ExitStack() as stack:
         reader = stack.enter_context(source.open())
-        if options.key_column is not None and reader.format == "csv" and options.key_column not in reader.columns:
-            raise UsageError(f"{source.name} has no column {options.key_column!r}; it has: {', '.join(reader.columns)}")
-        this = Run(session, source, reader)
+        rejects = Rejects(options.rejects, reader) if options.rejects else None
+        report = Report(source.name, _results(session, options), rejects)
+        stack.callback(report.close)
         if options.dry_run:
-            this.rejects = _closed(stack, Rejects(Path(options.rejects), reader)) if options.rejects else None
-            this.check()
+            from ._check import DryRun
+
+            check = DryRun(
+                session.output, reader, report, without=options.fingerprint_without, on_reused_key=options.on_reused_key
+            )
+            code = check.run()
+            report.close()
+            check.show(rejects.place if rejects else None)
         else:
-            journal = _journal_of(session, source)
-            options.journal = _journal.NONE  # it is opened here
-            pm = session.connect(**signed_in(options, os.environ), **({} if journal is None else {"journal": journal}))
-            this.results = _closed(stack, Results(Path(options.output), FIELDS)) if options.output else None
-            this.rejects = _closed(stack, Rejects(Path(options.rejects), reader)) if options.rejects else None
-            this.start(pm)
-        code = this.code
-    this.summary()
+            journal = stack.enter_context(_journal(session, place, options))
+            run = Run(session, source, options, reader, report)
+            code = run.start(journal)
+            report.close()
+            run.show_summary(place)
     if code:
         raise SystemExit(code)
 
 
-def _closed(stack: ExitStack, file: Any) -> Any:
-    stack.callback(file.close)
-    return file
-
-
-def _check(options: Any, path: Path | None) -> None:
+def _check_options(session: Session, source: Source, options: Options) -> None:
     """Refuses what cannot work, or would start rows twice, before anything is read or written."""
-    if (options.key_column is None) != options.no_key:
+    if bool(source.keys) is options.no_key:
         if options.no_key:
             raise UsageError("give either --key-column or --no-key")
         raise UsageError(
@@ -89,168 +188,231 @@ def _check(options: Any, path: Path | None) -> None:
             "command can be run again, and starts no row twice. Without keys, --no-key: a row whose answer gets lost "
             "stays unknown, and another run starts all rows again"
         )
-    given = [Path(name).absolute() for name in (path, options.output, options.rejects) if name is not None]
-    if len(set(given)) < len(given):
-        raise UsageError("the input, --output and --rejects have to be files of their own")
+    if options.no_key and (source.key_prefix or options.journal):
+        raise UsageError("--key-prefix and --journal are about keys; leave them out, or give --key-column")
     if not options.concurrency:
         raise UsageError("--concurrency is a number of starts at a time, from 1")
-    if options.no_key and options.journal:
-        raise UsageError("a journal is of keys; leave --journal out, or give --key-column")
-    if options.output:
-        written_as(Path(options.output))
-        if options.no_key and not options.dry_run and Path(options.output).exists():
-            raise UsageError(
-                f"{options.output} is there already: have its rows been started? They have no keys, and would be "
-                "started again. If that is meant, give another --output"
-            )
+    if options.rejects == STDOUT:
+        raise UsageError("--rejects needs the name of a file")
+    if options.output == STDOUT and session.output.quiet:
+        raise UsageError("--quiet prints ids on standard output, and --output - the results; leave one out")
+    if options.output and options.no_key and not options.dry_run:
+        for path in (options.output, part_of(options.output)):
+            if Path(path).is_file():
+                raise UsageError(
+                    f"{path} is there already: have its rows been started? They have no keys, and would be started "
+                    "again. If that is meant, give another --output"
+                )
 
 
-def _journal_of(session: Session, source: Source) -> SQLiteJournal | RedisJournal | None:
-    """The journal of this run: the one that was named, else a file beside the input."""
-    options = session.options
-    where = None if options.no_key else _journal.place(options.journal, os.environ)
-    if where is None and not options.no_key:
-        if not source.lasts:
-            raise UsageError(
-                f"rows from {source.name} have no place for a journal beside them: give --journal FILE, with which the "
-                "same rows can be given again, or --journal none"
-            )
-        where = f"{source.path}.journal"
-    options.journal_place = None if where == _journal.NONE else where
-    if options.journal_place is None:
+def _check_files(source: Source, options: Options, journal: str | None) -> None:
+    """Refuses files that are one by several names, before anything is opened for writing."""
+    files: dict[str, str | int] = {"the input": 0 if source.path is None else str(source.path)}
+    with suppress(OSError, ValueError):
+        files["standard output"] = sys.stdout.fileno()
+    files |= places_of("--output", options.output) | places_of("--rejects", options.rejects)
+    if journal and "://" not in journal:
+        files |= {"the journal": journal} | {f"the journal's {end}": f"{journal}{end}" for end in ("-wal", "-shm")}
+    check_distinct(files)
+
+
+def _results(session: Session, options: Options) -> Results | None:
+    if not options.output:
         return None
-    lease = {} if options.lease is None else {"lease": options.lease}
-    return session.journal(options.journal_place, **lease)
+    written_as = format_of_results(options.output, as_json=session.output.as_json)
+    return None if options.dry_run else Results(options.output, FIELDS, written_as)
+
+
+# --- the journal ----------------------------------------------------------------------------------------------------
+
+
+def _place_of_journal(source: Source, options: Options) -> str | None:
+    """Where the journal of this run is: where options or the environment say, else beside the input."""
+    given = options.journal or os.environ.get("PROCESSMAKER_JOURNAL", "").strip()
+    if given:
+        return journal_place(given)
+    is_pipe = source.path is None or (source.path.exists() and not source.is_file)
+    if is_pipe and not options.dry_run:
+        raise UsageError(
+            f"rows from {source.name} have no place for a journal beside them: give --journal FILE, with which the "
+            "same rows can be given again, or --journal none"
+        )
+    return None if is_pipe else f"{source.path}.journal"
+
+
+@contextmanager
+def _journal(session: Session, place: str | None, options: Options) -> Iterator[SQLiteJournal | RedisJournal | None]:
+    """Opens the journal. If this made its file, and nothing was recorded in it, removes it afterwards."""
+    if place is None:
+        yield None
+        return
+    made = "://" not in place and not Path(place).exists()
+    journal = session.journal(place, **({} if options.lease is None else {"lease": options.lease}))
+    try:
+        yield journal
+    finally:
+        journal.close()
+        if made:
+            _remove_if_empty(place)
+
+
+def _remove_if_empty(place: str) -> None:
+    """Removes a journal's file in which nothing is recorded, unless another process uses it."""
+    with suppress(sqlite3.Error, OSError), closing(sqlite3.connect(place, timeout=0, isolation_level=None)) as db:
+        if _is_empty(db):
+            db.execute("PRAGMA journal_mode = DELETE")  # an error if it is open elsewhere
+            db.execute("BEGIN EXCLUSIVE")
+            if _is_empty(db):
+                Path(place).unlink()
+
+
+def _is_empty(db: sqlite3.Connection) -> bool:
+    tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    return not any(db.execute(f'SELECT EXISTS (SELECT 1 FROM "{table}")').fetchone()[0] for (table,) in tables)
+
+
+# --- the run --------------------------------------------------------------------------------------------------------
+
+
+@define
+class _Stopped(Exception):
+    """A signal came while a row was awaited."""
 
 
 class Run:
     """One run over the rows of a file.
 
-    Attributes:
-        code: the exit code.
+    Args:
+        session: what the command works with.
+        source: where the rows are from.
+        options: what was typed.
+        reader: the rows.
+        report: gets what is wrong with them, and what became of them.
     """
 
-    def __init__(self, session: Session, source: Source, reader: Reader) -> None:
-        self.code = 0
-        self.results: Results | None = None
-        self.rejects: Rejects | None = None
+    def __init__(self, session: Session, source: Source, options: Options, reader: Reader, report: Report) -> None:
         self._session = session
-        self._options = session.options
         self._source = source
+        self._options = options
         self._reader = reader
+        self._report = report
         self._counts = Counts()
-        self._told = 0
-        self._altered = 0
-        self._repeated = 0
-        self._in_a_row = 0
+        self._failed_in_sequence = 0
+        self._sent = False
         self._signal: int | None = None
-        self._reading = False
-        self._ended: Exception | None = None
-        self._done: Callable[[], None] = lambda: None
-        self._outcomes: Outcomes | None = None
+        self._awaits_row = False
+        self._gave_up: Exception | None = None
+        self._outcomes: Outcomes[Row] | None = None
 
-    # --- starting -----------------------------------------------------------------------------------------------------
+    def start(self, journal: SQLiteJournal | RedisJournal | None) -> int:
+        """Starts the rows. Returns the exit code.
 
-    def start(self, pm: Any) -> None:
-        options = self._options
-        self._tell_of_those_before(pm)
-        if _output.is_terminal(sys.stderr) and self._source.lasts and not options.quiet:
-            with self._source.open() as again:
-                self._counts.total = sum(1 for _ in again)
-        more = {} if options.look_again_for is None else {"look_again_for": options.look_again_for}
-        self._outcomes = outcomes = pm.start_many(
-            id_or_name(options.process),
-            self._good_rows(),
-            key=options.key_column,
-            event=options.event,
-            concurrency=options.concurrency,
-            on_altered_data="ignore",  # told here, with the line
-            **more,
-        )
-        with self._few_messages(), self._stopped_by_signals(), shown(self._counts, quiet=options.quiet) as self._done:
+        Raises:
+            ProcessMakerError: no row could be started, such as because the process does not exist.
+        """
+        options, session = self._options, self._session
+        given: dict[str, Any] = {
+            "event": options.event,
+            "concurrency": options.concurrency,
+            "look_again_for": options.look_again_for,
+            "on_reused_key": options.on_reused_key,
+            "fingerprint_without": options.fingerprint_without,
+        }
+        self._show_interrupted_starts(journal)
+        if is_terminal(sys.stderr) and self._source.is_file and not session.output.quiet:
+            self._counts.total = self._count_rows()
+        pm = session.connect(**session.signed_in(), **({} if journal is None else {"journal": journal}))
+        with (
+            self._messages(),
+            self._stopped_by_signals(),
+            progress_of(self._counts, quiet=session.output.quiet) as show,
+        ):
             try:
-                with outcomes:
-                    for outcome in outcomes:
-                        self._take(outcome)
+                with session.change(find_command(options.process, None)):
+                    self._outcomes = outcomes = pm.start_many(
+                        options.process,
+                        self._good_rows(),
+                        key=(lambda row: row.key) if self._source.keys else None,
+                        on_altered_data="ignore",  # the report names them with their lines
+                        **{name: value for name, value in given.items() if value is not None},
+                    )
+                    with outcomes:
+                        for outcome in outcomes:
+                            self._take(outcome)
+                            show()
             except Exception as problem:
-                self._ended = problem
-            for outcome in outcomes.rest:
+                self._gave_up = self._gave_up or problem
+            for outcome in self._outcomes.rest if self._outcomes else ():
                 self._take(outcome)
-        self.code = self._code()
+        session.changing = False  # what is not known is in the summary
+        if self._gave_up and not self._counts.rows:
+            raise self._gave_up
+        if self._report.results and not self._stopped:
+            self._report.results.begin()  # no rows are a result, too
+        return self._code()
 
     def _good_rows(self) -> Iterator[Row]:
         rows = iter(self._reader)
         while (row := self._next_of(rows)) is not None:
             if isinstance(row, BadRow):
-                self._bad(row.line, row.text, row.problem)
-                self._done()
+                self._reject(row, row.problem)
             else:
-                self._look_for_alterations(row)
+                self._sent = True
                 yield row
 
     def _next_of(self, rows: Iterator[Row | BadRow]) -> Row | BadRow | None:
-        """The next row; None at their end, and where a signal comes while it is awaited: that may take long."""
+        """The next row; None at their end, and if a signal comes while it is awaited, as that may take long."""
         try:
-            self._reading = True
+            self._awaits_row = True
             row = None if self._signal is not None else next(rows, None)
-            self._reading = False
+            self._awaits_row = False
         except _Stopped:
             return None
         return row
 
-    def _take(self, outcome: Outcome) -> None:
-        """Counts, tells and writes what became of a row."""
+    def _take(self, outcome: Outcome[Row]) -> None:
+        """Counts, shows and writes what became of a row."""
         row, error, request = outcome.row, outcome.error, outcome.request
-        counts = self._counts
-        said = None if error is None else self._words(error)
-        if isinstance(error, _OF_THE_ROW) and outcome.started is False:
-            self._bad(row.line, row.text, str(said), outcome.key)
-            self._done()
+        self._report.show_altered(row.line, outcome.altered)
+        word = _word(outcome)
+        too_large = isinstance(error, e.ResponseError) and error.status_code == 413
+        if error and (too_large or isinstance(error, _ERRORS_OF_ROW)) and word in ("not_started", "key_reused"):
+            self._reject(row, _words(error), outcome.key, word)
             return
-        held_back = outcome.started is False and self._stopping and getattr(error, "retryable", False)
-        if error is None:
-            found = request is not None and request.created is False
-            word = "found" if found else "started"
-        elif outcome.started:
-            word = "failed"
-        else:
-            word = "unknown" if outcome.started is None else "not_started"
-        setattr(counts, word, getattr(counts, word) + 1)
+        setattr(self._counts, word, getattr(self._counts, word) + 1)
         if request is not None and self._session.output.quiet:
             self._session.output.line(str(request.id))
+        held_back = word == "not_started" and self._stopped and getattr(error, "retryable", False)
+        said = None if error is None else _words(error)
         if said is not None and not held_back:
-            self._tell(row.line, said)
+            self._report.show_error(row.line, said)
         request_id = request.id if request else getattr(error, "request_id", None)
         self._write(row.line, outcome.key, request_id, word, request.status if request else None, said)
-        self._in_a_row = self._in_a_row + 1 if word in ("not_started", "unknown") else 0
-        if isinstance(error, _OF_NO_ROW) or self._in_a_row >= GIVE_UP_AFTER:
+        self._failed_in_sequence = self._failed_in_sequence + 1 if word in ("not_started", "unknown") else 0
+        if isinstance(error, _ERRORS_OF_ALL) or self._failed_in_sequence >= GIVE_UP_AFTER:
             self._give_up(error)
-        self._done()
 
-    def _bad(self, line: int, text: str, problem: str, key: str | None = None) -> None:
-        self._counts.not_started += 1
-        self._tell(line, problem)
-        if self.rejects:
-            self.rejects.add(text)
-            if self.rejects.problem:
-                self._give_up(self.rejects.problem)
-        self._write(line, key, None, "not_started", None, problem)
+    def _reject(self, row: Row | BadRow, words: str, key: str | None = None, word: str = "not_started") -> None:
+        setattr(self._counts, word, getattr(self._counts, word) + 1)
+        self._report.show_error(row.line, words)
+        self._report.reject(row)
+        self._write(row.line, key, None, word, None, words)
 
     def _write(self, *values: Any) -> None:
-        if self.results:
-            self.results.add(dict(zip(FIELDS, values, strict=True)))
-            if self.results.problem:
-                self._give_up(self.results.problem)
+        self._report.write_result(*values)
+        if self._report.problem:
+            self._give_up(self._report.problem)
 
     def _give_up(self, problem: Exception | None) -> None:
-        """Starts nothing more: the other rows would fare no better."""
-        self._ended = self._ended or problem
+        """Starts no further row: it would fare no better."""
+        self._gave_up = self._gave_up or problem
         if self._outcomes:
             self._outcomes.stop()
 
     @property
-    def _stopping(self) -> bool:
-        return self._signal is not None or self._ended is not None
+    def _stopped(self) -> bool:
+        """Whether the run ended before the last row."""
+        return self._signal is not None or self._gave_up is not None
 
     def _code(self) -> int:
         counts = self._counts
@@ -258,146 +420,100 @@ class Run:
             return TERMINATED if self._signal == signal.SIGTERM else INTERRUPTED
         if counts.unknown:
             return OUTCOME_UNKNOWN
-        if self._ended is not None:
-            return exit_code(self._ended, changes=False) if isinstance(self._ended, e.ProcessMakerError) else FAILED
+        if self._gave_up is not None:
+            known = isinstance(self._gave_up, e.ProcessMakerError)
+            return exit_code(self._gave_up, changes=False) if known else FAILED
+        if counts.key_reused:
+            return KEY_REUSED
         return FAILED if counts.failed or counts.not_started else 0
 
-    # --- checking -----------------------------------------------------------------------------------------------------
-
-    def check(self) -> None:
-        """Checks every row, and sends nothing."""
-        from ..data import check_data
-        from ..many import key_of_row
-
-        column = self._options.key_column
-        with shown(self._counts, quiet=self._options.quiet) as self._done, _Seen() as seen:
-            for row in self._good_rows():
-                key = None
-                try:
-                    check_data(row)
-                    if column is not None:
-                        key = key_of_row(row, column)
-                except e.InvalidData as error:
-                    self._bad(row.line, row.text, self._words(error))
-                    continue
-                self._counts.found += 1  # fit to be sent
-                if key is not None and (before := seen.before(key, row.line)):
-                    self._repeated += 1
-                    self._tell(row.line, f"the key {key} is that of line {before}, too: one Request for both")
-                self._done()
-        self.code = FAILED if self._counts.not_started else 0
-
-    def _look_for_alterations(self, row: Row) -> None:
-        from ..data import alterations, check_data
-
-        try:
-            found = alterations(check_data(row))
-        except e.InvalidData:
-            return  # told when its turn comes
-        if found:
-            self._altered += 1
-            if self._altered <= TOLD_AT_MOST and not self._options.quiet:
-                places = "; ".join(alteration.words for alteration in found[:3]) + ("; …" if found[3:] else "")
-                self._say(f"{self._source.name}:{row.line}: the server will alter this data: {places}")
+    def _count_rows(self) -> int | None:
+        """How many rows the source has, as far as that can be read again."""
+        if not self._source.is_file:
+            return None
+        count = 0
+        with suppress(UsageError), self._source.open() as again:
+            for _ in again:
+                count += 1
+        return count
 
     # --- telling ------------------------------------------------------------------------------------------------------
 
-    def summary(self) -> None:
-        options, counts, output = self._options, self._counts, self._session.output
-        if options.dry_run:
-            facts: dict[str, object] = {
-                "rows": counts.rows,
-                "good": counts.found,
-                "bad": counts.not_started,
-                "altered": self._altered,
-                "repeated keys": self._repeated,
-            }
-        else:
-            facts = {
-                "rows": counts.rows,
-                "started": counts.started,
-                "found": counts.found,
-                "failed": counts.failed,
-                "not started": counts.not_started,
-                "unknown": counts.unknown,
-                "seconds": round(counts.seconds, 1) if output.as_json else None,
-                "took": None if output.as_json else f"{duration(counts.seconds)} ({counts.rate:,.0f}/s)",
-                "journal": options.journal_place and _journal.shown(options.journal_place),
-                "results": options.output,
-            }
-        facts["rejects"] = options.rejects if self.rejects and self.rejects.count else None
-        if output.as_json:
-            facts.pop("took", None)
-            output.row({name.replace(" ", "_"): fact for name, fact in facts.items()})
-        elif not output.quiet:
-            output.facts(facts, quietly="")
-        if self._told > TOLD_AT_MOST:
-            where = f"; {options.output} has them all" if self.results else "; --output FILE writes them all"
-            self._say(f"{self._told - TOLD_AT_MOST:,} more rows with errors are not shown{where}")
-        if not options.dry_run:
-            self._how_to_go_on()
+    def show_summary(self, journal: str | None) -> None:
+        """Prints how many rows ended how, and says how to go on."""
+        options, counts, output, report = self._options, self._counts, self._session.output, self._report
+        if self._stopped and counts.total is None:
+            with suppress(KeyboardInterrupt):
+                counts.total = self._count_rows()
+        in_all = counts.total if self._stopped else None
+        facts: dict[str, object] = {
+            "rows": counts.rows,
+            "of": in_all,
+            "started": counts.started,
+            "found": counts.found,
+            "failed": counts.failed,
+            "key_reused": counts.key_reused,
+            "not_started": counts.not_started,
+            "unknown": counts.unknown,
+            "seconds": round(counts.seconds, 1),
+            "journal": journal and without_password(journal),
+            "results": report.results and report.results.place,
+            "rejects": report.rejects and report.rejects.place,
+        }
+        if options.output == STDOUT:
+            say(counts.words)
+        elif output.as_json:
+            output.row(facts)
+        elif not output.quiet and (counts.rows or not self._stopped):
+            if in_all:
+                facts["rows"] = f"{counts.rows:,} of {in_all:,}"
+            took = f"{duration(counts.seconds)} ({counts.rate:,.0f}/s)"
+            facts |= {"of": None, "key_reused": counts.key_reused or None, "seconds": took}
+            output.facts({"took" if name == "seconds" else name: fact for name, fact in facts.items()}, quietly="")
+        report.show_rest(way_out="; --output FILE writes them all")
+        self._say_how_to_go_on()
 
-    def _how_to_go_on(self) -> None:
-        counts, keyed = self._counts, self._options.key_column is not None
+    def _say_how_to_go_on(self) -> None:
+        counts, keyed = self._counts, bool(self._source.keys)
         again = (
             "run the same command again: what is started is found, and the rest is started"
             if keyed
             else "the rows have no keys: the same command would start all of them again; leave out those that were done"
         )
-        if self._signal is not None:
-            self._say(f"stopped, and nothing is in flight. To go on, {again}")
-        elif self._ended is not None:
-            self._say(f"gave up: {self._words(self._ended)} To go on, once that is mended, {again}")
+        if self._signal is not None and not (counts.started or counts.failed or counts.unknown):
+            say("stopped; nothing was sent")
+        elif self._signal is not None:
+            say(f"stopped, and nothing is in flight. To go on, {again}")
+        elif self._gave_up is not None:
+            say(f"gave up: {_words(self._gave_up)} To go on, once that is mended, {again}")
         elif counts.unknown and keyed:
-            self._say(f"what became of {counts.unknown:,} rows is not known. To find out, {again}")
+            say(f"what became of {counts.unknown:,} rows is not known. To find out, {again}")
         elif counts.unknown:
-            self._say(
+            say(
                 f"what became of {counts.unknown:,} rows is not known, and they have no keys: look with "
-                f"processmaker requests --process {self._options.process} --since 1h"
+                f"{find_command(self._options.process, None)}"
             )
 
-    def _words(self, error: Exception) -> str:
-        if isinstance(error, e.StartOutcomeUnknown):
-            return in_options(str(error))
-        if isinstance(error, e.ProcessMakerError):
-            return e.sentence(explained(error))
-        if isinstance(error, OSError):
-            return f"{error.filename or 'a file'}: {error.strerror or error}."
-        return f"{type(error).__name__}: {error}."
+    def _show_interrupted_starts(self, journal: SQLiteJournal | RedisJournal | None) -> None:
+        """Says what an earlier run left open when it was killed. In Redis that would cost a look at all keys."""
+        from ..journal import SQLiteJournal
 
-    def _tell(self, line: int, words: str) -> None:
-        self._told += 1
-        if self._told <= TOLD_AT_MOST:
-            self._say(f"{self._source.name}:{line}: {words}")
-
-    def _say(self, words: str) -> None:
-        _output.say(words)
-
-    def _tell_of_those_before(self, pm: Any) -> None:
-        """Says what an earlier run, which was killed, left open. In Redis that would cost a look at all keys."""
-        journal = pm._io.journal
-        if journal is None or "://" in self._options.journal_place or self._options.quiet:
+        if not isinstance(journal, SQLiteJournal):
             return
-        if open_ := sum(1 for _ in journal.entries()):
-            self._say(
-                f"{open_:,} starts were being sent when an earlier run ended: each is looked for, and sent again only "
-                f"where the server does not show it within {journal.lease:g} s of that (--lease); the others go on"
+        if sending := sum(1 for entry in journal.entries() if entry.state in ("sending", "unknown")):
+            say(
+                f"{sending:,} starts were being sent when an earlier run ended: each is looked for, and sent again "
+                f"only if the server does not show it within {journal.lease:g} s of that (--lease); the others go on"
             )
 
     @contextmanager
-    def _few_messages(self) -> Iterator[None]:
-        """Warnings are of rows, and are told like those; of what is tried again only --debug tells."""
+    def _messages(self) -> Iterator[None]:
+        """Shows warnings as those of rows, and what the library logs only with --debug."""
         log = logging.getLogger("processmaker")
         before = log.level, warnings.showwarning
-
-        def show(message: Warning | str, *_: object, **__: object) -> None:
-            self._told += 1
-            if self._told <= TOLD_AT_MOST and not self._options.quiet:
-                self._say(f"warning: {in_options(str(message))}")
-
-        if not self._options.debug:
+        if not self._session.settings.debug:
             log.setLevel(logging.CRITICAL)
-        warnings.showwarning = show
+        warnings.showwarning = lambda message, *_, **__: self._report.show_warning(str(message))
         try:
             yield
         finally:
@@ -410,13 +526,16 @@ class Run:
 
         def stop(number: int, _: Any) -> None:
             if self._signal is not None:
-                os._exit(128 + number)  # what is in flight stands in the journal as being sent
+                with suppress(Exception):
+                    self._show_cursor()
+                os._exit(128 + number)  # what is in flight is in the journal
             self._signal = number
             if self._outcomes:
                 self._outcomes.stop()
             with suppress(RuntimeError):  # it may come while something is being written there
-                self._say("finishing what is in flight; once more ends at once")
-            if self._reading:
+                if self._sent:
+                    say("finishing what is in flight; once more ends at once")
+            if self._awaits_row:
                 raise _Stopped
 
         before: dict[int, Any] = {}
@@ -432,123 +551,35 @@ class Run:
             for number, handler in before.items():
                 signal.signal(number, handler or signal.SIG_DFL)
 
-
-class _Stopped(Exception):
-    """A signal came while a row was awaited."""
-
-
-class _Seen:
-    """Keys, and the lines on which they were first; on disk, as there may be millions."""
-
-    def __init__(self) -> None:
-        import sqlite3  # for this only
-
-        self._db = sqlite3.connect("", isolation_level=None)
-        self._db.execute("CREATE TABLE keys (key TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID")
-        self._db.execute("BEGIN")
-
-    def before(self, key: str, line: int) -> int | None:
-        """The line on which this key was before."""
-        if self._db.execute("INSERT OR IGNORE INTO keys VALUES (?, ?)", (key, line)).rowcount:
-            return None
-        return int(self._db.execute("SELECT line FROM keys WHERE key = ?", (key,)).fetchone()[0])
-
-    def __enter__(self) -> _Seen:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._db.close()
+    @staticmethod
+    def _show_cursor() -> None:
+        """The bar hides it."""
+        if is_terminal(sys.stderr):
+            os.write(sys.stderr.fileno(), b"\x1b[?25h")
 
 
-COMMANDS = (
-    Command(
-        name="start-many",
-        help="start a Request for each row of a file, once",
-        example='processmaker start-many "Leave Request" rows.csv --key-column order_id --type days=int\n'
-        "processmaker start-many 2 rows.jsonl --key-column order_id --event node_1 --output results.csv\n"
-        "processmaker start-many 2 rows.csv --key-column order_id --dry-run --rejects mend.csv\n"
-        "make-rows | processmaker start-many 2 - --key-column order_id --journal starts.db",
-        more="The same command run again goes on where it stopped, after Ctrl-C, a crash or kill -9: a journal beside "
-        "the input (FILE.journal) knows what was started. A row is the data of its Request: of CSV, columns are "
-        "strings unless --type says otherwise, and an empty cell is null; of JSON lines, each is an object. The exit "
-        "code is 0 where every row is started, 6 where that is not known of some, else 1 where some are not, or have "
-        "failed; 130 or 143 where it was stopped.",
-        arguments=(
-            PROCESS,
-            Argument(
-                "file",
-                metavar="FILE",
-                help="the rows, .csv or .jsonl; - for standard input",
-                completed="files",
-            ),
-            Argument("--key-column", metavar="COLUMN", help="the column with each row's idempotency key"),
-            Argument(
-                "--no-key",
-                action="store_true",
-                help="start without keys: what gets lost stays unknown, and another run starts all rows again",
-            ),
-            Argument(
-                "--event",
-                metavar="EVENT",
-                help="the start event's node id or name, where there are several",
-                completed="events",
-            ),
-            Argument("--concurrency", type=count, default=8, metavar="N", help="starts at a time (default: 8)"),
-            Argument(
-                "--type",
-                action="append",
-                type=column_type,
-                default=[],
-                metavar="COLUMN=TYPE",
-                help="what the cells of a CSV column are: str (default), int, float, bool or json",
-            ),
-            Argument("--format", choices=("csv", "jsonl"), help="what the file is (default: by its suffix)"),
-            Argument("--delimiter", metavar="CHAR", help="between the cells of CSV (default: a comma); tab for a tab"),
-            Argument(
-                "--encoding",
-                metavar="NAME",
-                help="how the file is written, such as cp1252 (default: UTF-8, or what a byte order mark says)",
-            ),
-            Argument(
-                "--output",
-                metavar="FILE",
-                help="write what became of each row, as it ends, to this .csv or .jsonl: "
-                "line, key, request_id, outcome, status, error",
-                completed="files",
-            ),
-            Argument(
-                "--rejects",
-                metavar="FILE",
-                help="write the rows that cannot be sent to this file, to be mended and given again",
-                completed="files",
-            ),
-            Argument(
-                "--dry-run",
-                action="store_true",
-                help="check every row, and what the server would alter; send nothing",
-            ),
-            Argument(
-                "--journal",
-                metavar="FILE|URL",
-                help="the journal of starts: a file, redis://…, or none (default: PROCESSMAKER_JOURNAL, else "
-                "FILE.journal beside the input)",
-                completed="files",
-            ),
-            Argument(
-                "--lease",
-                type=seconds,
-                metavar="SECONDS",
-                help="how long what a killed run was sending is waited for, before it may be sent again; longer than "
-                "the server works on a start (default: 90)",
-            ),
-            Argument(
-                "--look-again-for",
-                type=seconds,
-                metavar="SECONDS",
-                help="how long a start whose answer got lost is looked for (default: 15)",
-            ),
-        ),
-        run=start_many,
-        changes=True,
-    ),
-)
+def _word(outcome: Outcome[Row]) -> str:
+    """What became of a row, in one word: the outcome in the results, and the name of its count."""
+    error = outcome.error
+    if error is None:
+        return "found" if outcome.request is not None and outcome.request.created is False else "started"
+    if isinstance(error, e.IdempotencyKeyReused):
+        return "key_reused"
+    if outcome.started:
+        return "failed"
+    # Whether an earlier run started it may be unknown; this one has sent nothing.
+    nothing_sent = outcome.started is False or getattr(error, "processed", None) is False
+    return "not_started" if nothing_sent else "unknown"
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, e.IdempotencyKeyReused):
+        return (
+            f"the key {error.idempotency_key} is that of Request {error.existing.id}, which has other data; the row "
+            "was not sent"
+        )
+    if isinstance(error, e.ProcessMakerError):
+        return e.sentence(message_of(error))
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'}: {error.strerror or error}."
+    return f"{type(error).__name__}: {error}."

@@ -1,6 +1,6 @@
-"""What the commands print: aligned text for people, JSON for programs, a live line while waiting.
+"""What the commands print: tables and facts for people, JSON for programs, messages on standard error.
 
-Nothing here fails for want of a reader: what a command did is not undone by output that nobody could be given.
+Nothing here fails because nobody reads: what a command did is not undone by output that cannot be written.
 """
 
 from __future__ import annotations
@@ -9,20 +9,25 @@ import json
 import os
 import shutil
 import sys
-import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
-from attrs import asdict, has
+import click
+from attrs import asdict, frozen, has
 
 if TYPE_CHECKING:
-    from .. import Process, Progress, Request, Task
-    from .._client import ProcessMaker
-    from ..clock import Clock
+    from rich.live import Live
 
-_COLOURS = {"ACTIVE": "36", "COMPLETED": "32", "ERROR": "31", "CANCELED": "33"}
+COLORS = {"ACTIVE": "cyan", "COMPLETED": "green", "CLOSED": "green", "ERROR": "red", "CANCELED": "yellow"}
+
+SHORTEST_SECRET = 8
+"""Characters. A shorter text may be part of any word, and is not hidden."""
+
+NARROWEST = 40
+"""Columns. On a narrower terminal tables are cut."""
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -30,224 +35,265 @@ def is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
+def has_color(stream: TextIO) -> bool:
+    """Whether to print colors there: on a terminal, unless NO_COLOR is set; elsewhere if FORCE_COLOR is set."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or is_terminal(stream)
+
+
+@frozen
+class Column:
+    """A column of a table.
+
+    Args:
+        heading: its name.
+        cell: gives the content for a row.
+        from_width: on a narrower terminal the column is left out.
+        whole: whether its content is never cut.
+    """
+
+    heading: str
+    cell: Callable[[Any], object]
+    from_width: int = 0
+    whole: bool = False
+
+
 class Output:
     """Standard output.
 
     Args:
         as_json: whether to print JSON in place of text.
-        quiet: whether to print ids only, and nothing but errors on standard error.
+        quiet: whether to print ids only.
 
     Attributes:
         used: whether something was printed.
-        problem: why what was printed did not arrive, once it did not.
+        problem: why the output could not be written, once it could not.
     """
 
-    def __init__(self, *, as_json: bool, quiet: bool = False) -> None:
+    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet
         self.used = False
         self.problem: OSError | None = None
-        self._colours = is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
+
+    def text(self, text: str, end: str = "\n") -> None:
+        """Prints the text at once, so that a reader who leaves early has all or nothing of it."""
+        self.used = True
+        if self.problem is None:
+            self.problem = _write(sys.stdout, text + end)
+
+    def bytes(self, content: bytes) -> None:
+        """Prints bytes as they are."""
+        self.used = True
+        if self.problem is None:
+            self.problem = _write(getattr(sys.stdout, "buffer", sys.stdout), content)
+
+    def line(self, text: str) -> None:
+        """Prints a line, without what would speak to the terminal."""
+        self.text(printable(text))
 
     def document(self, value: object) -> None:
-        """Values as JSON: their fields without `raw`, times as ISO 8601."""
+        """Prints a value as JSON: its fields without `raw`, times as ISO 8601."""
         self.text(json.dumps(_plain(value), indent=2))
 
     def row(self, value: object) -> None:
-        """The same on one line, as the next of several documents."""
+        """Prints a value as JSON on one line, as one of several documents."""
         self.text(json.dumps(_plain(value)))
 
-    def line(self, text: str) -> None:
-        self.text(printable(text))
+    def facts(self, value: object, facts: Mapping[str, object] | None = None, *, quietly: object) -> None:
+        """Prints one value.
 
-    def change(self, progress: Progress) -> None:
-        """One change of a Request."""
-        if self.as_json:
-            self.row(progress)
-        elif not self.quiet:
-            self.line(described(progress))
-
-    def processes(self, processes: Sequence[Process]) -> None:
-        rows = [
-            (
-                str(process.id),
-                process.name,
-                ", ".join(
-                    f'{event.id} "{event.name}"' + ("" if event.manual else " (not manual)")
-                    for event in process.start_events
-                ),
-            )
-            for process in processes
-        ]
-        self._table(processes, ("ID", "NAME", "START EVENTS"), rows, "no process may be started with this token")
-
-    def tasks(self, tasks: Sequence[Task]) -> None:
-        rows = [
-            (str(task.id), task.name, task.status, task.element_id, _text(task.user_id), _text(task.due_at))
-            for task in tasks
-        ]
-        self._table(tasks, ("ID", "NAME", "STATUS", "ELEMENT", "USER", "DUE"), rows, "no task waits for a person")
-
-    def requests(self, requests: Sequence[Request]) -> None:
-        rows = [
-            (
-                str(request.id),
-                request.status,
-                request.name,
-                _text(request.process_id),
-                _text(request.created_at),
-                _text(request.completed_at),
-            )
-            for request in requests
-        ]
-        self._table(requests, ("ID", "STATUS", "NAME", "PROCESS", "CREATED", "COMPLETED"), rows, "no Request")
-
-    def profiles(self, profiles: Sequence[Mapping[str, Any]]) -> None:
-        rows = [
-            (
-                "*" if profile["current"] else "",
-                profile["name"],
-                profile["url"],
-                profile["token_in"],
-                _text(profile["expires_at"]),
-            )
-            for profile in profiles
-        ]
-        self._table(profiles, ("", "NAME", "SERVER", "TOKEN IN", "EXPIRES"), rows, "no profile; make one with login")
-
-    def journal(self, entries: Sequence[Mapping[str, Any]], *, everything: bool) -> None:
-        rows = [
-            (
-                entry["key"],
-                _text(entry["process_id"]),
-                entry["server"],
-                "being sent" if entry["request_id"] is None else f"Request {entry['request_id']}",
-                _text(entry["since"]),
-                entry["owner"],
-            )
-            for entry in entries
-        ]
-        nothing = "the journal is empty" if everything else "nothing is being sent"
-        self._table(entries, ("KEY", "PROCESS", "SERVER", "STATE", "SINCE", "OWNER"), rows, nothing)
-
-    def facts(self, facts: Mapping[str, object], *, quietly: str) -> None:
-        """Facts by name; `quietly` is what --quiet leaves of them."""
-        self._facts({name.replace(" ", "_"): fact for name, fact in facts.items()}, facts, quietly)
-
-    def request(self, request: Request) -> None:
-        key = request.idempotency_key
-        if key is not None and request.created is not None:
-            key += " (started now)" if request.created else " (found: it was started before)"
-        facts = {
-            "id": request.id,
-            "status": request.status,
-            "name": request.name,
-            "process": request.process_id,
-            "case": request.case_number,
-            "created": request.created_at,
-            "completed": request.completed_at,
-            "url": request.url,
-            "key": key,
-            "errors": "\n".join(str(error.get("message", error)) for error in request.errors) or None,
-            "data": None if request.data is None else json.dumps(request.data, indent=2, ensure_ascii=False),
-        }
-        self._facts(request, facts, str(request.id))
-
-    def task(self, task: Task) -> None:
-        facts = {
-            "id": task.id,
-            "status": task.status,
-            "name": task.name,
-            "element": task.element_id or None,
-            "request": task.request_id,
-            "completed": task.completed_at,
-        }
-        self._facts(task, facts, str(task.id))
-
-    def _facts(self, value: object, facts: Mapping[str, object], quietly: str) -> None:
+        Args:
+            value: what `--json` prints: a value of the library, or a dict.
+            facts: what people read, by name; None for `value` itself. None as a fact is left out.
+            quietly: what `--quiet` prints.
+        """
         if self.as_json:
             self.document(value)
             return
         if self.quiet:
-            self.line(quietly)
+            self.line(str(quietly))
             return
-        shown = {name: _text(fact) for name, fact in facts.items() if fact is not None}
-        width = max(map(len, shown)) + 2
+        named = facts if facts is not None else dict(value) if isinstance(value, Mapping) else {}
+        shown = {name.replace("_", " "): _text(fact) for name, fact in named.items() if fact is not None}
+        width = max(map(len, shown), default=0) + 2
+        color = has_color(sys.stdout)
         lines = [
-            f"{'' if number else name:{width}}{self._coloured(name, printable(line))}"
+            ("" if number else f"{name:{width}}")
+            + " " * (width if number else 0)
+            + (click.style(line, fg=COLORS[line]) if color and name == "status" and line in COLORS else printable(line))
             for name, text in shown.items()
             for number, line in enumerate(text.split("\n"))
         ]
         self.text("\n".join(lines))
 
-    def _table(
-        self, values: Sequence[object], headings: Sequence[str], rows: Sequence[Sequence[str]], if_empty: str
-    ) -> None:
-        if self.as_json:
-            self.document(values)
-            return
-        if self.quiet:
-            column = next(headings.index(name) for name in ("ID", "NAME", "KEY") if name in headings)
-            if rows:
-                self.text("\n".join(printable(row[column]) for row in rows))
-            return
+    def table(
+        self, values: Iterable[Any], columns: Sequence[Column], *, quietly: Callable[[Any], object], empty: str
+    ) -> int:
+        """Prints several values: a table, with `--json` one document a line, with `--quiet` one id a line.
+
+        Args:
+            values: the rows; with `--json` and `--quiet` each is printed as it comes.
+            columns: the columns of the table.
+            quietly: gives what `--quiet` prints for a row.
+            empty: what people read if there are no rows.
+
+        Returns:
+            How many rows there were.
+        """
+        count = 0
+        if self.as_json or self.quiet:
+            for value in values:
+                count += 1
+                self.row(value) if self.as_json else self.line(str(quietly(value)))
+                if self.problem:
+                    break
+            return count
+        rows = list(values)
         if not rows:
-            self.line(if_empty)
+            self.line(empty)
+            return 0
+        text = _table(rows, columns)
+        if is_terminal(sys.stdout) and sys.stdin.isatty() and text.count("\n") + 2 > shutil.get_terminal_size().lines:
+            self.used = True
+            with suppress(OSError):
+                os.environ.setdefault("LESS", "-RX")
+                click.echo_via_pager(text + "\n", color=has_color(sys.stdout))
+        else:
+            self.text(text)
+        return len(rows)
+
+
+def _table(rows: Sequence[Any], columns: Sequence[Column]) -> str:
+    """The table as text; as wide as the terminal, elsewhere as wide as its content."""
+    import io
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    on_terminal, color = is_terminal(sys.stdout), has_color(sys.stdout)
+    width = max(shutil.get_terminal_size().columns, NARROWEST) if on_terminal else 100_000
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        legacy_windows=False,
+        _environ={},
+    )
+    shown = [column for column in columns if width >= column.from_width]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, header_style="bold")
+    for column in shown:
+        table.add_column(column.heading, no_wrap=column.whole, overflow="fold")
+    for row in rows:
+        cells = [printable(_short(column.cell(row), on_terminal=on_terminal)) for column in shown]
+        table.add_row(
+            *(
+                Text(cell, style=COLORS.get(cell, "") if column.heading == "STATUS" else "")
+                for column, cell in zip(shown, cells, strict=True)
+            )
+        )
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+class Messages:
+    """Standard error: messages in lines, without secrets; with `--json` each line is a document.
+
+    Attributes:
+        as_json: whether to print JSON.
+        live: what is drawn on the terminal at this moment, such as a progress bar.
+    """
+
+    def __init__(self) -> None:
+        self.as_json = False
+        self.live: Live | None = None
+        self._secrets: set[str] = set()
+
+    def begin(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.live = None
+        self._secrets.clear()
+
+    def hide(self, secret: object) -> None:
+        """From now on this text is not shown on standard error."""
+        if isinstance(secret, str) and len(secret) >= SHORTEST_SECRET:
+            self._secrets.add(secret)
+
+    def say(self, text: str, kind: str = "note") -> None:
+        """A line. `kind` names it in JSON: note, warning or log."""
+        text = " ".join(text.split())
+        if self.as_json:
+            self.write(json.dumps({kind: {"message": self._clean(text)}}) + "\n")
+        else:
+            self.write(_wrapped(f"processmaker: {'warning: ' if kind == 'warning' else ''}{printable(text)}") + "\n")
+
+    def error(self, message: str, hint: str | None, facts: Mapping[str, object]) -> None:
+        """What went wrong, and the next step on a line of its own."""
+        message = " ".join(message.split())
+        if self.as_json:
+            document = {"message": self._clean(message), "hint": hint and self._clean(hint), **facts}
+            self.write(json.dumps({"error": _plain(document)}) + "\n")
             return
-        cells = [headings, *([printable(cell) for cell in row] for row in rows)]
-        widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
-        lines = []
-        for row in cells:
-            columns = zip(headings, row, widths, strict=True)
-            padded = [self._coloured(name, cell) + " " * (width - _width(cell)) for name, cell, width in columns]
-            lines += ["  ".join(padded).rstrip()]
-        self.text("\n".join(lines))
+        name = click.style("processmaker:", fg="red", bold=True) if has_color(sys.stderr) else "processmaker:"
+        text = _wrapped(f"processmaker: {printable(message)}").replace("processmaker:", name, 1)
+        self.write(text + "\n" + (f"{_wrapped('  ' + printable(hint))}\n" if hint else ""))
 
-    def text(self, text: str, end: str = "\n") -> None:
-        """Prints it, all at once, so that a reader who leaves early has all or nothing of it."""
-        self.used = True
-        if self.problem is None:
-            self.problem = _written(sys.stdout, text + end)
+    def write(self, text: str) -> None:
+        """The text as it is, but for secrets. If nobody can read it, nobody does."""
+        text = self._clean(text)
+        if self.live:
+            self.live.stop()
+        _write(sys.stderr, text)
+        if self.live:
+            self.live.start()
 
-    def _coloured(self, name: str, text: str) -> str:
-        """What stands under this name, in the colour of that status where it is one."""
-        colour = _COLOURS.get(text) if name in ("status", "STATUS") else None
-        return f"\x1b[{colour}m{text}\x1b[0m" if colour and self._colours else text
+    def _clean(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
+        return text
 
 
-_live_line: _LiveLine | None = None
-"""The line that is kept up to date at this moment."""
-
-_secrets: set[str] = set()
-
-SHORTEST_SECRET = 8
-"""What is shorter may be part of any word."""
+messages = Messages()
+"""Those of this process."""
 
 
-def hide(secret: object) -> None:
-    """From now on this is not shown on standard error, wherever it stands."""
-    if isinstance(secret, str) and len(secret) >= SHORTEST_SECRET:
-        _secrets.add(secret)
+def say(text: str, kind: str = "note") -> None:
+    """A line on standard error."""
+    messages.say(text, kind)
 
 
-def say(text: str) -> None:
-    """One line on standard error."""
-    write_error(f"processmaker: {printable(' '.join(text.split()))}\n")
+@contextmanager
+def live(renderable: Any) -> Iterator[Live]:
+    """Draws something of rich on standard error until the block ends, and erases it. Messages go above it."""
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(file=sys.stderr, force_terminal=True, no_color=not has_color(sys.stderr))
+    with Live(renderable, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as drawn:
+        messages.live = drawn
+        try:
+            yield drawn
+        finally:
+            messages.live = None
 
 
-def write_error(text: str) -> None:
-    """The text on standard error, without secrets. Where nobody can be told, nobody is."""
-    if _live_line:
-        _live_line.erase()
-    for secret in _secrets:
-        text = text.replace(secret, "…")
-    _written(sys.stderr, text)
+def _wrapped(text: str) -> str:
+    """On a terminal, broken between words; a command stays on one line, to be copied."""
+    if not is_terminal(sys.stderr) or ": processmaker " in text:
+        return text
+    width = max(shutil.get_terminal_size().columns, NARROWEST)
+    indent = "  " if text.startswith("  ") else "    "  # a hint stands out from the message above it
+    return textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
-def _written(stream: TextIO, text: str) -> OSError | None:
-    """Writes it; returns why it could not be written.
+def _write(stream: Any, text: str | bytes) -> OSError | None:
+    """Writes the text; returns why it could not be written.
 
-    What then is still to be written goes nowhere: else Python tries again when it ends, and changes the exit code.
+    Afterwards the stream leads nowhere: otherwise Python tries again when it ends, and changes the exit code.
     """
     try:
         stream.write(text)
@@ -264,96 +310,6 @@ def _written(stream: TextIO, text: str) -> OSError | None:
 def printable(text: str) -> str:
     """The text without what would move the cursor or otherwise speak to the terminal."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-
-
-def described(progress: Progress) -> str:
-    """Where a Request stands, in one line."""
-    request = progress.request
-    waits = ", ".join(f'task {task.id} "{task.name}"' for task in progress.tasks)
-    return f'Request {request.id} "{request.name}" {request.status}' + (f", waits for {waits}" if waits else "")
-
-
-@contextmanager
-def live(
-    pm: ProcessMaker, show: Callable[[Progress], None] | None, *, quiet: bool
-) -> Iterator[Callable[[Progress], None]]:
-    """Shows a wait: a line on standard error that is kept up to date, on a terminal; else a line for each change.
-
-    Args:
-        pm: the client that waits. Its clock tells when to draw.
-        show: what shows each change, on a terminal too; None for standard error, elsewhere only.
-        quiet: whether to show nothing on standard error.
-
-    Returns:
-        What is to be told each change.
-    """
-    global _live_line
-    line = _LiveLine(sys.stderr, pm._io.clock) if is_terminal(sys.stderr) and not quiet else None
-
-    def tell(progress: Progress) -> None:
-        if line:
-            line.erase()
-            line.text = described(progress)
-        if show:
-            show(progress)
-        elif not (line or quiet):
-            write_error(printable(described(progress)) + "\n")
-
-    if line is None:
-        yield tell
-        return
-    clock = pm._io.clock
-    pm._io.clock = _ticking(clock, line.draw)
-    _live_line = line
-    try:
-        yield tell
-    finally:
-        _live_line = None
-        pm._io.clock = clock
-        line.erase()
-
-
-class _LiveLine:
-    """A line that is written over again and again."""
-
-    def __init__(self, stream: TextIO, clock: Clock) -> None:
-        self.text = ""
-        self._stream = stream
-        self._clock = clock
-        self._began = clock.monotonic()
-
-    def draw(self) -> None:
-        elapsed = f" {self._clock.monotonic() - self._began:.0f} s"
-        room = shutil.get_terminal_size().columns - len(elapsed) - 1
-        text = printable(self.text)
-        while _width(text) > room > 0:
-            text = text[:-1]
-        self._write(f"\r\x1b[K{text}{elapsed}")
-
-    def erase(self) -> None:
-        self._write("\r\x1b[K")
-
-    def _write(self, text: str) -> None:
-        _written(self._stream, text)
-
-
-def _ticking(clock: Clock, tick: Callable[[], None]) -> Clock:
-    """The same clock; while it sleeps, it ticks every second."""
-    from ..clock import Clock
-
-    class Ticking(Clock):
-        monotonic = clock.monotonic
-        now = clock.now
-
-        def sleep(self, seconds: float) -> None:
-            while True:
-                tick()
-                clock.sleep(min(1.0, seconds))
-                seconds -= 1.0
-                if seconds <= 0:
-                    return
-
-    return Ticking()
 
 
 def _plain(value: object) -> Any:
@@ -378,9 +334,8 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _width(text: str) -> int:
-    """The columns that a text takes on a terminal."""
-    return sum(
-        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
-        for character in text
-    )
+def _short(value: object, *, on_terminal: bool) -> str:
+    """The same for a cell: on a terminal, a time is this machine's, to the minute."""
+    if on_terminal and isinstance(value, datetime):
+        return f"{value.astimezone():%Y-%m-%d %H:%M}"
+    return _text(value)

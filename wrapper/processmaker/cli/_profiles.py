@@ -8,11 +8,12 @@ import json
 import os
 import shlex
 import sys
-from argparse import Namespace
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from ..config.profiles import (
     Profile,
@@ -25,34 +26,48 @@ from ..config.profiles import (
     use_profile,
 )
 from ..errors import ProcessMakerError
+from ._app import LOCAL, argument, command
 from ._exits import Absent, NotSignedIn, UsageError
-from ._output import hide, say
-from ._parser import DEBUG, DEFAULTS, JSON, PROFILE, QUIET, Argument, Command
-from ._session import Session
-from ._settings import connection, signed_in, signed_in_by
+from ._output import Column, messages, say
+from ._params import PROFILE
+from ._session import Session, Settings
+from ._settings import checked_site, connection, signed_in, signed_in_by
 from ._typed import piped_text, typed_line
 
 if TYPE_CHECKING:
     from ..wire.auth import PasswordGrant
 
 
-def login(session: Session) -> None:
-    from ..config.settings import site_of
+@command(
+    "login",
+    examples="processmaker login --url https://pm.example.com\n"
+    "processmaker login --profile test --url https://test.example.com < token.txt\n"
+    "processmaker login --client-id 3 --username integration.bot",
+)
+@click.option("--username", metavar="NAME", help="Sign in with a password: as this user.")
+@click.option("--client-id", metavar="ID", help="Sign in with a password: by this OAuth client.")
+@click.option("--no-keyring", is_flag=True, help="Save the token in the file.")
+def login(session: Session, username: str | None, client_id: str | None, no_keyring: bool) -> None:
+    """Save the server's address and a token as a profile.
 
-    options, path = session.options, profiles_file(os.environ)
+    The token is asked for, or read from standard input, and tried before it is saved. With --username and --client-id
+    the password and the client's secret are asked for instead; only the token that the server gives for them is saved.
+    It is kept in the system's keyring if the package keyring is installed, else in a file that only you can read.
+    """
+    options, path = session.settings, profiles_file(os.environ)
     profiles = read_profiles(os.environ, private=False)
     name = options.profile or profile_in_use(profiles, os.environ)
     url = options.url or os.environ.get("PROCESSMAKER_URL", "").strip() or asked_url(profiles.get(name))
-    site_of(url, allow_http=options.allow_http)  # before a token is typed for it
-    if options.username or options.client_id:
-        grant = password_grant(url, options.client_id, options.username)
+    checked_site(url, allow_http=options.allow_http)  # before a token is typed for it
+    if username or client_id:
+        grant = password_grant(url, client_id, username)
         count = len(session.connect(base_url=url, auth=grant, **connection(options)).processes())
         token = token_from(grant)
     else:
         token = asked_token(url)
         count = len(session.connect(base_url=url, token=token, **connection(options)).processes())
     profile = Profile(url=url, token=token, allow_http=options.allow_http)
-    in_keyring = save_profile(name, profile, os.environ, in_keyring=not options.no_keyring)
+    in_keyring = save_profile(name, profile, os.environ, in_keyring=not no_keyring)
     if session.output.as_json:
         token_in = "keyring" if in_keyring else "file"
         session.output.document(
@@ -68,7 +83,7 @@ def login(session: Session) -> None:
 def tell_what_goes_before(name: str, session: Session) -> None:
     """Says so where commands do not use this profile: the environment names another, or other settings."""
     try:
-        by = signed_in_by(Namespace(**DEFAULTS), os.environ)
+        by = signed_in_by(Settings(), os.environ)
     except ProcessMakerError:
         by = "PROCESSMAKER_URL"
     if session.output.quiet or by == f"the profile {name}":
@@ -81,15 +96,25 @@ def tell_what_goes_before(name: str, session: Session) -> None:
         say(f"{by} is set, which goes before the profile; to use it, unset that, or say --profile {shlex.quote(name)}")
 
 
-def logout(session: Session) -> None:
-    name = session.options.profile or profile_in_use(read_profiles(os.environ, private=False), os.environ)
+@command("logout", examples="processmaker logout staging", uses=("profile", *LOCAL))
+@argument("name", type=PROFILE, required=False, metavar="[NAME]", help="The profile (default: the one in use).")
+def logout(session: Session, name: str | None) -> None:
+    """Forget a profile and its token.
+
+    The token stays valid: revoke it on the server.
+    """
+    known = read_profiles(os.environ, private=False)
+    name = name or session.settings.profile or profile_in_use(known, os.environ)
     if not remove_profile(name, os.environ):
-        raise NotSignedIn(no_profile(name, read_profiles(os.environ, private=False)))
+        raise NotSignedIn(no_profile(name, known))
     session.output.facts({"profile": name, "state": "forgotten; the token itself stays valid"}, quietly=name)
 
 
-def use(session: Session) -> None:
-    name, profiles = session.options.name, read_profiles(os.environ)
+@command("use", examples="processmaker use staging", uses=LOCAL)
+@argument("name", type=PROFILE, metavar="NAME", help="A profile that login saved.")
+def use(session: Session, name: str) -> None:
+    """Choose the profile to use from now on."""
+    profiles = read_profiles(os.environ)
     if name not in profiles:
         raise NotSignedIn(no_profile(name, profiles))
     use_profile(name, os.environ)
@@ -97,31 +122,48 @@ def use(session: Session) -> None:
     tell_what_goes_before(name, session)
 
 
+@command("profiles", examples="processmaker profiles", uses=LOCAL)
 def profiles(session: Session) -> None:
+    """List the profiles that login saved.
+
+    The one marked with * is in use.
+    """
     known = read_profiles(os.environ)
     in_use = profile_in_use(known, os.environ)
-    session.output.profiles(
-        [
-            {
-                "name": name,
-                "url": profile.url,
-                "current": name == in_use,
-                "token_in": "keyring" if profile.token is None else "file",
-                "expires_at": expiry(claims(profile.token or "")),
-                "allow_http": profile.allow_http,
-            }
-            for name, profile in known.items()
-        ]
+    columns = (
+        Column("", lambda profile: "*" if profile["current"] else ""),
+        Column("NAME", lambda profile: profile["name"]),
+        Column("SERVER", lambda profile: profile["url"]),
+        Column("TOKEN IN", lambda profile: profile["token_in"], from_width=70),
+        Column("EXPIRES", lambda profile: profile["expires_at"], from_width=60),
+    )
+    rows = [
+        {
+            "name": name,
+            "url": profile.url,
+            "current": name == in_use,
+            "token_in": "keyring" if profile.token is None else "file",
+            "expires_at": expiry(claims(profile.token or "")),
+            "allow_http": profile.allow_http,
+        }
+        for name, profile in known.items()
+    ]
+    session.output.table(
+        rows, columns, quietly=lambda profile: profile["name"], empty="no profile; make one with login"
     )
     if in_use in known:
         tell_what_goes_before(in_use, session)
 
 
+@command("whoami", examples="processmaker whoami --profile staging")
 def whoami(session: Session) -> None:
-    """The user, as the API tells; what the token itself says, where the API tells nothing."""
+    """Tell whose token this is, and where it is good.
+
+    If the API tells nothing, it is what the token says about itself.
+    """
     from .. import Forbidden, NotFound, PasswordGrant
 
-    arguments = signed_in(session.options, os.environ)
+    arguments = signed_in(session.settings, os.environ)
     pm = session.connect(**arguments)
     auth = arguments.get("auth")
     if isinstance(auth, PasswordGrant):
@@ -141,10 +183,10 @@ def whoami(session: Session) -> None:
             raise Absent(untold)
         say(untold)
     facts = {
-        "server": pm._settings.site,
-        "token from": signed_in_by(session.options, os.environ),
-        "user id": int(number) if number.isdigit() else None,
-        "user name": user.get("username"),
+        "server": checked_site(arguments["base_url"], allow_http=True),
+        "token_from": signed_in_by(session.settings, os.environ),
+        "user_id": int(number) if number.isdigit() else None,
+        "user_name": user.get("username"),
         "name": user.get("fullname"),
         "email": user.get("email"),
         "expires": expiry(said),
@@ -186,9 +228,8 @@ def password_grant(url: str, client_id: str | None, username: str | None) -> Pas
 
 def token_from(grant: PasswordGrant) -> str:
     """The token that a sign-in gave."""
-    assert grant._grant is not None
-    hide(grant._grant.token)
-    return grant._grant.token
+    messages.hide(grant.token)
+    return grant.token or ""
 
 
 def asked_secret(name: str, prompt: str) -> str:
@@ -203,7 +244,7 @@ def asked_secret(name: str, prompt: str) -> str:
             "no secret came in; type it when asked, set PROCESSMAKER_CLIENT_SECRET and PROCESSMAKER_PASSWORD, or pipe "
             "in two lines, the client's secret and the password"
         )
-    hide(secret)
+    messages.hide(secret)
     return secret
 
 
@@ -225,55 +266,3 @@ def asked_token(url: str) -> str:
     if not token:
         raise UsageError("no token came in; type it when asked, or pipe it in, such as: login < token.txt")
     return token
-
-
-COMMANDS = (
-    Command(
-        name="login",
-        help="save the server's address and a token as a profile",
-        example="processmaker login --url https://pm.example.com\n"
-        "processmaker login --profile staging --url https://staging.example.com < token.txt\n"
-        "processmaker login --url https://pm.example.com --client-id 3 --username integration.bot",
-        more="The token is asked for, or read from standard input, and tried before it is saved. With --username and "
-        "--client-id the password and the client's secret are asked for in its place; only the token that they give "
-        "is saved. It lies in the system's keyring where the package keyring is installed, else in a file that only "
-        "you can read.",
-        arguments=(
-            Argument("--username", metavar="NAME", help="sign in with a password: as this user"),
-            Argument("--client-id", metavar="ID", help="sign in with a password: by this OAuth client"),
-            Argument("--no-keyring", action="store_true", help="save the token in the file"),
-        ),
-        run=login,
-    ),
-    Command(
-        name="logout",
-        help="forget a profile and its token",
-        example="processmaker logout --profile staging",
-        more="Without --profile it is the one in use. The token stays valid: revoke it on the server.",
-        settings=(PROFILE, JSON, QUIET, DEBUG),
-        run=logout,
-    ),
-    Command(
-        name="profiles",
-        help="list the profiles that login saved",
-        example="processmaker profiles",
-        more="The one marked with * is in use.",
-        settings=(JSON, QUIET, DEBUG),
-        run=profiles,
-    ),
-    Command(
-        name="use",
-        help="choose the profile to use from now on",
-        example="processmaker use staging",
-        arguments=(Argument("name", metavar="NAME", help="a profile that login saved", completed="profiles"),),
-        settings=(JSON, QUIET, DEBUG),
-        run=use,
-    ),
-    Command(
-        name="whoami",
-        help="tell whose token this is, and where it is good",
-        example="processmaker whoami --profile staging",
-        more="Where the API tells nothing, it is what the token says about itself.",
-        run=whoami,
-    ),
-)

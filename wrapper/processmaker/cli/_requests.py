@@ -1,332 +1,271 @@
-"""Starting Requests and following them."""
+"""Starting Requests, finding and listing them."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import TYPE_CHECKING, Any
 
+import click
 from attrs import evolve
 
-from ..errors import ProcessMakerError
-from ._exits import Absent, UsageError
-from ._journal import JOURNAL
-from ._output import say
-from ._parser import (
-    DEBUG,
-    JSON,
-    PROFILE,
-    QUIET,
-    URL,
-    WAIT_SECONDS,
-    Argument,
-    Command,
-    count,
-    id_or_name,
-    identifier,
-    seconds,
-)
-from ._session import Session, changes, waited
-from ._settings import server
-from ._typed import DATA, data_from
+from ..errors import ProcessMakerError, RequestCanceled, RequestFailed
+from . import _options
+from ._app import Command, argument, command
+from ._exits import Absent, UsageError, find_command
+from ._facts import print_request
+from ._following import wait_for
+from ._options import WAIT_SECONDS
+from ._output import Column, say
+from ._params import COUNT, MOMENT, PROCESS, SECONDS, Words
+from ._session import Session, journal_place
+from ._typed import data_from
+
+if TYPE_CHECKING:
+    from .. import Process
 
 LIMIT = 20
 """How many Requests are listed unless told otherwise."""
 
 
-def processes(session: Session) -> None:
-    session.output.processes(session.pm.processes())
-
-
-def start(session: Session) -> None:
-    options = session.options
-    if options.curl and options.wait is not None:
-        raise UsageError("--curl sends nothing, so there is nothing to --wait for")
-    request = session.pm.start(
-        id_or_name(options.process),
-        data_from(options),
-        event=options.event,
-        idempotency_key=options.idempotency_key,
-        # Looking for the key would be another HTTP request than the one to show.
-        look_first=not options.curl or options.idempotency_key is None,
-        again=options.again,
+@command("processes", examples="processmaker processes")
+@_options.curl
+def processes(session: Session, curl: bool) -> None:
+    """List what this token may start."""
+    columns = (
+        Column("ID", lambda process: process.id, whole=True),
+        Column("NAME", lambda process: process.name),
+        Column("START EVENTS", _start_events),
     )
+    with session.client(curl=curl) as pm:
+        session.output.table(
+            pm.processes(), columns, quietly=lambda process: process.id, empty="this token may start no process"
+        )
+
+
+def _start_events(process: Process) -> str:
+    return ", ".join(
+        f'{event.id} "{event.name}"' + ("" if event.manual else " (not manual)") for event in process.start_events
+    )
+
+
+class _Start(Command):
+    """`start`: the seconds of --wait may be left out."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        explicit = list(args)
+        for position, (word, following) in enumerate(zip(args, [*args, ""][1:], strict=True)):
+            if word == "--wait" and not re.fullmatch(r"[0-9.]+", following):
+                explicit[position] = f"--wait={WAIT_SECONDS}"
+            elif word == "--wait":
+                ctx.meta["seconds"] = following
+        try:
+            rest = super().parse_args(ctx, explicit)
+        except click.MissingParameter:
+            _refuse_seconds_for_process(ctx)
+            raise
+        if "=" in str(ctx.params.get("process", "")):
+            _refuse_seconds_for_process(ctx)
+        return rest
+
+
+def _refuse_seconds_for_process(ctx: click.Context) -> None:
+    """Says so if `start --wait 4` means the process 4."""
+    if seconds := ctx.meta.get("seconds"):
+        raise UsageError(
+            f"no PROCESS is named: the {seconds} after --wait is its seconds. Write --wait={seconds} and the process, "
+            "or put --wait last"
+        )
+
+
+@command(
+    "start",
+    cls=_Start,
+    changes=True,
+    examples='processmaker start "Leave Request" employee=Mia days:=3 --key leave-2026-17\n'
+    "processmaker start 5 --event node_mail --data @mail.json --wait 60\n"
+    "processmaker start 2 letter=@letter.txt items:=@items.json\n"
+    "generate-data | processmaker start 2",
+)
+@_options.process
+@_options.data
+@_options.event
+@click.option(
+    "--idempotency-key",
+    "--key",
+    "key",
+    metavar="KEY",
+    help="What identifies this start, such as order-1234. If a Request has it, that one is the answer.",
+)
+@click.option("--again", is_flag=True, help="Start anew if every Request with this key has failed or was canceled.")
+@click.option(
+    "--on-reused-key",
+    type=Words("error", "warn", "ignore"),
+    help="What to do if the key was used with other data (default: error).",
+)
+@click.option(
+    "--fingerprint-without", multiple=True, metavar="NAME", help="Data that may differ if it is started again."
+)
+@_options.journal
+@click.option(
+    "--wait",
+    type=SECONDS,
+    metavar="[SECONDS]",
+    help=f"Wait for the Request to finish, for at most SECONDS (default: {WAIT_SECONDS:.0f}).",
+)
+@_options.curl
+def start(
+    session: Session,
+    process: int | str,
+    values: Sequence[str],
+    document: str | None,
+    event: str | None,
+    key: str | None,
+    again: bool,
+    on_reused_key: Any,
+    fingerprint_without: tuple[str, ...],
+    journal: str | None,
+    wait: float | None,
+    curl: bool,
+) -> None:
+    """Start a Request, once.
+
+    A lost answer is not a lost start: with --idempotency-key the Request is looked for before it is started, and after
+    an answer that got lost. Data that is piped in is read if none is given.
+    """
+    if curl and wait is not None:
+        raise UsageError("--curl sends nothing, so there is nothing to --wait for")
+    data = data_from(values, document)
+    with session.client(curl=curl, journal=journal_place(journal)) as pm, session.change(find_command(process, key)):
+        try:
+            request = pm.start(
+                process,
+                data,
+                event=event,
+                idempotency_key=key,
+                again=again,
+                on_reused_key=on_reused_key,
+                fingerprint_without=fingerprint_without or None,
+            )
+        except (RequestFailed, RequestCanceled) as error:
+            if error.request.created is False and not again:
+                error.hint = "--again starts a new one"
+            raise
     session.request = request
-    if options.wait is not None:
-        key, created = request.idempotency_key, request.created
-        request = evolve(waited(session, request, options.wait), idempotency_key=key, created=created)
-    session.output.request(request)
+    if wait is not None:
+        ended = wait_for(session, request, wait)
+        request = evolve(ended, idempotency_key=request.idempotency_key, created=request.created)
+    print_request(session, request)
 
 
-def find(session: Session) -> None:
-    options = session.options
-    found = session.pm.find(options.key, process=id_or_name(options.process))
+@command("find", examples='processmaker find leave-2026-17 --process "Leave Request"')
+@argument("key", metavar="KEY", help="The idempotency key it was started with.")
+@click.option("--process", type=PROCESS, required=True, help="Its process: the exact name; digits are its id.")
+def find(session: Session, key: str, process: int | str) -> None:
+    """Find the Request started with an idempotency key.
+
+    This is the next step after a start whose outcome is unknown.
+    """
+    found = session.pm.find(key, process=process)
     if found is None:
-        raise Absent(f"no Request of process {options.process} that this token may see has the key {options.key}")
-    session.output.request(found)
+        raise Absent(f"no Request of process {process} that this token may see has the key {key}")
+    print_request(session, found)
 
 
-def requests(session: Session) -> None:
-    options, output, pm = session.options, session.output, session.pm
-    process = None if options.process is None else id_or_name(options.process)
-    asked = {"process": process, "status": options.status, "since": options.since}
-    if options.count:
-        number = pm.count_requests(options.pmql, **asked)
-        if output.as_json:
-            output.row({"count": number})
-        else:
-            output.line(str(number))
+@command(
+    "requests",
+    examples='processmaker requests --process "Leave Request" --status ACTIVE --since 2h\n'
+    "processmaker requests --pmql 'data.days > 3' --limit 100 --json\n"
+    "processmaker requests --status ERROR --count",
+)
+@_options.of_process
+@click.option(
+    "--status",
+    type=Words("ACTIVE", "COMPLETED", "ERROR", "CANCELED"),
+    metavar="STATUS",
+    help="Only with this status: ACTIVE, COMPLETED, ERROR or CANCELED.",
+)
+@click.option("--since", type=MOMENT, help="Only those created since then: 90m, 2h or 1d ago, or 2026-11-24T09:00.")
+@click.option("--pmql", metavar="PMQL", help="Only if this condition in ProcessMaker's query language holds.")
+@click.option("--limit", type=COUNT, default=LIMIT, help=f"How many at most (default: {LIMIT}; 0: all).")
+@click.option("--count", is_flag=True, help="Print only how many there are.")
+def requests(
+    session: Session,
+    process: int | str | None,
+    status: str | None,
+    since: datetime | timedelta | None,
+    pmql: str | None,
+    limit: int,
+    count: bool,
+) -> None:
+    """List Requests, the newest first.
+
+    With --json each is a document on a line of its own, printed as the pages come.
+    """
+    output, pm = session.output, session.pm
+    asked: dict[str, Any] = {"process": process, "status": status, "since": since}
+    if count:
+        number = pm.count_requests(pmql, **asked)
+        output.row({"count": number}) if output.as_json else output.line(str(number))
         return
-    limit = options.limit or None
-    newest = pm.requests(options.pmql, **asked, order_direction="desc", per_page=min(limit, 100) if limit else 100)
-    if output.as_json:
-        for request in islice(newest, limit):
-            output.row(request)
-            if output.problem:
-                return
-        return
-    listed = list(islice(newest, limit))
-    output.requests(listed)
-    if len(listed) == limit and not output.quiet:
-        there = pm.count_requests(options.pmql, **asked)
+    newest = pm.requests(
+        pmql, **asked, include=("summary",), order_direction="desc", per_page=min(limit, 100) if limit else 100
+    )
+    columns = (
+        Column("ID", lambda request: request.id, whole=True),
+        Column("STATUS", lambda request: request.status, whole=True),
+        Column("NAME", lambda request: request.name),
+        Column("KEY", lambda request: request.idempotency_key),
+        Column("PROCESS", lambda request: request.process_id, from_width=90, whole=True),
+        Column("CREATED", lambda request: request.created_at, from_width=70, whole=True),
+        Column("COMPLETED", lambda request: request.completed_at, from_width=110, whole=True),
+    )
+    listed = output.table(
+        islice(newest, limit or None), columns, quietly=lambda request: request.id, empty="no Request"
+    )
+    if limit and listed == limit and not (output.quiet or output.as_json):
+        there = pm.count_requests(pmql, **asked)
         if there > limit:
             say(f"these are the newest {limit} of {there}; --limit 0 lists all")
 
 
-def show(session: Session) -> None:
-    session.output.request(session.pm.get(session.options.id))
+@command("show", examples="processmaker show 17\nprocessmaker show 17 --json | jq .data")
+@_options.request_id
+@_options.curl
+def show(session: Session, request: int, curl: bool) -> None:
+    """Show a Request with its data."""
+    with session.client(curl=curl) as pm:
+        found = pm.get(request, include=("data", "summary"))
+    print_request(session, found)
 
 
-def open_(session: Session) -> None:
+@command("open", examples="processmaker open 17", uses=("url", "profile", "json", "quiet", "debug"))
+@_options.request_id
+def open_(session: Session, request: int) -> None:
+    """Open a Request in the browser."""
     import webbrowser
 
-    from ..config.settings import site_of
+    from ._settings import checked_site, server
 
-    site = site_of(server(session.options, os.environ)["base_url"], allow_http=True)  # no token goes there from here
-    url = f"{site}/requests/{session.options.id}"
+    site = checked_site(server(session.settings, os.environ)["base_url"], allow_http=True)  # no token is sent from here
+    url = f"{site}/requests/{request}"
     session.output.facts({"url": url}, quietly=url)
     if not webbrowser.open(url):
         raise ProcessMakerError("there is no browser here that opens it; BROWSER names one")
 
 
-def wait(session: Session) -> None:
-    # For this command and `watch`, --timeout is about the Request.
-    limit, session.options.timeout = session.options.timeout, None
-    session.output.request(waited(session, session.options.id, limit, session.options.until))
+@command("cancel", examples="processmaker cancel 17", changes=True)
+@_options.request_id
+@_options.curl
+def cancel(session: Session, request: int, curl: bool) -> None:
+    """Cancel a Request.
 
-
-def watch(session: Session) -> None:
-    limit, session.options.timeout = session.options.timeout, None
-    for _ in changes(session, session.options.id, limit, session.output.change):
-        if session.output.problem:
-            return
-    session.pm.wait(session.options.id)  # It is over: this is one look, which raises what is to be raised.
-
-
-def tasks(session: Session) -> None:
-    found = session.pm.tasks(session.options.id)
-    if not found:
-        session.pm.get(session.options.id, include=())  # so that no tasks and no such Request are told apart
-    session.output.tasks(found)
-
-
-def complete(session: Session) -> None:
-    session.output.task(session.pm.complete(session.options.id, data_from(session.options)))
-
-
-def cancel(session: Session) -> None:
-    session.output.request(session.pm.cancel(session.options.id))
-
-
-def moment(text: str) -> datetime | timedelta:
-    """`90m` is so long ago, `2026-11-24T09:00` the time in this machine's zone."""
-    if ago := re.fullmatch(r"([0-9]{1,6})([smhd])", text):
-        unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[ago[2]]
-        return timedelta(**{unit: int(ago[1])})
-    return datetime.fromisoformat(text).astimezone()
-
-
-moment.__name__ = "time, such as 90m, 2h, 1d or 2026-11-24T09:00,"
-
-ID = Argument("id", type=identifier, metavar="ID", help="the Request's id")
-PROCESS = Argument("process", metavar="PROCESS", help="its exact name; digits are its id", completed="processes")
-OF_PROCESS = Argument(
-    "--process",
-    metavar="PROCESS",
-    help="only of this process: its exact name; digits are its id",
-    completed="processes",
-)
-CURL = Argument("--curl", action="store_true", help="print the HTTP request as a curl command; send nothing")
-WAIT_FOR = Argument(
-    "--timeout",
-    type=seconds,
-    metavar="SECONDS",
-    help=f"how long to wait for the Request (default: {WAIT_SECONDS:.0f})",
-)
-
-COMMANDS = (
-    Command(
-        name="processes",
-        help="list what this token may start",
-        example="processmaker processes",
-        arguments=(CURL,),
-        run=processes,
-    ),
-    Command(
-        name="start",
-        help="start a Request, once",
-        example='processmaker start "Leave Request" employee=Mia days:=3 --idempotency-key leave-2026-17\n'
-        "processmaker start 5 --event node_mail --data @mail.json --wait 60\n"
-        "processmaker start 2 letter=@letter.txt items:=@items.json\n"
-        "generate-data | processmaker start 2",
-        more="A lost answer is not a lost start: with --idempotency-key the Request is looked for before it is "
-        "started, and after an answer that got lost. Data that is piped in is read where none is given.",
-        arguments=(
-            PROCESS,
-            *DATA,
-            Argument(
-                "--event",
-                metavar="EVENT",
-                help="the start event's node id or name, where there are several",
-                completed="events",
-            ),
-            Argument(
-                "--idempotency-key",
-                metavar="KEY",
-                help="what makes this start recognisable, such as order-1234; where a Request has it, "
-                "that one is the answer",
-            ),
-            Argument(
-                "--again",
-                action="store_true",
-                help="start anew where every Request with this key has failed or was canceled",
-            ),
-            JOURNAL,
-            Argument(
-                "--wait",
-                nargs="?",
-                type=seconds,
-                metavar="SECONDS",
-                help=f"wait until it has finished, at most so long (default: {WAIT_SECONDS:.0f}); a number that "
-                "follows is always its seconds",
-            ),
-            CURL,
-        ),
-        run=start,
-        changes=True,
-    ),
-    Command(
-        name="find",
-        help="find the Request started with an idempotency key",
-        example='processmaker find leave-2026-17 --process "Leave Request"',
-        more="This is the next step after a start whose outcome is unknown.",
-        arguments=(
-            Argument("key", metavar="KEY", help="the idempotency key it was started with"),
-            Argument(
-                "--process",
-                metavar="PROCESS",
-                required=True,
-                help="its process: the exact name; digits are its id",
-                completed="processes",
-            ),
-        ),
-        run=find,
-    ),
-    Command(
-        name="requests",
-        help="list Requests, the newest first",
-        example='processmaker requests --process "Leave Request" --status ACTIVE --since 2h\n'
-        "processmaker requests --pmql 'data.days > 3' --limit 100 --json\n"
-        "processmaker requests --status ERROR --count",
-        more="With --json it prints one document a line, as the pages come.",
-        arguments=(
-            OF_PROCESS,
-            Argument(
-                "--status",
-                choices=("ACTIVE", "COMPLETED", "ERROR", "CANCELED"),
-                type=str.upper,
-                help="only with this status",
-            ),
-            Argument(
-                "--since",
-                type=moment,
-                metavar="TIME",
-                help="only created since then: 90m, 2h or 1d ago, or 2026-11-24T09:00",
-            ),
-            Argument("--pmql", metavar="PMQL", help="only where this condition in ProcessMaker's query language holds"),
-            Argument(
-                "--limit",
-                type=count,
-                default=LIMIT,
-                metavar="N",
-                help=f"how many at most (default: {LIMIT}; 0: all)",
-            ),
-            Argument("--count", action="store_true", help="print only how many there are"),
-        ),
-        run=requests,
-    ),
-    Command(
-        name="show",
-        help="show a Request with its data",
-        example="processmaker show 17",
-        arguments=(ID, CURL),
-        run=show,
-    ),
-    Command(
-        name="open",
-        help="open a Request in the browser",
-        example="processmaker open 17",
-        arguments=(ID,),
-        settings=(URL, PROFILE, JSON, QUIET, DEBUG),
-        run=open_,
-    ),
-    Command(
-        name="wait",
-        help="wait until a Request has finished",
-        example="processmaker wait 17 --timeout 600",
-        more="It fails where the Request does. Ctrl-C leaves the Request as it is.",
-        arguments=(
-            ID,
-            Argument(
-                "--until",
-                choices=("finished", "task"),
-                default="finished",
-                help="task: only until a task waits for a person",
-            ),
-            WAIT_FOR,
-        ),
-        run=wait,
-    ),
-    Command(
-        name="watch",
-        help="print each change of a Request until it has finished",
-        example="processmaker watch 17",
-        more="With --json each change is one document on a line of its own. Ctrl-C leaves the Request as it is.",
-        arguments=(ID, WAIT_FOR),
-        run=watch,
-    ),
-    Command(
-        name="tasks",
-        help="list the tasks of a Request that wait for a person",
-        example="processmaker tasks 17",
-        arguments=(ID, CURL),
-        run=tasks,
-    ),
-    Command(
-        name="complete",
-        help="complete a task",
-        example="processmaker complete 3 approved:=true comment=fine",
-        arguments=(Argument("id", type=identifier, metavar="TASK", help="the task's id"), *DATA, CURL),
-        run=complete,
-        changes=True,
-    ),
-    Command(
-        name="cancel",
-        help="cancel a Request",
-        example="processmaker cancel 17",
-        arguments=(ID, CURL),
-        run=cancel,
-        changes=True,
-    ),
-)
+    Its open tasks are closed. If it waits for a sub-process, that one ends as COMPLETED. ProcessMaker lets only
+    administrators cancel.
+    """
+    with session.client(curl=curl) as pm, session.change(f"processmaker show {request}"):
+        canceled = pm.cancel(request)
+    print_request(session, canceled)

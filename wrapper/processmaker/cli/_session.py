@@ -1,99 +1,170 @@
-"""What a command works with, and waiting for a Request."""
+"""What a command works with: the settings, where it prints, and the client."""
 
 from __future__ import annotations
 
 import os
-from argparse import Namespace
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ._journal import NONE, opened, place
-from ._output import Output, hide, live
-from ._parser import WAIT_SECONDS
-from ._settings import server, signed_in
+from attrs import define, field
+
+from ._output import Output, messages
 
 if TYPE_CHECKING:
-    from .. import ProcessMaker, Progress, Request
+    from .. import ProcessMaker, Request
     from ..journal import RedisJournal, SQLiteJournal
 
 
-class Session:
-    """What a command works with: its options, where it prints, and the client, made when it is first used.
+@define
+class Settings:
+    """The settings that all commands share, as options give them.
 
     Attributes:
-        waits_for: the id of the Request that the command waits for, once it does.
-        request: the last known state of that Request.
-        changes: whether the command changes something on the server.
+        given: the names of those that were given.
     """
 
-    def __init__(self, options: Namespace) -> None:
-        self.options = options
-        self.output = Output(as_json=options.json, quiet=options.quiet)
+    url: str | None = None
+    profile: str | None = None
+    allow_http: bool = False
+    timeout: float | None = None
+    retries: int | None = None
+    json: bool = False
+    quiet: bool = False
+    debug: bool = False
+    given: set[str] = field(factory=set)
+
+    def set(self, name: str, value: object) -> None:
+        setattr(self, name, value)
+        self.given.add(name)
+
+
+class Session:
+    """One run of one command: click passes it to the command's function.
+
+    Attributes:
+        settings: the settings that all commands share.
+        command: the name of the command.
+        waits_for: the id of the Request that the command waits for, if it does.
+        request: the last known state of the Request that the command is about.
+        changes: whether the command changes something on the server.
+        changing: whether a change was sent whose outcome is not known yet.
+        changed: whether something was changed on the server.
+        look: the command that shows whether that change was made.
+        typed: the words so far, if the shell asks how to complete them.
+    """
+
+    def __init__(self, typed: Sequence[str] = ()) -> None:
+        self.typed = typed
+        self.settings = Settings()
+        self.command = ""
         self.waits_for: int | None = None
         self.request: Request | None = None
         self.changes = False
-        self._clients: list[ProcessMaker] = []
-        self._journals: list[SQLiteJournal | RedisJournal] = []
+        self.changing = False
+        self.changed = False
+        self.look = ""
+        self._to_close: list[Any] = []
+
+    @cached_property
+    def output(self) -> Output:
+        return Output(as_json=self.settings.json, quiet=self.settings.quiet)
 
     @cached_property
     def pm(self) -> ProcessMaker:
-        where = place(self.options.journal, os.environ) if "journal" in self.options else None
-        journal = {} if where in (None, NONE) else {"journal": self.journal(str(where))}
-        return self.connect(**signed_in(self.options, os.environ), **journal)
+        """The client, signed in; made when it is first used."""
+        return self.connect(**self.signed_in())
 
-    def journal(self, where: str, **options: Any) -> SQLiteJournal | RedisJournal:
-        """The journal there, which is closed at the end of the command."""
-        journal = opened(where, **options)
-        self._journals.append(journal)
-        return journal
+    @contextmanager
+    def client(self, *, curl: bool = False, journal: str | None = None) -> Iterator[ProcessMaker]:
+        """The client of a command that may print its HTTP request in place of sending it, or that has a journal.
+
+        Args:
+            curl: whether --curl was given: the first HTTP request is printed, and the command ends there.
+            journal: the place of the journal, or None.
+        """
+        if curl:
+            from ._curl import printing_client
+
+            with printing_client(self) as pm:
+                yield pm
+        elif journal:
+            yield self.connect(**self.signed_in(), journal=self.journal(journal))
+        else:
+            yield self.pm
+
+    def signed_in(self) -> dict[str, Any]:
+        """The arguments of a client for the server and the token in use.
+
+        Raises:
+            NotSignedIn: there are none.
+        """
+        from ._settings import signed_in
+
+        return signed_in(self.settings, os.environ)
 
     def connect(self, **arguments: Any) -> ProcessMaker:
         """A client that is closed at the end of the command."""
         from .. import ProcessMaker
 
-        hide(arguments.get("token"))
+        messages.hide(arguments.get("token"))
         pm = ProcessMaker(**arguments)
-        self._clients.append(pm)
+        self._to_close.append(pm)
         return pm
 
+    def journal(self, place: str, **options: Any) -> SQLiteJournal | RedisJournal:
+        """The journal at that place, which is closed at the end of the command.
+
+        Args:
+            place: a file, or a URL of a Redis server.
+            options: further arguments of the journal's class.
+
+        Raises:
+            JournalError: it cannot be used.
+        """
+        from ..journal import RedisJournal, SQLiteJournal
+
+        in_redis = re.match(r"(rediss?|unix)://", place)
+        journal = RedisJournal.from_url(place, **options) if in_redis else SQLiteJournal(place, **options)
+        self._to_close.append(journal)
+        return journal
+
+    @contextmanager
+    def change(self, look: str = "") -> Iterator[None]:
+        """Marks the block in which something is changed on the server.
+
+        Args:
+            look: the command that shows whether the change was made, for the case that this stays unknown.
+        """
+        self.look = look
+        self.changing = True
+        yield
+        self.changing, self.changed = False, True
+
     def close(self) -> None:
-        for user in (*self._clients, *self._journals):
+        for user in self._to_close:
             with suppress(Exception):  # what was done is done
                 user.close()
 
 
-class CurlSession(Session):
-    """The same for `--curl`: the first HTTP request is raised as `Unsent` in place of being sent."""
+def journal_place(given: str | None) -> str | None:
+    """Where the journal of starts is: as the option says, else PROCESSMAKER_JOURNAL; None if there is none.
 
-    @cached_property
-    def pm(self) -> ProcessMaker:
-        from ._curl import PLACEHOLDER, SendsNothing
-
-        arguments = server(self.options, os.environ)
-        return self.connect(**arguments, token=PLACEHOLDER, transport=SendsNothing())
+    The word "none" switches off what the variable names.
+    """
+    place = given or os.environ.get("PROCESSMAKER_JOURNAL", "").strip()
+    return place if place and place != "none" else None
 
 
-def changes(
-    session: Session, request: int | Request, limit: float | None, show: Callable[[Progress], None] | None
-) -> Iterator[Progress]:
-    """Each change of a Request until it finishes, shown as it comes: by `show`, or else on standard error."""
-    if isinstance(request, int):
-        session.waits_for = request
-    else:
-        session.waits_for, session.request = request.id, request
-    with live(session.pm, show, quiet=session.output.quiet) as tell:
-        for progress in session.pm.watch(request, timeout=WAIT_SECONDS if limit is None else limit):
-            session.request = progress.request
-            tell(progress)
-            yield progress
-
-
-def waited(session: Session, request: int | Request, limit: float | None, until: str = "finished") -> Request:
-    """The Request once it is there; the errors of `ProcessMaker.wait` where it failed or was canceled."""
-    for progress in changes(session, request, limit, None):
-        request = progress.request
-        if until == "task" and progress.tasks:
-            return request
-    return session.pm.wait(request)  # It is over: this is one look, which raises what is to be raised.
+def without_password(place: str) -> str:
+    """The place of a journal without what may be a password: of a URL, neither user and password nor the query."""
+    scheme, mark, rest = place.partition("://")
+    if not mark:
+        return place
+    address, mark, query = rest.partition("?")
+    if "@" in query:  # a password with a question mark in it, or in the query
+        return f"{scheme}://…"
+    _, at, host = address.rpartition("@")
+    return f"{scheme}://{'…@' if at else ''}{host}{'?…' if mark else ''}"

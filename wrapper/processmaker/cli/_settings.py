@@ -1,48 +1,31 @@
-"""Which server, and with which token: from an option, else the environment, else a profile made by `login`."""
+"""Which server, and with which token: options come first, then the order of `config/sources.py`."""
 
 from __future__ import annotations
 
-from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
-
-from ..config.profiles import Profile, no_profile, profile_in_use, read_profiles, token_of
+from ..config.address import origin_of, site_of
+from ..config.profiles import read_profiles
+from ..config.sources import Source, credentials_for, server_of, sources
+from ..errors import ConfigurationError
 from ._exits import NotSignedIn
 
-_SIGN_IN = ("TOKEN", "CLIENT_ID", "CLIENT_SECRET", "USERNAME", "PASSWORD")
+if TYPE_CHECKING:
+    from ._session import Settings
 
-LONGEST_RETRY_AFTER = 60.0
-"""Seconds that one asks for with --retries waits at most between two attempts: a maintenance says 60 (4.15.5)."""
-
-
-@frozen(kw_only=True)
-class Source:
-    """One place that settings come from.
-
-    Args:
-        name: what it is called in a message.
-        url: the server it names, if any. Its credentials and options are for that server only.
-        credentials: gives `token` or `auth`, as a client takes them; None where it has none.
-        options: further arguments of a client.
-    """
-
-    name: str
-    url: str | None = None
-    credentials: Callable[[], dict[str, Any]] | None = field(default=None, repr=False)
-    options: dict[str, Any] = field(factory=dict)
+MAX_RETRY_AFTER = 60.0
+"""Seconds that a command with --retries waits at most between two attempts: a maintenance says 60 (4.15.5)."""
 
 
-def server(options: Namespace, environ: Mapping[str, str]) -> dict[str, Any]:
+def server(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
     """The arguments of a client that say which server: `base_url`, `timeout` and what else was set for it.
 
     Raises:
         NotSignedIn: none is named anywhere.
     """
-    for source in _sources(options, environ):
-        if source.url:
-            return {"base_url": source.url, **source.options, **connection(options)}
+    if source := server_of(_sources(settings, environ)):
+        return {"base_url": source.url, **source.options, **connection(settings)}
     there = ", ".join(read_profiles(environ))
     choose = f"choose one of the profiles {there} with processmaker use, " if there else ""
     raise NotSignedIn(
@@ -50,105 +33,78 @@ def server(options: Namespace, environ: Mapping[str, str]) -> dict[str, Any]:
     )
 
 
-def connection(options: Namespace) -> dict[str, Any]:
+def connection(settings: Settings) -> dict[str, Any]:
     """The arguments of a client that options set, whatever the server."""
     from .. import Retries
 
     arguments: dict[str, Any] = {}
-    if options.timeout is not None:
-        arguments["timeout"] = options.timeout
-    if options.allow_http:
+    if settings.timeout is not None:
+        arguments["timeout"] = settings.timeout
+    if settings.allow_http:
         arguments["allow_http"] = True
-    if options.retries == 0:
+    if settings.retries == 0:
         arguments["retries"] = None
-    elif options.retries is not None:
-        total = max(Retries().total, options.retries * LONGEST_RETRY_AFTER)
-        arguments["retries"] = Retries(attempts=options.retries + 1, max_delay=LONGEST_RETRY_AFTER, total=total)
+    elif settings.retries is not None:
+        total = max(Retries().total, settings.retries * MAX_RETRY_AFTER)
+        arguments["retries"] = Retries(attempts=settings.retries + 1, max_delay=MAX_RETRY_AFTER, total=total)
     return arguments
 
 
-def signed_in(options: Namespace, environ: Mapping[str, str]) -> dict[str, Any]:
+def signed_in(settings: Settings, environ: Mapping[str, str]) -> dict[str, Any]:
     """The same with `token` or `auth`: the first credentials that are not another server's.
 
     Raises:
         NotSignedIn: there are none.
     """
-    arguments = server(options, environ)
-    return {**arguments, **_credentials(arguments, options, environ)[1]()}
+    arguments = server(settings, environ)
+    credentials = _credentials(arguments, settings, environ).credentials
+    return {**arguments, **(credentials() if credentials else {})}
 
 
-def signed_in_by(options: Namespace, environ: Mapping[str, str]) -> str:
+def signed_in_by(settings: Settings, environ: Mapping[str, str]) -> str:
     """What gives those credentials, such as `PROCESSMAKER_TOKEN` or `the profile staging`.
 
     Raises:
         NotSignedIn: nothing does.
     """
-    return _credentials(server(options, environ), options, environ)[0]
+    return _credentials(server(settings, environ), settings, environ).name
 
 
-def _credentials(
-    arguments: Mapping[str, Any], options: Namespace, environ: Mapping[str, str]
-) -> tuple[str, Callable[[], dict[str, Any]]]:
-    from ..config.settings import origin_of, site_of
+def checked_site(url: str, *, allow_http: bool = False) -> str:
+    """The address of a server, without the path of its API.
 
+    Raises:
+        ConfigurationError: no token may be sent to it.
+    """
+    try:
+        return site_of(url, allow_http=allow_http)
+    except ConfigurationError as error:
+        if not allow_http and url.strip().startswith("http:"):
+            error.hint = "--allow-http sends it all the same"
+        raise
+
+
+def _credentials(arguments: Mapping[str, Any], settings: Settings, environ: Mapping[str, str]) -> Source:
+    url = arguments["base_url"]
     # Before anything is said about signing in to an address that cannot be used.
-    site_of(arguments["base_url"], allow_http=arguments.get("allow_http", False))
-    origin = origin_of(arguments["base_url"])
-    others = ""
-    for source in _sources(options, environ):
-        if source.credentials is None:
-            continue
-        if source.url is None or origin_of(source.url) == origin:
-            return source.name, source.credentials
-        others += f"; {source.name} is for {origin_of(source.url)}, and goes to no other server"
+    checked_site(url, allow_http=arguments.get("allow_http", False))
+    source, others = credentials_for(url, _sources(settings, environ))
+    if source:
+        return source
+    of_others = "".join(
+        f"; {other.name} is for {origin_of(other.url or '')}, and goes to no other server" for other in others
+    )
     raise NotSignedIn(
-        f"not signed in to {origin.partition('://')[2]}{others}: run processmaker login --url "
-        f"{arguments['base_url']}, or set PROCESSMAKER_URL and PROCESSMAKER_TOKEN for it"
+        f"not signed in to {origin_of(url).partition('://')[2]}{of_others}: run processmaker login --url {url}, or set "
+        "PROCESSMAKER_URL and PROCESSMAKER_TOKEN for it"
     )
 
 
-def _sources(options: Namespace, environ: Mapping[str, str]) -> Iterator[Source]:
-    """All of them, the one that wins first. A profile asked for by name is an option, so it beats the environment."""
-    yield Source(name="--url", url=options.url)
-    if options.profile is not None:
-        yield _profile(options.profile, read_profiles(environ))
-    yield from _environment(environ)
-    if options.profile is None:
-        profiles = read_profiles(environ)
-        name = profile_in_use(profiles, environ)
-        if name in profiles or environ.get("PROCESSMAKER_PROFILE", "").strip():
-            yield _profile(name, profiles)
-
-
-def _environment(environ: Mapping[str, str]) -> Iterator[Source]:
-    """What the environment says, read as `ProcessMaker.from_env` reads it, but each value for itself."""
-    from ..config.settings import from_environment
-
-    url = environ.get("PROCESSMAKER_URL", "").strip() or None
-    if url is None and environ.get("API_HOST", "").strip() and environ.get("API_TOKEN", "").strip():
-        script_task = from_environment(environ)
-        token, options = {"token": script_task["token"]}, {"verify": script_task["verify"]}
-        yield Source(name="API_TOKEN", url=script_task["base_url"], credentials=lambda: token, options=options)
-    given = next((name for name in _SIGN_IN if environ.get(f"PROCESSMAKER_{name}", "").strip()), None)
-    if given is None:
-        yield Source(name="PROCESSMAKER_URL", url=url)
-        return
-
-    def credentials() -> dict[str, Any]:
-        arguments = from_environment({**environ, "PROCESSMAKER_URL": url or "any"})
-        del arguments["base_url"]
-        return arguments
-
-    yield Source(name=f"PROCESSMAKER_{given}", url=url, credentials=credentials)
-
-
-def _profile(name: str, profiles: Mapping[str, Profile]) -> Source:
-    if name not in profiles:
-        raise NotSignedIn(no_profile(name, profiles))
-    profile = profiles[name]
-    return Source(
-        name=f"the profile {name}",
-        url=profile.url,
-        credentials=lambda: {"token": token_of(name, profile)},
-        options={"allow_http": True} if profile.allow_http else {},
-    )
+def _sources(settings: Settings, environ: Mapping[str, str]) -> Iterator[Source]:
+    try:
+        yield from sources(environ, url=settings.url, profile=settings.profile)
+    except ConfigurationError as error:
+        name = settings.profile or environ.get("PROCESSMAKER_PROFILE", "").strip()
+        if name and name not in read_profiles(environ):
+            raise NotSignedIn(str(error)) from None
+        raise

@@ -1,150 +1,136 @@
-"""Commands beside the Requests: any other call, the sandbox, completion."""
+"""Commands beside Requests and tasks: any other call of the API, doctor, the sandbox."""
 
 from __future__ import annotations
 
-from ..errors import READING
-from . import _completion
+import re
+from collections.abc import Sequence
+
+import click
+
+from . import _options
+from ._app import argument, command
 from ._exits import UsageError
-from ._parser import ALLOW_HTTP, DEBUG, JSON, PROFILE, RETRIES, TIMEOUT, URL, Argument, Command, count, seconds
-from ._requests import CURL
+from ._params import COUNT, DATA, PAIR, SECONDS
 from ._session import Session
 from ._typed import body_of_document, data_of_pairs, refuse_piped
 
+READING = ("GET", "HEAD", "OPTIONS")
 METHODS = (*READING, "POST", "PUT", "PATCH", "DELETE")
 
 
-def method(word: str) -> str:
-    if word.upper() not in METHODS:
-        raise ValueError
-    return word.upper()
+@command(
+    "api",
+    uses=("url", "profile", "allow_http", "timeout", "retries", "json", "debug"),
+    changes=True,
+    examples="processmaker api /tasks status==ACTIVE per_page==5\n"
+    "processmaker api GET /processes -f per_page=5\n"
+    "processmaker api PUT /requests/17 status=CANCELED\n"
+    "processmaker api POST /groups --data @group.json",
+)
+@argument(
+    "words",
+    type=PAIR,
+    nargs=-1,
+    required=True,
+    metavar="[METHOD] PATH [key=value]...",
+    help="The method (default: GET, or POST if something is sent); the path below /api/1.0; key=value and key:=JSON "
+    "for the JSON body; key==value for the query.",
+)
+@click.option(
+    "-f",
+    "--field",
+    "fields",
+    type=PAIR,
+    multiple=True,
+    help="A field: of the query for GET and with --data, else of the JSON body.",
+)
+@click.option("--data", "document", type=DATA, help="The body; @FILE reads a file, - standard input.")
+@_options.curl
+def api(session: Session, words: Sequence[str], fields: Sequence[str], document: str | None, curl: bool) -> None:
+    """Call anything else of the API, and print the JSON of its answer.
 
-
-method.__name__ = f"method ({', '.join(METHODS)})"
-
-
-def api(session: Session) -> None:
-    options = session.options
-    reads = options.method in READING
-    session.changes = session.changes and not reads
-    fields, body = data_of_pairs(options.field), None
-    if options.data is not None and reads:
-        raise UsageError(f"{options.method} sends no body: give -f key=value in place of --data")
+    The call is signed in, bounded and confined to this server's API as those of all commands. What changes something
+    is sent again only if it certainly was not done.
+    """
+    method, path, pairs = _call(words)
+    query = dict(re.split("==", pair, maxsplit=1) for pair in pairs if re.match("[^=:]+==", pair))
+    body = [pair for pair in pairs if not re.match("[^=:]+==", pair)]
+    if method is None:
+        method = "POST" if body or document is not None else "GET"
+    reads = method in READING
+    if reads and (body or document is not None):
+        raise UsageError(f"{method} sends no body: give key==value in place of {(body or ['--data'])[0]}")
+    if document is not None and body:
+        raise UsageError(f"give the body either with --data or as key=value, not both ({body[0]})")
+    of_query = reads or document is not None
+    params = {**data_of_pairs(fields if of_query else ()), **query}
+    sent = None if reads else data_of_pairs([*(() if of_query else fields), *body]) or None
     if not reads:
-        refuse_piped(options.data)
-    if options.data is not None:
-        body = body_of_document(options.data)
-    elif not reads:
-        fields, body = {}, fields or None
-    answer = session.pm.request(options.method, options.path, params=fields, json=body)
-    if answer is not None:
+        refuse_piped(document)
+    if document is not None:
+        sent = body_of_document(document)
+    with session.client(curl=curl) as pm:
+        if reads:
+            answer = pm.request(method, path, params=params)
+        else:
+            with session.change():
+                answer = pm.request(method, path, params=params, json=sent)
+    if isinstance(answer, bytes):
+        session.output.bytes(answer)
+    elif answer is not None:
         session.output.document(answer)
 
 
+def _call(words: Sequence[str]) -> tuple[str | None, str, Sequence[str]]:
+    """The method, if one is given, the path, and the rest."""
+    first, *rest = words
+    if first.upper() in METHODS:
+        if not rest:
+            raise UsageError("give a PATH after the method, such as /users/1")
+        return first.upper(), rest[0], rest[1:]
+    if rest and rest[0].startswith("/"):
+        raise UsageError(f"{first!r} is not a method: {', '.join(METHODS)}")
+    if wrong := next((word for word in rest if word.upper() in METHODS), None):
+        raise UsageError(f"the method comes first: api {wrong.upper()} {first}")
+    return None, first, rest
+
+
+@command(
+    "doctor",
+    uses=("url", "profile", "allow_http", "timeout", "json", "debug"),
+    examples="processmaker doctor\nprocessmaker doctor --url https://pm.example.com --json",
+)
 def doctor(session: Session) -> None:
-    from ._doctor import doctor
+    """Look for what is wrong between here, the server and the token.
 
-    doctor(session)
+    It only reads. Each check is a line: ok, advice, failed or skipped, and what to do. The exit code is 0 if none
+    failed, else that of the first that did.
+    """
+    from ._doctor import examine
+
+    examine(session)
 
 
-def sandbox(session: Session) -> None:
+@command(
+    "sandbox", uses=("debug",), examples="processmaker sandbox --port 8765\nprocessmaker sandbox --setup sandbox.json"
+)
+@click.option("--port", type=COUNT, help="Port on 127.0.0.1 (default: 8765; 0: a free one).")
+@click.option("--setup", metavar="FILE", help="A file of JSON with processes and faults of your own.")
+@click.option("--start-takes", type=SECONDS, help="How long a start takes (default: 0).")
+@click.option(
+    "--appears-after", type=SECONDS, help="How long after the call the Request is listed (default: with the answer)."
+)
+def sandbox(
+    session: Session,  # noqa: ARG001 - every command gets it
+    port: int | None,
+    setup: str | None,
+    start_takes: float | None,
+    appears_after: float | None,
+) -> None:
+    """Serve a ProcessMaker in memory, to try things out."""
     from ..sandbox.__main__ import serve
 
     try:
-        serve(**{argument.dest: getattr(session.options, argument.dest) for argument in SANDBOX})
+        serve(port=port, setup=setup, start_takes=start_takes, appears_after=appears_after)
     except ValueError as problem:
         raise UsageError(str(problem)) from problem
-
-
-def completion(session: Session) -> None:
-    session.output.text(_completion.SCRIPTS[session.options.shell], end="")
-
-
-SANDBOX = (
-    Argument("--port", type=count, metavar="N", help="port on 127.0.0.1 (default: 8765; 0: a free one)"),
-    Argument(
-        "--setup",
-        metavar="FILE",
-        completed="files",
-        help="a file of JSON with processes and faults of your own",
-    ),
-    Argument("--start-takes", type=seconds, metavar="SECONDS", help="how long a start takes (default: 0)"),
-    Argument(
-        "--appears-after",
-        type=seconds,
-        metavar="SECONDS",
-        help="how long after the call the Request is listed (default: with the answer)",
-    ),
-)
-
-COMMANDS = (
-    Command(
-        name="api",
-        help="call anything else of the API, and print the JSON of its answer",
-        example="processmaker api GET /users/1\n"
-        "processmaker api GET /processes -f per_page=5 -f status=ACTIVE\n"
-        "processmaker api PUT /requests/17 -f status=CANCELED\n"
-        "processmaker api POST /groups --data @group.json",
-        more="It is signed in, bounded and confined to this server's API as all commands are; what changes something "
-        "is sent again only where it certainly was not done.",
-        arguments=(
-            Argument(
-                "method",
-                metavar="METHOD",
-                type=method,
-                choices=METHODS,
-                help=", ".join(METHODS),
-            ),
-            Argument("path", metavar="PATH", help="below /api/1.0, such as /users/1"),
-            Argument(
-                "-f",
-                "--field",
-                action="append",
-                default=[],
-                metavar="key=value",
-                completed="data",
-                help="a field: of the query for GET and with --data, else of a JSON body; key:=JSON for what is no "
-                "string",
-            ),
-            Argument(
-                "--data",
-                metavar="JSON",
-                help="the body; @FILE reads a file, - standard input",
-                completed="data",
-            ),
-            CURL,
-        ),
-        settings=(URL, PROFILE, ALLOW_HTTP, TIMEOUT, RETRIES, DEBUG),
-        run=api,
-        changes=True,
-    ),
-    Command(
-        name="doctor",
-        help="look for what is wrong between here, the server and the token",
-        example="processmaker doctor\nprocessmaker doctor --url https://pm.example.com --json",
-        more="It only reads. A line for each check: ok, advice, failed or skipped, and what to do. The exit code is 0 "
-        "where none failed, else that of the first that did. --json: url, ok, and checks, each with check, status, "
-        "message and facts (proxy, answered_in_ms, valid_until, found, server_ahead_seconds, misfits, processes, "
-        "process, look_up_ms, without_data_ms).",
-        settings=(URL, PROFILE, ALLOW_HTTP, TIMEOUT, JSON, DEBUG),
-        run=doctor,
-    ),
-    Command(
-        name="sandbox",
-        help="serve a ProcessMaker in memory, to try things out",
-        example="processmaker sandbox --port 8765\nprocessmaker sandbox --setup sandbox.json",
-        arguments=SANDBOX,
-        settings=(DEBUG,),
-        run=sandbox,
-    ),
-    Command(
-        name="completion",
-        help="print a script that completes commands, options and names in the shell",
-        example="source <(processmaker completion bash)\n"
-        "processmaker completion zsh > ~/.zfunc/_processmaker\n"
-        "processmaker completion fish > ~/.config/fish/completions/processmaker.fish",
-        more="Processes, start events and profiles are completed, too; for the first two the server is asked.",
-        arguments=(Argument("shell", choices=("bash", "zsh", "fish"), help="which shell"),),
-        settings=(DEBUG,),
-        run=completion,
-    ),
-)

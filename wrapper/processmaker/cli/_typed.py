@@ -8,52 +8,35 @@ import re
 import select
 import stat
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from . import _output
 from ._exits import UsageError
-from ._parser import Argument
-
-VALUES = Argument(
-    "values",
-    nargs="*",
-    default=[],
-    metavar="key=value",
-    help="data: key=value for a string, key:=JSON for anything else, such as days:=3; key=@FILE and key:=@FILE read it "
-    "from a file",
-)
-DATA = (
-    VALUES,
-    Argument(
-        "--data",
-        metavar="JSON",
-        help="all of the data as a JSON object; @FILE reads a file, - standard input, which is also read where no "
-        "data is given and something is piped in",
-        completed="data",
-    ),
-)
 
 SAY_AFTER, PATIENCE = 1.0, 10.0
 """Seconds after which it says that it waits for standard input, and after which it no longer does."""
 
 
-def data_from(options: Namespace) -> dict[str, Any]:
-    """The data given as `key=value` and `key:=JSON`, by --data, or piped in.
+def data_from(values: Sequence[str], document: str | None) -> dict[str, Any]:
+    """The data of a start or of a completion.
+
+    Args:
+        values: what was given as `key=value` and `key:=JSON`.
+        document: what was given with --data. If neither is given, standard input is read.
 
     Raises:
         UsageError: it cannot be read, or is given twice.
     """
-    if options.data is not None:
-        if options.values:
-            raise UsageError(f"give the data either with --data or as key=value, not both ({options.values[0]})")
-        refuse_piped(options.data)
-        return data_of_document(options.data)
-    if options.values:
+    if document is not None:
+        if values:
+            raise UsageError(f"give the data either with --data or as key=value, not both ({values[0]})")
+        refuse_piped(document)
+        return data_of_document(document)
+    if values:
         refuse_piped()
-        return data_of_pairs(options.values)
+        return data_of_pairs(values)
     if not _is_piped():
         return {}
     what = "what came in on standard input (where no data is given; </dev/null for none)"
