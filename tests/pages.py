@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define
-from processmaker.config import settings
+from processmaker import ProcessMaker
 from processmaker.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
 
 
-READMES = ("README.md", "openapi/README.md", "wrapper/README.md", "tests/README.md")
+GUIDE = tuple(sorted(page.relative_to(ROOT).as_posix() for page in (ROOT / "wrapper" / "docs").glob("*.md")))
+
+
+READMES = ("README.md", "openapi/README.md", "wrapper/README.md", *GUIDE, "tests/README.md")
 
 
 LOCAL = re.compile(r"http://127\.0\.0\.1:\d+")
@@ -62,7 +65,7 @@ def blocks_of(text: str) -> Iterator[Block]:
 
 def recipe(title: str) -> list[Block]:
     """The blocks of one recipe in the user's guide."""
-    _, _, rest = TEXTS["wrapper/README.md"].partition(f"\n### {title}\n")
+    _, _, rest = TEXTS["wrapper/docs/recipes.md"].partition(f"\n## {title}\n")
     return list(blocks_of(re.split(r"^##", rest, maxsplit=1, flags=re.MULTILINE)[0]))
 
 
@@ -126,9 +129,7 @@ def only_checked(command: str, shown: str) -> bool:
         return True
     if words[0] == "export":
         names = [word.partition("=")[0] for word in words[1:]]
-        assert all(name.removeprefix("PROCESSMAKER") in str(settings.from_environment.__doc__) for name in names), (
-            command
-        )
+        assert all(name.removeprefix("PROCESSMAKER") in str(ProcessMaker.from_env.__doc__) for name in names), command
         return True
     if words[0] == "curl" and shutil.which("curl") is None:
         return True  # the recipe is that of the guide, whose own test says that it was not run

@@ -134,13 +134,20 @@ def test_every_request_of_the_postman_collection_succeeds(sandbox: Sandbox, url:
         "token": admin.token,
         "process_request_id": 1,
         "task_id": 2,
+        "file_id": 1,
         "client_id": client_id,
         "client_secret": client_secret,
         "username": admin.username,
         "password": admin.password,
     }
     settings = (part for name, value in variables.items() for part in ("--env-var", f"{name}={value}"))
-    result = run(["newman", "run", COLLECTION, *settings], url, admin.token, tmp_path)
+    # Whoever uses the collection chooses a file to upload.
+    (tmp_path / "offer.txt").write_text("hello")
+    collection = json.loads(COLLECTION.read_text(encoding="utf-8"))
+    (upload,) = (item for folder in collection["item"] for item in folder["item"] if "Upload" in item["name"])
+    upload["request"]["body"]["formdata"][0]["src"] = str(tmp_path / "offer.txt")
+    (tmp_path / "collection.json").write_text(json.dumps(collection), encoding="utf-8")
+    result = run(["newman", "run", tmp_path / "collection.json", *settings], url, admin.token, tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert sandbox.calls == [
         ("POST", "/process_events/2", 201),
@@ -150,6 +157,10 @@ def test_every_request_of_the_postman_collection_succeeds(sandbox: Sandbox, url:
         ("PUT", "/requests/1", 204),
         ("GET", "/tasks", 200),
         ("PUT", "/tasks/2", 200),
+        ("GET", "/requests/1/files", 200),
+        ("POST", "/requests/1/files", 200),
+        ("GET", "/requests/1/files/1", 200),
+        ("DELETE", "/requests/1/files/1", 204),
         ("POST", "/oauth/token", 200),
     ]
     assert sandbox.request(1).data == {"employee": "Ada", "days": 4, "approved": True}
@@ -179,6 +190,6 @@ def test_the_lock_file_names_no_package_registry() -> None:
 
 
 def test_the_users_guide_shows_the_mended_recipes() -> None:
-    readme = (ROOT / "wrapper" / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "wrapper" / "docs" / "first-start.md").read_text(encoding="utf-8")
     for recipe, path in MENDED.items():
-        assert path.read_text(encoding="utf-8") in readme, f"the guide shows another {recipe} recipe"
+        assert path.read_text(encoding="utf-8") in page, f"the guide shows another {recipe} recipe"

@@ -41,10 +41,10 @@ from pages import (
     targets,
 )
 from processmaker import ProcessMaker, clock
-from processmaker.sandbox import Clock, Sandbox
+from processmaker.sandbox import SIMPLE_PROCESSES, Clock, Sandbox
 from processmaker.sandbox._setup import set_up
 
-LANGUAGES = {"python", "text", "console", "json", "yaml", "toml", "javascript"}
+LANGUAGES = {"python", "text", "console", "json", "yaml", "toml", "javascript", "mermaid"}
 
 
 each_readme = pytest.mark.parametrize("readme", READMES)
@@ -73,7 +73,7 @@ def test_the_python_blocks_print_what_is_shown(readme: str, monkeypatch: pytest.
 
 def at_the_documented_address(monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """A sandbox in place of the network, which takes any token for integration.bot's."""
-    sandbox = Sandbox(clock=Clock(START_OF_TIME))
+    sandbox = Sandbox(clock=Clock(START_OF_TIME), processes=SIMPLE_PROCESSES)
 
     def answer(request: httpx.Request) -> httpx.Response:
         assert str(request.url).startswith(sandbox.url), f"a README calls {request.url}"
@@ -120,7 +120,7 @@ def test_the_python_blocks_are_formatted_and_linted(readme: str, tmp_path: Path)
 
 @each_readme
 def test_the_console_blocks_print_what_is_shown(readme: str, tmp_path: Path) -> None:
-    sandbox = Sandbox()
+    sandbox = Sandbox(processes=SIMPLE_PROCESSES)
     with sandbox.serve() as url:
         for block in (block for block in BLOCKS[readme] if block.language == "console" and block.run):
             where = f"{readme}:{block.line}"

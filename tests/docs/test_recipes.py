@@ -11,6 +11,7 @@ import base64
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,14 +28,14 @@ from typing import Any
 import httpx
 import pytest
 import trustme
-from pages import agrees, check, commands_of, recipe, shell
-from processmaker import ConfigurationError, JournalError
+from pages import ROOT, agrees, check, commands_of, recipe, shell
+from processmaker import ConfigurationError, JournalError, SQLiteJournal
 from processmaker.sandbox import Sandbox, SandboxFixture
 from raw_server import tls_for, wired
 
 
 class Server:
-    """The program of a recipe, run by the command in its docstring, on a free port; it ends with the `with` block.
+    """The program of a recipe, run by the last line of its docstring, on a free port, until the `with` block ends.
 
     Args:
         title: the recipe's.
@@ -45,7 +46,7 @@ class Server:
 
     def __init__(self, title: str, folder: Path, sandbox: Sandbox, *options: str) -> None:
         code = recipe(title)[0].code
-        words = str(ast.get_docstring(ast.parse(code))).split()
+        words = str(ast.get_docstring(ast.parse(code))).splitlines()[-1].split()
         (folder / f"{words[-1].partition(':')[0]}.py").write_text(code, encoding="utf-8")
         self._command = [sys.executable, "-m", *words[:-1], *options, words[-1]]
         self._folder, self._sandbox = folder, sandbox
@@ -121,11 +122,18 @@ def test_a_fastapi_application_starts_each_order_once_whichever_worker_gets_it(t
 
 
 @contextmanager
-def fastapi(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def fastapi(folder: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> Iterator[Any]:
     """What calls the application within its lifespan, in the sandbox's time."""
+
+    def journal_in_sandbox_time(path: str) -> SQLiteJournal:
+        journal = SQLiteJournal(path)
+        journal.clock = sandbox.clock
+        return journal
+
     monkeypatch.chdir(folder)
     names: dict[str, Any] = {"__name__": "fastapi_app"}
     exec(recipe("FastAPI")[0].code, names)
+    names["SQLiteJournal"] = journal_in_sandbox_time
     app = names["app"]
     with asyncio.Runner() as runner:
 
@@ -148,7 +156,7 @@ def fastapi(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     [
         ("answer lost", 200, None),
         (429, 503, "60"),
-        ("lost before", 503, "45"),
+        ("lost before", 503, "75"),
         (503, 503, "60"),
         ("token expired", 502, None),
     ],
@@ -162,9 +170,10 @@ def test_a_fastapi_application_says_whether_the_same_call_may_be_made_again(
     wait: str | None,
 ) -> None:
     processmaker_sandbox.fail_next(fault, on="POST /process_events", retry_after=60)
-    with fastapi(tmp_path, monkeypatch) as put:
+    with fastapi(tmp_path, monkeypatch, processmaker_sandbox) as put:
         answer = put("/orders/1")
         assert (answer.status_code, answer.headers.get("Retry-After")) == (status, wait)
+        processmaker_sandbox.clock.sleep(float(wait or 0))
         assert put("/orders/1").status_code == 200
     assert keys_of(processmaker_sandbox) == {"order-1": 1}
 
@@ -172,18 +181,26 @@ def test_a_fastapi_application_says_whether_the_same_call_may_be_made_again(
 def test_a_fastapi_application_refuses_what_cannot_be_sent(
     processmaker_sandbox: SandboxFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with fastapi(tmp_path, monkeypatch) as put:
-        answers = put("/orders/1%23"), put("/orders/1", "1e999"), put("/orders/1", '"much"')
+    with fastapi(tmp_path, monkeypatch, processmaker_sandbox) as put:
+        answers = put("/orders/1%22"), put("/orders/1", "1e999"), put("/orders/1", '"much"')
     assert [answer.status_code for answer in answers] == [422, 422, 422]
-    assert "holds '#'" in answers[0].json()["detail"]
+    assert "holds '\"'" in answers[0].json()["detail"]
     assert "data.amount is inf" in answers[1].json()["detail"]
     assert processmaker_sandbox.requests == []
+
+
+def test_a_fastapi_application_refuses_an_order_with_another_amount(
+    processmaker_sandbox: SandboxFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fastapi(tmp_path, monkeypatch, processmaker_sandbox) as put:
+        assert [put("/orders/1").status_code, put("/orders/1", "99").status_code] == [200, 409]
+    assert len(processmaker_sandbox.requests) == 1
 
 
 def test_a_fastapi_application_leaves_a_request_that_failed_to_people(
     processmaker_sandbox: SandboxFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with fastapi(tmp_path, monkeypatch) as put:
+    with fastapi(tmp_path, monkeypatch, processmaker_sandbox) as put:
         put("/orders/1")
         processmaker_sandbox.requests[0].status = "ERROR"
         assert put("/orders/1").status_code == 502
@@ -199,6 +216,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not
 
 
 def gunicorn(folder: Path, sandbox: Sandbox, *options: str) -> Server:
+    shutil.copy(ROOT / "wrapper" / "examples" / "gunicorn_conf.py", folder)
     return Server(PRE_FORKING, folder, sandbox, "--bind", "127.0.0.1:0", "--no-control-socket", *ACCESS, *options)
 
 
@@ -299,7 +317,7 @@ def test_a_webhook_that_arrives_in_two_processes_at_the_same_moment_starts_one_r
         ("answer lost", (204, {})),
         (429, (503, {"Retry-After": "60"})),
         (503, (503, {"Retry-After": "60"})),
-        ("lost before", (503, {"Retry-After": "57"})),
+        ("lost before", (503, {"Retry-After": "87"})),
         ("token expired", (500, {})),
     ],
 )
@@ -308,7 +326,9 @@ def test_a_sender_is_told_to_deliver_again_where_that_starts_the_request(
 ) -> None:
     processmaker_sandbox.fail_next(fault, on="POST /process_events", retry_after=60)
     handler, pm = on_order_paid(), processmaker_sandbox.pm
-    assert (handler(pm, EVENT), handler(pm, EVENT)) == (answer, (204, {}))
+    assert handler(pm, EVENT) == answer
+    processmaker_sandbox.clock.sleep(float(answer[1].get("Retry-After", 0)))
+    assert handler(pm, EVENT) == (204, {})
     assert keys_of(processmaker_sandbox) == {"shop-evt_1": 1}
 
 
@@ -317,10 +337,13 @@ class FullDisk:
 
     lease = 90.0
 
-    def claim(self, *_: object) -> Any:
+    def reserve(self, *_: object, **__: object) -> Any:
         raise JournalError("the disk is full", transient=True)
 
-    started = release = read = forget = claim
+    sending = started = unknown = release = read = forget = prune = reserve
+
+    def entries(self, *, started: bool = False) -> Iterator[Any]:
+        yield from self.reserve(started=started)
 
 
 def test_a_sender_is_told_to_deliver_again_where_the_journal_could_not_be_written(
@@ -345,7 +368,9 @@ def test_a_sender_is_not_asked_to_deliver_again_what_failed_later(
 def test_a_sender_is_told_that_its_data_cannot_be_sent(processmaker_sandbox: SandboxFixture) -> None:
     handler, pm = on_order_paid(), processmaker_sandbox.pm
     assert handler(pm, {"id": "evt_1", "amount": float("nan")}) == (422, {})
-    assert handler(pm, {"id": "evt/1", "amount": 12.5}) == (422, {})
+    assert handler(pm, {"id": 'evt"1', "amount": 12.5}) == (422, {})
+    assert handler(pm, EVENT) == (204, {})
+    assert handler(pm, {**EVENT, "amount": 99}) == (422, {})
 
 
 # --- a proxy and a private CA ---------------------------------------------------------------------------------------
