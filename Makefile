@@ -5,7 +5,7 @@ BIN := .venv/bin
 NPM := $(shell command -v npm 2>/dev/null)
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo test bench check format lint types generate generate-check node postman postman-check regenerate api-diff record build build-check clean
+.PHONY: help install demo test test-all bench check format lint types generate generate-check node postman postman-check trim regenerate api-diff record docs build build-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -26,13 +26,16 @@ install: .venv/installed ## put the package and everything needed to work on it 
 demo: .venv/usable ## lose the answer of a start, find the Request, and follow it to its end
 	$(BIN)/python -m processmaker.sandbox --demo
 
-test: install node ## run the tests
-	$(BIN)/python -m pytest
+test: install node ## run the tests, all but the long proofs
+	$(BIN)/python -m pytest -n auto -m "not proof"
+
+test-all: install node ## run the tests, the long proofs too: kills, faults, job queues
+	$(BIN)/python -m pytest -n auto
 
 bench: install ## measure what starts cost; make bench QUICK=1 only tries whether that works
 	$(BIN)/python tests/benchmarks/bench.py $(if $(QUICK),--quick)
 
-check: lint types generate-check postman-check test ## everything CI checks
+check: lint types generate-check postman-check .venv/docs test-all ## everything CI checks
 
 format: install ## format the code
 	$(BIN)/python -m ruff format .ci openapi wrapper tests
@@ -64,14 +67,24 @@ postman: install node ## write the Postman collection from openapi/processmaker.
 postman-check: install node
 	$(BIN)/python openapi/postman.py --check
 
-regenerate: install node ## the whole way for a changed API: make regenerate SPEC=<file or URL>
-	$(BIN)/python openapi/regenerate.py "$(SPEC)"
+trim: install ## write openapi/processmaker.yaml from an official document: make trim SPEC=<file or URL>
+	$(BIN)/python openapi/trim.py "$(SPEC)" --version="$(VERSION)"
+
+regenerate: install node ## adopt a changed API, with all tests: make regenerate SPEC=<file or URL>
+	$(BIN)/python openapi/regenerate.py "$(SPEC)" "$(VERSION)"
 
 api-diff: install ## what changed between two API documents: make api-diff OLD=<file or URL> NEW=<file or URL>
 	$(BIN)/python openapi/diff.py "$(OLD)" "$(NEW)"
 
 record: install ## record the cassettes anew on a live ProcessMaker: make record VERSION=4.16.0
 	$(BIN)/python -m tests.record $(if $(VERSION),--version $(VERSION)) $(SCENARIOS)
+
+docs: .venv/docs node ## build the guide and the API reference as a site in build/docs
+	$(BIN)/python .ci/build_docs.py
+
+.venv/docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable ".[docs]"
+	@touch $@
 
 build: install ## make the wheel and the source distribution in dist; the changelog must tell of the version
 	$(BIN)/python -m hatchling build --clean --directory dist

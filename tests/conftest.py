@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from command_line import connections, environ, run, served, signed_out, typed  # noqa: F401 - fixtures
 from processmaker import AsyncOutcomes, AsyncProcessMaker, Outcome, ProcessMaker
-from processmaker.once import turns
+from processmaker.journal import MemoryJournal
+from processmaker.once import state
 from processmaker.sandbox import Clock, Sandbox
+from redis_fixtures import _redis_at, redis_at, redis_program  # noqa: F401 - fixtures
 from redis_server import RedisServer
 
 START_OF_TIME = datetime(2026, 11, 23, 22, 12, 30, tzinfo=UTC)
@@ -54,14 +56,14 @@ class Awaited:
 class AwaitedOutcomes:
     """`AsyncOutcomes` that are used like `Outcomes`."""
 
-    def __init__(self, runner: asyncio.Runner, outcomes: AsyncOutcomes) -> None:
+    def __init__(self, runner: asyncio.Runner, outcomes: AsyncOutcomes[Any]) -> None:
         self._runner = runner
         self._outcomes = outcomes
 
     def __iter__(self) -> AwaitedOutcomes:
         return self
 
-    def __next__(self) -> Outcome:
+    def __next__(self) -> Outcome[Any]:
         try:
             return self._runner.run(anext(self._outcomes))
         except StopAsyncIteration:
@@ -80,12 +82,18 @@ class AwaitedOutcomes:
         self._runner.run(self._outcomes.aclose())
 
     @property
-    def rest(self) -> list[Outcome]:
+    def rest(self) -> list[Outcome[Any]]:
         return self._outcomes.rest
 
 
 Connect = Callable[..., Any]
 """Makes a client: its arguments are `ProcessMaker`'s."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("proof"):
+            item.add_marker(pytest.mark.timeout(600))
 
 
 @pytest.fixture
@@ -149,7 +157,6 @@ def _only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _starts_of_this_test_only() -> Iterator[None]:
-    """What a process remembers of its starts ends with a test: another may start the same key on the same server."""
-    yield
-    turns._table.begin_anew()
+def _starts_of_this_test_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal of this process begins anew: another test may start the same key on the same server."""
+    monkeypatch.setattr(state, "_in_this_process", MemoryJournal())

@@ -1,6 +1,7 @@
 """Tries what `make build` made as its users will: `python -m tests.distribution [FOLDER]` (default: dist).
 
-The wheel goes into a fresh environment, which must then hold the two dependencies and what they need, and nothing more.
+The wheel goes into a fresh environment, which must then hold its dependencies and what they need, and nothing more; the
+command line is tried with the extra `cli`.
 The source distribution is unpacked, installed with what is needed to work on it, and goes the whole way from an API
 document to its own tests. Both need a package index, pip's as it is set.
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 NAME = "processmaker-client"
-DEPENDENCIES = ["attrs", "httpx"]
+DEPENDENCIES = ["attrs", "httpx", "sniffio"]
 DOCUMENT = Path("tests", "documents", "4.15.5.yaml")
 BROUGHT = """
 from importlib.metadata import distributions
@@ -82,6 +83,7 @@ def try_wheel(wheel: Path, scratch: Path) -> None:
     told = python(executable, "-m", "processmaker.sandbox", "--demo", folder=scratch)
     if "COMPLETED" not in told:
         raise Failed(f"the demo ended with: {told}")
+    python(executable, "-m", "pip", "install", "--quiet", f"{wheel}[cli]", folder=scratch)
     python(executable, "-m", "processmaker", "--help", folder=scratch)
     python(executable, "-c", DOCTOR, folder=scratch)
 

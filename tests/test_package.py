@@ -81,15 +81,15 @@ def test_the_wheel_holds_both_packages_and_nothing_else(wheel: Path) -> None:
         path.relative_to(package.parent).as_posix()
         for package in (WRAPPER, ROOT / "generated" / "processmaker_api")
         for path in package.rglob("*")
-        if path.suffix == ".py" or path.name == "py.typed"
+        if path.suffix == ".py" or path.name in ("py.typed", "rows.json")
     }
     assert {"processmaker/py.typed", "processmaker_api/py.typed", "processmaker/sandbox/__init__.py"} <= wanted
     assert {name for name in files_in(wheel) if ".dist-info/" not in name} == wanted
 
 
-def test_the_wheel_needs_attrs_and_httpx_only(wheel: Path) -> None:
+def test_the_wheel_needs_three_packages_only(wheel: Path) -> None:
     needed = [need for need in metadata_of(wheel).get_all("Requires-Dist", []) if "extra ==" not in need]
-    assert [re.split(r"[^a-z]", need)[0] for need in needed] == ["attrs", "httpx"]
+    assert [re.split(r"[^a-z]", need)[0] for need in needed] == ["attrs", "httpx", "sniffio"]
 
 
 def test_the_wheel_says_what_it_is(wheel: Path) -> None:
@@ -118,7 +118,9 @@ def test_no_link_of_the_metadata_leads_nowhere(wheel: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "readme", [*ROOT.glob("README.md"), *ROOT.glob("[a-z]*/README.md")], ids=lambda p: p.parent.name
+    "readme",
+    [*ROOT.glob("README.md"), ROOT / "CONTRIBUTING.md", *ROOT.glob("[a-z]*/README.md")],
+    ids=lambda p: p.parent.name,
 )
 def test_every_link_of_a_readme_leads_to_a_file(readme: Path) -> None:
     targets = [target for _, target in LINK.findall(readme.read_text(encoding="utf-8")) if "://" not in target]
@@ -161,12 +163,86 @@ def test_a_version_without_a_changelog_entry_is_not_built(project: Path, changel
     assert "9.9.9" in built(target, project, project / "made").name
 
 
-def test_the_metadata_has_the_readme_without_what_an_index_does_not_have(tmp_path: Path) -> None:
-    readme = "# It\n\n![how fast](tests/fast.svg)\n\nSee [the tests](tests/README.md#it), [it](https://pm.example.com)"
-    (tmp_path / "README.md").write_text(f"{readme} and [this](#it).\n")
+README = """# It
+
+The client.
+
+In a checkout of this project:
+
+```console
+$ pip install '.[cli]'
+```
+
+![how fast](tests/fast.svg)
+
+See [the tests](tests/README.md#it), [it](https://pm.example.com) and [this](#it).
+
+## Two commands
+
+```console
+$ make demo
+```
+
+## Why
+
+<!-- before: nothing -->
+```python
+print(1)
+
+# not a heading
+```
+
+## Where to read on
+
+| [tests](tests/README.md) | the tests |
+"""
+
+ONCE = """# Once
+
+Give each start a key. See [errors](errors.md).
+
+```mermaid
+flowchart TD
+    a --> b
+```
+"""
+
+
+def described(root: Path) -> str:
     metadata: dict[str, Any] = {}
-    runpy.run_path(str(ROOT / ".ci" / "hatch_build.py"))["Readme"](str(tmp_path), {}).update(metadata)
-    assert metadata["readme"]["text"] == "# It\n\nSee the tests, [it](https://pm.example.com) and [this](#it).\n"
+    runpy.run_path(str(ROOT / ".ci" / "hatch_build.py"))["Description"](str(root), {}).update(metadata)
+    return str(metadata["readme"]["text"])
+
+
+def test_the_long_description_is_the_readme_without_what_only_a_checkout_has(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(README)
+    head, _, rest = described(tmp_path).partition("## Install and try")
+    assert head == "# It\n\nThe client.\n\n"
+    assert rest.partition("each method.\n\n")[2] == (
+        "See the tests, [it](https://pm.example.com) and [this](#it).\n\n"
+        "## Why\n\n```python\nprint(1)\n\n# not a heading\n```\n"
+    )
+
+
+def test_the_long_description_has_two_pages_of_the_guide(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(README)
+    (tmp_path / "wrapper" / "docs").mkdir(parents=True)
+    (tmp_path / "wrapper" / "docs" / "once.md").write_text(ONCE)
+    assert described(tmp_path).endswith("```\n\n## Once\n\nGive each start a key. See errors.\n")
+
+
+def test_the_long_description_names_only_what_an_installed_package_can_run(wheel: Path) -> None:
+    text = str(metadata_of(wheel).get_payload())
+    commands = re.findall(r"^\$ (\S+)", text, re.MULTILINE)
+    assert {"pip", "processmaker", "python"} <= set(commands)
+    assert not {"make", "git", "cd"} & set(commands)
+    assert "`make " not in text
+
+
+def test_help_says_where_the_guide_is() -> None:
+    assert "wrapper/docs" in str(processmaker.__doc__)
+    statement = next(line for line in str(processmaker.__doc__).splitlines() if "metadata(" in line).strip()
+    assert python("-c", statement).startswith("# processmaker-client\n\nThe Python client")
 
 
 def test_the_unpacked_source_distribution_regenerates_and_passes_tests_of_its_own(project: Path) -> None:
@@ -198,7 +274,7 @@ def test_the_commands_for_a_machine_without_make_are_those_of_make() -> None:
     recipes = set(
         re.findall(r"^\t@?(.*)$", makefile.replace("$(PYTHON)", "python3").replace("$(BIN)", ".venv/bin"), re.MULTILINE)
     )
-    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *ROOT.glob("[a-z]*/README.md"))]
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "CONTRIBUTING.md", ROOT / "README.md")]
     commands = [
         line for text in texts for line in re.findall(r"^\$ (python3 -m venv.*|\.venv/.*)$", text, re.MULTILINE)
     ]
@@ -269,26 +345,42 @@ def imports_of(file: Path) -> set[str]:
     return found
 
 
-def test_httpx_is_imported_in_modules_about_connections_alone() -> None:
-    """A successor may be wanted one day. The sandbox, which stands in for a server, is another matter."""
-    core = [file for file in WRAPPER.rglob("*.py") if "sandbox" not in file.relative_to(WRAPPER).parts]
-    assert {file.name for file in core if "httpx" in imports_of(file)} == {
-        "_connections.py",
-        "_http.py",
-        "_proxy.py",
-        "_watch.py",
-    }
+def test_httpx_is_used_in_the_wire_alone() -> None:
+    """Elsewhere it lends its names to signatures. The sandbox stands in for a server, and the command line asks without
+
+    the client where that is the point: doctor before a token is sent, --curl in place of sending.
+    """
+    names = {"AsyncBaseTransport", "Auth", "BaseTransport", "MockTransport", "Request", "Response", "Timeout"}
+    for file in WRAPPER.rglob("*.py"):
+        # An address is read by httpx, so that what is checked is where the token goes later.
+        if {"cli", "sandbox", "wire"} & set(file.relative_to(WRAPPER).parts) or file.name == "address.py":
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            assert not (isinstance(node, ast.Import) and "httpx" in [alias.name for alias in node.names]), file
+            if isinstance(node, ast.ImportFrom) and node.module == "httpx":
+                assert {alias.name for alias in node.names} <= names, file
+
+
+def test_the_wire_uses_public_names_only() -> None:
+    """What is private in httpx, httpcore, h11 and sniffio changes without notice."""
+    for file in (WRAPPER / "wire").glob("*.py"):
+        assert imports_of(file).isdisjoint({"anyio", "h11", "httpcore", "sniffio"}), file
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("__"):
+                assert isinstance(node.value, ast.Name), ast.unparse(node)
+                assert node.value.id == "self", ast.unparse(node)
 
 
 def test_nothing_but_the_dependencies_is_imported() -> None:
     known = {*sys.stdlib_module_names, "attrs", "httpx", "processmaker", "processmaker_api"}
     foreign = {file.relative_to(WRAPPER).as_posix(): imports_of(file) - known for file in WRAPPER.rglob("*.py")}
-    foreign["_watch.py"].remove("httpcore")  # what httpx itself connects with
-    # pytest brings itself along where the plugin is loaded; redis-py, keyring and rich are extras, imported where used.
-    assert {name: found for name, found in foreign.items() if found - {"keyring", "pytest", "redis", "rich"}} == {}
+    # pytest brings itself along where the plugin is loaded; the others are extras, imported where used.
+    extras = {"click", "keyring", "pytest", "redis", "rich"}
+    assert {name: found for name, found in foreign.items() if found - extras} == {}
+    assert {name.split("/")[0] for name, found in foreign.items() if found & {"click", "rich"}} == {"cli"}
     assert {name for name, found in foreign.items() if "pytest" in found} <= {"pytest_plugin.py", "sandbox/_fixture.py"}
-    assert {name for name, found in foreign.items() if "redis" in found} == {"journal/_redis.py"}
-    assert {name for name, found in foreign.items() if "keyring" in found} == {"_profiles.py"}
+    assert {name for name, found in foreign.items() if "redis" in found} == {"journal/redis.py"}
+    assert {name for name, found in foreign.items() if "keyring" in found} == {"config/profiles.py"}
 
 
 def imported_by(statement: str) -> set[str]:
