@@ -80,6 +80,9 @@ After an unknown outcome:
 
 Example:
   processmaker start "Leave Request" days:=3 --idempotency-key leave-17 --wait
+
+The guide is in wrapper/docs of the project. "python -m pydoc processmaker"
+says which pages the installed package brings along.
 """
 
 

@@ -1,7 +1,7 @@
 """Completion in the shell: small scripts that ask this command for the words that may follow.
 
-`processmaker __complete SHELL …` prints them, one a line: for bash, which hands over its line, as the shell inserts
-them; for zsh and fish, which hand over the words, with a description each. click finds the words; its own scripts for
+`processmaker __complete SHELL …` prints them, one a line: for bash, which passes its line, as the shell inserts
+them; for zsh and fish, which pass the words, with a description each. click finds the words; its own scripts for
 the shells are not used, because they break names with blanks and colons, such as `Leave Request`.
 """
 

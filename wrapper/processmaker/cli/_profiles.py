@@ -195,7 +195,7 @@ def whoami(session: Session) -> None:
 
 
 def claims(token: str) -> dict[str, Any]:
-    """What a token says about itself, where it is a JWT. Nothing is verified: the server does that."""
+    """What a token says about itself, if it is a JWT. Nothing is verified: the server does that."""
     try:
         _, payload, _ = token.split(".")
         said = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -258,7 +258,7 @@ def asked_url(profile: Profile | None) -> str:
 
 
 def asked_token(url: str) -> str:
-    """The token as it is typed on a terminal, where it is not shown, or as it comes in on standard input."""
+    """The token as it is typed on a terminal, which does not show it, or as it comes in on standard input."""
     if sys.stdin.isatty():
         token = getpass.getpass(f"Token for {url} (it is not shown): ", stream=sys.stderr).strip()
     else:

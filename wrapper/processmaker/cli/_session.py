@@ -1,4 +1,4 @@
-"""What a command works with: the settings, where it prints, and the client."""
+"""What a command works with: the settings, the output and the client."""
 
 from __future__ import annotations
 

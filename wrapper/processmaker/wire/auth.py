@@ -1,7 +1,7 @@
 """How calls get their token: one that is given, or one from signing in with a password, renewed when it is due.
 
 A renewal is one step for all: the threads of a client take turns by a lock, the tasks of an event loop by another.
-Whoever waited looks first at what became of the renewal before, and uses its token or raises its error.
+A caller that waited uses the token of the renewal before, or raises its error.
 
 No frame here holds a secret in a local variable while it waits or raises: tools print the locals of a traceback.
 """
@@ -280,9 +280,10 @@ class PasswordGrant(httpx.Auth):
         return self._loop_lock
 
     def _renew(self, call: httpx.Request, before: _Grant | None, failure: SignInError | None) -> Flow:
-        """Gets a new grant. `before` and `failure` are what was known when the call began: if another thread or task
+        """Gets a new grant.
 
-        has signed in since, or failed to, that holds for this call, too.
+        `before` and `failure` are what was known when the call began. If another thread or task has signed in since, or
+        failed to, that holds for this call, too.
         """
         if self._grant is not before:
             return

@@ -1,7 +1,7 @@
-"""What one thread or task is at, and others wait for: a start with their key, a renewed token, a listing.
+"""Work that one thread or task does while others wait for it, such as reading the list of processes.
 
-A `concurrent.futures.Future` stands for it, because threads can wait for one as well as asyncio tasks can, of several
-loops, too. Whoever does it ends it, however it goes, also by being cancelled.
+It is a `concurrent.futures.Future`, because threads and the tasks of several event loops can wait for one. The thread
+or task that does the work ends it, also if it fails or is cancelled.
 """
 
 from __future__ import annotations

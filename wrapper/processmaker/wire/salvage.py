@@ -27,7 +27,7 @@ def salvaged_id(body: bytes, path: str = "") -> int | None:
 
 
 def _integers(body: bytes) -> dict[str, int | None]:
-    """`id` and `process_id`, where they stand directly in the object.
+    """`id` and `process_id`, if they stand directly in the object.
 
     They count only with what follows them: a number at the very end may have lost digits.
     """
