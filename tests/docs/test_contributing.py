@@ -51,14 +51,14 @@ def test_the_picture_of_the_rooms_has_the_arrows_of_the_code() -> None:
     rooms = {room for arrow in drawn for room in arrow}
     # The package's own names are those of the clients and of what the clients use.
     assert drawn - {("public", "clients")} <= allowed
-    reached = {room: below(room, drawn) for room in rooms}
+    reached = {room: rooms_below(room, drawn) for room in rooms}
     assert {(room, other) for room, other in allowed if {room, other} <= rooms and other not in reached[room]} == set()
 
 
-def below(room: str, drawn: set[tuple[str, str]]) -> set[str]:
+def rooms_below(room: str, drawn: set[tuple[str, str]]) -> set[str]:
     """The rooms that arrows lead to from a room, at once or by way of others."""
     direct = {to for start, to in drawn if start == room}
-    return direct.union(*(below(other, drawn) for other in direct))
+    return direct.union(*(rooms_below(other, drawn) for other in direct))
 
 
 def test_the_picture_of_regenerate_has_its_steps_in_order() -> None:
