@@ -126,6 +126,7 @@ def main() -> None:
     print(page(results))
     folder = given.output or (None if given.quick else HERE)
     if folder:
+        folder.mkdir(parents=True, exist_ok=True)
         many = results["many_starts"]
         (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
         parts = many["parts_of_the_limit"].items()
