@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import ceil
 from typing import Any
 
@@ -33,6 +35,26 @@ class ChecksFailed(e.ProcessMakerError):
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM came."""
+
+
+@contextmanager
+def signals_handled(*kinds: signal.Signals, by: Callable[[int, Any], Any]) -> Iterator[None]:
+    """Sets a handler for these signals, and restores the earlier ones at the end.
+
+    It does nothing outside the main thread, where Python allows no handler.
+    """
+    before: dict[int, Any] = {}
+    try:
+        for kind in kinds:
+            before[kind] = signal.signal(kind, by)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 @frozen

@@ -6,8 +6,8 @@ import os
 import shlex
 import signal
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,7 +35,7 @@ def run(words: Sequence[str]) -> int:
     for name in _SECRETS:
         messages.hide(os.environ.get(name, "").strip())
     ended: BaseException | None = None
-    with _sigterm_like_ctrl_c():
+    with _exits.signals_handled(signal.SIGTERM, by=_terminate):  # like Ctrl-C
         try:
             _invoke(words, session)
         except (Exception, KeyboardInterrupt, SystemExit) as problem:
@@ -76,20 +76,8 @@ def _usage_error(problem: click.UsageError) -> UsageError:
     return UsageError(message[:1].lower() + message[1:], hint=hint)
 
 
-@contextmanager
-def _sigterm_like_ctrl_c() -> Iterator[None]:
-    def stop(*_: Any) -> None:
-        raise _exits.Terminated
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+def _terminate(*_: Any) -> None:
+    raise _exits.Terminated
 
 
 def _complete(shell: str = "", *given: str) -> int:

@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from ._exits import (
     exit_code,
     find_command,
     message_of,
+    signals_handled,
 )
 from ._files import STDOUT, Rejects, Results, check_distinct, format_of_results, part_of, places_of
 from ._output import is_terminal, say
@@ -520,8 +521,7 @@ class Run:
             log.setLevel(before[0])
             warnings.showwarning = before[1]
 
-    @contextmanager
-    def _stopped_by_signals(self) -> Iterator[None]:
+    def _stopped_by_signals(self) -> AbstractContextManager[None]:
         """The first Ctrl-C or SIGTERM finishes what is in flight, the second ends at once."""
 
         def stop(number: int, _: Any) -> None:
@@ -538,18 +538,7 @@ class Run:
             if self._awaits_row:
                 raise _Stopped
 
-        before: dict[int, Any] = {}
-        try:
-            for kind in (signal.SIGINT, signal.SIGTERM):
-                before[kind] = signal.signal(kind, stop)
-        except ValueError:  # not in the main thread
-            yield
-            return
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler or signal.SIG_DFL)
+        return signals_handled(signal.SIGINT, signal.SIGTERM, by=stop)
 
     @staticmethod
     def _show_cursor() -> None:

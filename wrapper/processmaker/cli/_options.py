@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import click
 
 from ._app import argument, setting
 from ._params import DATA, EVENT, PAIR, PROCESS, REQUEST, SECONDS
-
-Decorator = Callable[[Any], Any]
 
 WAIT_SECONDS = 300.0
 """How long `wait`, `watch` and `start --wait` wait unless told otherwise."""

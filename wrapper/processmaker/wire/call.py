@@ -305,7 +305,7 @@ class IO(ABC):
 
     @abstractmethod
     async def over(self, pending: Pending[Any], seconds: float) -> bool:
-        """Whether what another is at ends within that time; False at once where it cannot while this call waits."""
+        """Whether the work of another ends within that time; False at once if it cannot while this call waits."""
 
 
 class BlockingIO(IO):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address, ip_network
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -80,25 +79,3 @@ def proxy_errors() -> Iterator[None]:
             f"httpx cannot use the proxy that the environment names: {sentence(words)} "
             "Look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY."
         ) from None
-
-
-def names_proxy(url: str) -> bool:
-    """Whether the environment names a proxy for addresses of this kind, `url` itself left out or not."""
-    named = getproxies()
-    return bool(named.get(httpx.URL(url).scheme) or named.get("all"))
-
-
-def network_of(host: str) -> str | None:
-    """The network in NO_PROXY that holds the address `host`: only single addresses are read there, no networks."""
-    for entry in getproxies().get("no", "").split(","):
-        try:
-            if "/" in entry and ip_address(host) in ip_network(entry.strip(), strict=False):
-                return entry.strip()
-        except ValueError:
-            continue
-    return None
-
-
-def without_proxy(verify: bool | ssl.SSLContext) -> httpx.BaseTransport:
-    """A transport that goes straight to the server, whatever the environment says."""
-    return httpx.HTTPTransport(verify=verify)
