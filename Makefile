@@ -5,7 +5,7 @@ BIN := .venv/bin
 NPM := $(shell command -v npm 2>/dev/null)
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo test test-all bench check format lint types generate generate-check node postman postman-check trim regenerate api-diff record docs build build-check clean
+.PHONY: help install demo test test-all oldest bench check format lint types generate generate-check node postman postman-check trim regenerate api-diff record docs build build-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -32,10 +32,19 @@ test: install node ## run the tests, all but the long proofs
 test-all: install node ## run the tests, the long proofs too: kills, faults, job queues
 	$(BIN)/python -m pytest -n auto
 
+oldest: install build/oldest/.installed ## run what depends on other packages with their oldest allowed versions
+	PYTHONPATH=build/oldest $(BIN)/python -m pytest -n auto -m "not proof" tests/wire tests/test_client.py \
+		tests/journal/test_redis.py tests/cli/test_cli.py tests/cli/test_cli_errors.py tests/cli/test_cli_terminal.py
+
+build/oldest/.installed: .ci/oldest.txt
+	rm -rf build/oldest
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/oldest --requirement $<
+	@touch $@
+
 bench: install ## measure what starts cost; make bench QUICK=1 only tries whether that works
 	$(BIN)/python tests/benchmarks/bench.py $(if $(QUICK),--quick)
 
-check: lint types generate-check postman-check .venv/docs test-all ## everything CI checks
+check: lint types generate-check postman-check .venv/docs test-all oldest ## everything CI checks
 
 format: install ## format the code
 	$(BIN)/python -m ruff format .ci openapi wrapper tests

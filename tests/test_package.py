@@ -132,6 +132,20 @@ def test_what_was_built_is_ready_for_an_index(wheel: Path, sdist: Path) -> None:
     assert told.count("PASSED") == 2
 
 
+def test_the_oldest_versions_that_are_tested_are_the_oldest_that_are_allowed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [needed for name in ("cli", "keyring", "redis") for needed in project["optional-dependencies"][name]]
+    allowed = {}
+    for needed in [*project["dependencies"], *extras]:
+        name, version = re.split(">=", needed.partition(",")[0])
+        allowed[name] = [int(part) for part in version.split(".")]
+    lines = (ROOT / ".ci" / "oldest.txt").read_text(encoding="utf-8").splitlines()
+    tested = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert sorted(tested) == sorted(allowed)
+    for name, version in tested.items():
+        assert [int(part) for part in version.split(".")][: len(allowed[name])] == allowed[name], name
+
+
 def test_the_version_stands_in_one_place() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     texts = [path for room in ("wrapper", "generated", ".ci") for path in (ROOT / room).rglob("*") if path.is_file()]

@@ -1,6 +1,6 @@
-"""The recipes of the user's guide, as they stand there, with the real thing: servers, workers, a proxy. Celery's is in
+"""The recipes of the user's guide, as they stand there, with the real thing: servers, workers, a proxy.
 
-test_celery.py.
+The recipe for Celery is in test_celery.py.
 """
 
 from __future__ import annotations
