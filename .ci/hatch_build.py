@@ -46,7 +46,7 @@ class Description(MetadataHookInterface):
         parts = [title, summary, INSTALLED.strip(), *rest]
         for section in sections:
             # The table of files is for readers of the project; a section about make is, too.
-            if not section.startswith("## Where to read on") and not re.search(r"^\$ make ", section, re.MULTILINE):
+            if not section.startswith("## Read more") and not re.search(r"^\$ make ", section, re.MULTILINE):
                 parts += blocks_of(section)
         for page in PAGES:
             file = root / "wrapper" / "docs" / f"{page}.md"

@@ -206,7 +206,7 @@ print(1)
 # not a heading
 ```
 
-## Where to read on
+## Read more
 
 | [tests](tests/README.md) | the tests |
 """
