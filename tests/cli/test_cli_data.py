@@ -37,9 +37,8 @@ def test_a_file_below_the_home_folder_is_read_as_the_shell_completes_it(
     [
         (
             "handle=@mia",
-            "the file mia cannot be read: No such file or directory (a text that begins with @ is ",
+            "the file mia cannot be read: No such file or directory",
         ),
-        ("handle=@mia", "handle:='\"@mia\"')"),
         ("items:=@{folder}/text.txt", "text.txt is not JSON"),
         ("letter=@{folder}/latin.txt", "latin.txt is not UTF-8"),
         ("letter=@{folder}", "cannot be read: Is a directory"),

@@ -140,10 +140,10 @@ def test_bad_rows_are_told_with_file_and_line_and_can_be_mended(start: Any, sand
     rows = 'order,days,note\norder-1,3,"two\nlines"\norder-2,many,\n\n,5,\norder-4,6\norder-5,7,"a"b\norder-6,8,x\n'
     ended = start(rows, "--type", "days=int", "--rejects", "mend.csv", "--output", "results.csv")
     assert ended.code == 1
-    assert "rows.csv:4: the cell 'days' is 'many', which is no int\n" in ended.err
+    assert "rows.csv:4: the cell 'days' is 'many', which is no int.\n" in ended.err
     assert "rows.csv:6: the row has no 'order'" in ended.err
-    assert "rows.csv:7: the row has 2 cells, and there are 3 columns\n" in ended.err
-    assert "rows.csv:8: it is no CSV" in ended.err
+    assert "rows.csv:7: the row has 2 cells, and there are 3 columns.\n" in ended.err
+    assert "rows.csv:8: ',' expected after '\"'.\n" in ended.err
     assert [data["order"] for data in sent(sandbox)] == ["order-1", "order-6"]
     assert sent(sandbox)[0]["note"] == "two\nlines"
     assert sorted((folder / "mend.csv").read_text().splitlines()[1:]) == [
@@ -195,7 +195,7 @@ def test_a_token_that_is_refused_stops_the_run(start: Any, environ: pytest.Monke
 def test_only_the_first_rows_that_went_wrong_are_shown(start: Any) -> None:
     ended = start("order,days\n" + "".join(f"order-{number},x\n" for number in range(30)), "--type", "days=int")
     assert ended.err.count("which is no int") == 20
-    assert "10 more rows with errors are not shown; --output FILE writes them all" in ended.err
+    assert "10 more rows with errors are not shown\n" in ended.err
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -213,9 +213,14 @@ def test_cells_become_what_their_column_is_and_empty_ones_null(start: Any, sandb
 
 @pytest.mark.parametrize(
     ("encoding", "options"),
-    [("utf-8", ()), ("utf-8-sig", ()), ("utf-8-sig", ("--encoding", "utf-8")), ("utf-16", ()), ("utf-32", ()),
-     ("cp1252", ("--encoding", "cp1252"))],
-)  # fmt: skip
+    [
+        ("utf-8", ()),
+        ("utf-8-sig", ()),
+        ("utf-8-sig", ("--encoding", "utf-8")),
+        ("utf-16", ("--encoding", "utf-16")),
+        ("cp1252", ("--encoding", "cp1252")),
+    ],
+)
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
 def test_files_are_read_in_their_encoding_and_rejects_written_in_it(
     start: Any, sandbox: Sandbox, folder: Path, encoding: str, options: tuple[str, ...], name: str
@@ -237,19 +242,21 @@ def test_a_row_that_is_not_of_the_encoding_is_told_and_kept(start: Any, sandbox:
 @pytest.mark.parametrize(
     ("content", "options", "words"),
     [
-        ("", (), "rows.csv is empty; its first line has to name the columns"),
-        ("order;days\n1;2\n", (), "one column, 'order;days'; is it --delimiter ';'?"),
-        ("order,order\n1,2\n", (), "the column 'order' is there twice"),
-        ("order,\n1,2\n", (), "column 2 has no name"),
+        ("", (), "rows.csv: the first line has to name the columns"),
+        ("\norder\n1\n", (), "rows.csv: the first line has to name the columns"),
+        ("order,order\n1,2\n", (), "each by a name of its own"),
+        ("order,\n1,2\n", (), "each by a name of its own"),
+        ('"order;n,m"n\n1\n', (), "rows.csv cannot be read: ',' expected after '\"'"),
         ("number\n1\n", (), "has no column 'order'; it has: number"),
-        (CSV, ("--type", "date=int"), "has no column 'date', which --type names"),
+        (CSV, ("--type", "date=int"), "has no column 'date'; it has: order, days"),
         (CSV, ("--type", "days=date"), "COLUMN=TYPE"),
         (CSV, ("--encoding", "ebcdic-x"), "--encoding ebcdic-x is unknown"),
         (CSV, ("--output", "rows.csv"), "the input and --output are the same file"),
         (CSV, ("--output", "results.txt"), "results.txt is neither .csv nor .jsonl"),
         (CSV, ("--output", "nowhere/results.csv"), "nowhere/results.csv cannot be written"),
-        (CSV, ("--concurrency", "0"), "--concurrency"),
-        (b"\xff\xfeo\x00", (), "has no column 'order'"),
+        (CSV, ("--concurrency", "0"), "concurrency=0"),
+        (CSV.encode("utf-16"), (), "rows.csv is not utf-8; say with --encoding what it is, such as cp1252 or utf-16"),
+        ('{"order": 1}\n', ("--type", "order=int"), "--type, --delimiter and --decimal are for CSV"),
         (None, (), "rows.csv cannot be read: No such file"),
     ],
 )
@@ -261,12 +268,23 @@ def test_what_cannot_work_is_refused_before_anything_is_sent(
     assert words in ended.err
 
 
-def test_other_delimiters_and_suffixes(start: Any, sandbox: Sandbox) -> None:
-    assert start("order;n\no1;1\n", "--delimiter", ";").code == 0
-    assert start("order\tn\no2\t1\n", name="rows.tsv").code == 0
-    assert start('{"order": "o3"}', "--format", "jsonl", name="rows.txt").code == 0
-    assert start("[]", name="rows.json").code == 2
-    assert [data["order"] for data in sent(sandbox)] == ["o1", "o2", "o3"]
+@pytest.mark.parametrize(
+    ("content", "name", "options"),
+    [
+        ("order;n\no1;1,5\n", "rows.csv", ()),
+        ("order\tn\no1\t1,5\n", "rows.tsv", ()),
+        ("order|n\no1|1,5\n", "rows.txt", ()),
+        ("order^n,m\no1^1,5\n", "rows.csv", ("--delimiter", "^")),
+        ('{"order": "o1"}', "rows.txt", ()),
+        ('\n{"order": "o1"}', "rows.ndjson", ()),
+    ],
+)
+def test_the_first_line_says_the_delimiter_and_whether_it_is_json(
+    start: Any, sandbox: Sandbox, content: str, name: str, options: tuple[str, ...]
+) -> None:
+    assert start(content, *options, name=name).code == 0
+    assert [data["order"] for data in sent(sandbox)] == ["o1"]
+    assert "1,5" in content or len(sent(sandbox)[0]) == 1
 
 
 @pytest.mark.parametrize("blank", [",\n", ',""\n', " ,\n", ",,\n", "\n"])
@@ -293,8 +311,7 @@ def test_a_first_line_that_names_the_delimiter_is_understood(
 @pytest.mark.parametrize(
     ("cell", "kind", "options"),
     [
-        ("1_0", "float", ()), ("\u0663.\u0665", "float", ()), ("nan", "float", ()),
-        ("1e999", "float", ()), ("0x1", "float", ()),
+        ("1_0", "float", ()), ("\u0663.\u0665", "float", ()), ("nan", "float", ()), ("0x1", "float", ()),
         (".", "float", ()), ('"1,5"', "float", ()), ("1.5", "float", ("--decimal", ",")),
         ('"1.234,5"', "float", ("--decimal", ",")), ("1_0", "int", ()), ("\u0663", "int", ()), ("1.0", "int", ()),
     ],
@@ -305,7 +322,6 @@ def test_a_cell_is_a_number_only_if_every_program_reads_it_alike(
     ended = start(f"order,amount\nA,{cell}\n", f"--type=amount={kind}", *options)
     assert (ended.code, sandbox.requests) == (1, [])
     assert f"the cell 'amount' is {cell.strip(chr(34))!r}, which is no {kind}" in ended.err
-    assert ("--decimal ," in ended.err) is (cell == '"1,5"')
 
 
 @pytest.mark.parametrize(
@@ -314,6 +330,12 @@ def test_a_cell_is_a_number_only_if_every_program_reads_it_alike(
 def test_numbers_of_a_column_of_floats(start: Any, sandbox: Sandbox, cell: str, number: float) -> None:
     assert start(f"order,amount\nA,{cell}\n", "--type", "amount=float").code == 0
     assert sent(sandbox) == [{"order": "A", "amount": number}]
+
+
+def test_a_float_that_is_too_large_is_an_error(start: Any, sandbox: Sandbox) -> None:
+    ended = start("order,amount\nA,1e999\n", "--type", "amount=float")
+    assert (ended.code, sandbox.requests) == (1, [])
+    assert "rows.csv:2: " in ended.err
 
 
 def keys(sandbox: Sandbox) -> set[str]:
@@ -326,7 +348,7 @@ def test_a_key_has_a_prefix_and_may_be_of_several_columns(run: Run, sandbox: San
     assert keys(sandbox) == {"june-a:1", "june-b:1", "june-b:2"}
     missing = run("start-many", 4, "rows.csv", "--key", "shop,order")
     assert missing.code == 2
-    assert "no column 'shop,order'; it has: shop, order (name several with --key-column each)" in missing.err
+    assert "no column 'shop,order'; it has: shop, order\n" in missing.err
 
 
 def test_keys_of_json_lines_are_text_or_integers(run: Run, sandbox: Sandbox, folder: Path) -> None:
@@ -348,7 +370,7 @@ def test_a_dry_run_checks_every_row_and_sends_nothing(start: Any, sandbox: Sandb
     assert (ended.code, sandbox.calls) == (1, [])
     assert "rows.csv:2: the server alters data.days (trimmed)" in ended.err
     assert "rows.csv:4: idempotency_key" in ended.err.replace("--idempotency-key", "idempotency_key")
-    assert "rows.csv:5: the key o1 is that of line 2, which has other data: it will be refused" in ended.err
+    assert "rows.csv:5: the key o1 is that of line 2, which has other data: the row will not be sent" in ended.err
     assert ended.out.splitlines() == [
         "COLUMN  TYPE    FILLED  EMPTY  FIRST VALUE",
         'order   string  3       0      "o1"',
@@ -397,13 +419,12 @@ def test_what_was_not_started_is_not_shown_as_failed(start: Any, environ: pytest
     assert "2 of 2 done, 0 found, 0 failed, 1 not started, " in terminal.getvalue()
 
 
-def test_on_a_narrow_terminal_the_numbers_stand_without_a_bar(start: Any, environ: pytest.MonkeyPatch) -> None:
+def test_on_a_narrow_terminal_the_numbers_are_whole(start: Any, environ: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     environ.setattr(sys, "stderr", terminal)
     environ.setenv("COLUMNS", "50")
     assert start(CSV).code == 0
     assert "3 of 3 done, 0 found, 0 failed, " in terminal.getvalue()
-    assert "━" not in terminal.getvalue()
 
 
 def test_elsewhere_progress_is_a_line_now_and_then(start: Any, environ: pytest.MonkeyPatch) -> None:
@@ -525,9 +546,9 @@ def test_results_that_cannot_be_written_stop_the_run(served: Sandbox, folder: Pa
 def test_the_results_have_every_row_with_an_error_that_is_not_shown(start: Any, folder: Path) -> None:
     rows = "order,days\n" + "".join(f"order-{number},x\n" for number in range(30))
     ended = start(rows, "--type", "days=int", "--output", "results.csv")
-    assert "10 more rows with errors are not shown; results.csv has them all" in ended.err
+    assert "10 more rows with errors are not shown\n" in ended.err
     told = results((folder / "results.csv").read_text())
-    assert [row["error"] for row in told.values()] == ["the cell 'days' is 'x', which is no int"] * 30
+    assert [row["error"] for row in told.values()] == ["the cell 'days' is 'x', which is no int."] * 30
     dry = start(rows, "--type", "days=int", "--dry-run", "--output", "results.csv")
     assert "10 more rows with errors are not shown\n" in dry.err
 
@@ -569,7 +590,7 @@ def test_keys_of_other_data_are_errors_with_a_code_of_their_own(start: Any, sand
     assert "key reused   2\n" in ended.out
     assert "started      1\n" in ended.out
     assert re.search(
-        r"rows\.csv:2: the key order-1 is that of Request \d, which has other data; .* not sent\n", ended.err
+        r'rows\.csv:2: Request \d was started with the key "order-1" and other data .* not sent\.', ended.err
     )
     told = results((folder / "results.csv").read_text())
     assert [told[line]["outcome"] for line in ("2", "3", "4")] == ["key_reused", "key_reused", "started"]

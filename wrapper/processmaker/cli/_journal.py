@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +12,10 @@ import click
 from . import _options
 from ._app import argument, command
 from ._exits import Absent, UsageError
-from ._output import Column, messages, printable
+from ._output import Column
 from ._params import AGE, PROCESS, Words
 from ._session import Session, journal_place
 from ._settings import checked_site, server
-from ._typed import typed_line
 
 if TYPE_CHECKING:
     from ..journal import Entry, RedisJournal, SQLiteJournal
@@ -50,7 +48,7 @@ COLUMNS = (
 @_options.journal
 @click.option("--all", "everything", is_flag=True, help="List also what was started.")
 @click.option("--process", type=PROCESS, help="The process of the key: its id, or its name.")
-@click.option("--yes", is_flag=True, help="Forget without asking.")
+@click.option("--yes", is_flag=True, help="Forget the key.")
 @click.option("--older-than", type=AGE, help="How old the entries that prune drops are at least: 90d, 12h.")
 def journal(
     session: Session,
@@ -109,9 +107,13 @@ def _forget(session: Session, there: SQLiteJournal | RedisJournal, key: str, pro
     entry = there.read(start)
     if entry is None:
         raise Absent(f"the journal says nothing of the key {key} of process {process_id} on {site}")
-    says = _says(entry)
-    if not yes and not _agreed(says):
-        raise UsageError(f"{says}; nothing was forgotten", hint="to forget it: --yes")
+    if not yes:
+        fields = _fields(entry)
+        raise UsageError(
+            f"{key} of process {process_id} is {fields['state']}, by {entry.owner} since "
+            f"{entry.since.isoformat(' ', 'seconds')}; nothing was forgotten",
+            hint="to forget it, after which a second start becomes possible: --yes",
+        )
     there.forget(start)
     session.output.facts({"forgotten": True, **_fields(entry)}, quietly=key)
 
@@ -134,21 +136,3 @@ def _fields(entry: Entry) -> dict[str, Any]:
         "silent_for": round(entry.age, 1),
         "owner": entry.owner,
     }
-
-
-def _says(entry: Entry) -> str:
-    what = f"{entry.start.key} of process {entry.start.process_id} on {entry.start.server}"
-    since = entry.since.isoformat(" ", "seconds")
-    if entry.state == "started":
-        return f"{what} was started as Request {entry.request_id}"
-    if entry.state == "reserved":
-        return f"{what} is reserved by {entry.owner} since {since}; nothing was sent yet"
-    return f"{what} has been sent by {entry.owner} since {since}, and what became of it is not known"
-
-
-def _agreed(says: str) -> bool:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    question = "Once it is forgotten, a second start becomes possible. Forget it? [y/N] "
-    messages.write(f"{printable(says)}.\n{question}")
-    return typed_line().lower() in ("y", "yes")

@@ -5,21 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
 
 from attrs import define, field
 
 from ._output import is_terminal, live, say
 
-if TYPE_CHECKING:
-    from rich.console import ConsoleOptions
-
 LINE_EVERY = 10.0
 """Seconds between two lines, if there is no bar."""
 
-NARROWEST_BAR, WIDEST_BAR = 16, 24
-"""Columns. On a terminal without room for the narrowest bar, the numbers stand alone."""
+OUTCOMES = ("started", "found", "failed", "key_reused", "not_started", "unknown")
+"""What may become of a row."""
 
 
 @define
@@ -28,21 +24,16 @@ class Counts:
 
     Attributes:
         total: how many rows there are; None if that is not known.
-        key_reused: rows whose key belongs to a Request with other data.
+        of: how many ended with each of OUTCOMES.
     """
 
     total: int | None = None
-    started: int = 0
-    found: int = 0
-    failed: int = 0
-    key_reused: int = 0
-    not_started: int = 0
-    unknown: int = 0
+    of: dict[str, int] = field(factory=lambda: dict.fromkeys(OUTCOMES, 0))
     began: float = field(factory=time.monotonic)
 
     @property
     def rows(self) -> int:
-        return self.started + self.found + self.failed + self.key_reused + self.not_started + self.unknown
+        return sum(self.of.values())
 
     @property
     def seconds(self) -> float:
@@ -56,23 +47,17 @@ class Counts:
 
     @property
     def words(self) -> str:
-        of = "" if self.total is None else f" of {self.total:,}"
-        parts = [f"{self.rows:,}{of} done", f"{self.found:,} found", f"{self.failed:,} failed"]
-        for count, name in (
-            (self.key_reused, "key reused"),
-            (self.not_started, "not started"),
-            (self.unknown, "unknown"),
-        ):
-            if count:
-                parts.append(f"{count:,} {name}")
-        parts.append(f"{self.rate:,.0f}/s")
+        total = "" if self.total is None else f" of {self.total:,}"
+        shown = [name for name in OUTCOMES[1:] if self.of[name] or name in ("found", "failed")]
+        parts = [f"{self.of[name]:,} {name.replace('_', ' ')}" for name in shown]
+        left = ""
         if self.total and self.rows:
-            parts.append(f"{duration((self.total - self.rows) / self.rate)} left")
-        return ", ".join(parts)
+            left = f", {duration((self.total - self.rows) / self.rate)} left"
+        return f"{self.rows:,}{total} done, {', '.join(parts)}, {self.rate:,.0f}/s{left}"
 
 
 def duration(seconds: float) -> str:
-    """`4 s`, `3:20` or `1:03:20`."""
+    """Return `4 s`, `3:20` or `1:03:20`."""
     minutes, left = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -82,39 +67,23 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def progress_of(counts: Counts, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Shows the counts on standard error. Gives a function to call after each row."""
-    if quiet or is_terminal(sys.stderr):
-        with nullcontext() if quiet else live(_Bar(counts)):  # which is drawn anew four times a second
-            yield lambda: None
-        return
-    last = time.monotonic()
+    """Show the counts on standard error. Yield a function to call after each row."""
+    if quiet:
+        yield lambda: None
+    elif is_terminal(sys.stderr):
+        from rich.progress import BarColumn, Progress, TextColumn
 
-    def say_now_and_then() -> None:
-        nonlocal last
-        if (now := time.monotonic()) - last >= LINE_EVERY:
-            last = now
-            say(counts.words)
+        bar = Progress(TextColumn("{task.description}"), BarColumn(bar_width=None))
+        task = bar.add_task("", total=counts.total)
+        with live(bar):
+            yield lambda: bar.update(task, completed=counts.rows, description=counts.words)
+    else:
+        last = time.monotonic()
 
-    yield say_now_and_then
+        def say_now_and_then() -> None:
+            nonlocal last
+            if time.monotonic() - last >= LINE_EVERY:
+                last = time.monotonic()
+                say(counts.words)
 
-
-@define
-class _Bar:
-    """A bar and the counts, as rich draws them."""
-
-    counts: Counts
-
-    def __rich_console__(self, _: Any, options: ConsoleOptions) -> Iterator[Any]:
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-        from rich.text import Text
-
-        counts = self.counts
-        words = counts.words
-        parts: list[Any] = [Text(words)]
-        width = min(options.max_width - len(words) - 2, WIDEST_BAR)
-        if width >= NARROWEST_BAR:
-            parts.insert(0, ProgressBar(counts.total, counts.rows, width=width, pulse=counts.total is None))
-        line = Table.grid(padding=(0, 1))
-        line.add_row(*parts)
-        yield line
+        yield say_now_and_then

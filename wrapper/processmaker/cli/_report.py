@@ -2,105 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
-from ._files import LineFile, Rejects, Results
+from attrs import define, field
+
+from ._files import LineFile
 from ._output import say
-from ._rows import BadRow, Row
+from ._rows import Row
 
 SHOWN_AT_MOST = 20
 """Rows with errors, and warnings, of which each has a line on standard error."""
-
-MOST_PLACES = 1_000
-"""Places that are counted. JSON lines may have other keys in each line."""
 
 FIELDS = ("line", "key", "request_id", "outcome", "status", "error")
 """Of the file of results."""
 
 
+@define
 class Report:
     """What is said and written of the rows of one run.
 
     Args:
         source: the name of what the rows are read from.
         results: the file that gets what became of each row.
-        rejects: the file that gets the rows that cannot be sent.
-
-    Attributes:
-        errors: rows with errors so far.
-        altered_rows: rows in which the server alters something.
+        rejects: the file that gets the rows that cannot be sent, as they are in the input.
+        as_json: whether the lines of the results are JSON; else they are CSV.
     """
 
-    def __init__(self, source: str, results: Results | None = None, rejects: Rejects | None = None) -> None:
-        self.results = results
-        self.rejects = rejects
-        self.errors = 0
-        self.altered_rows = 0
-        self._altered: dict[str, int] = {}
-        self._source = source
-        self._warnings = 0
-        for file in self._files:
-            if file.left_over:
-                say(f"{file.left_over} is what a run that was killed has written; this run writes it anew")
+    _source: str
+    results: LineFile | None
+    rejects: LineFile | None
+    _as_json: bool
+    _said: Counter[str] = field(factory=Counter, init=False)
+    _altered: Counter[str] = field(factory=Counter, init=False)
 
-    @property
-    def _files(self) -> list[LineFile]:
-        return [file for file in (self.results, self.rejects) if file]
+    def show_error(self, row: Row, words: str) -> None:
+        self._show("rows with errors", f"{self._source}:{row.line}: {words}", "note")
+
+    def show_warning(self, words: str) -> None:
+        self._show("warnings", words, "warning")
+
+    def _show(self, group: str, words: str, kind: str) -> None:
+        self._said[group] += 1
+        if self._said[group] <= SHOWN_AT_MOST:
+            say(words, kind)
+
+    def show_altered(self, row: Row, places: Iterable[str]) -> None:
+        """Say which places of a row the server alters, if no row before had them; count them otherwise."""
+        for place in places:
+            self._altered[place] += 1
+            if self._altered[place] == 1:
+                self.show_warning(f"{self._source}:{row.line}: the server alters {place}")
+
+    def write_result(self, *values: Any) -> None:
+        """Write what became of a row: the values of `FIELDS`."""
+        if self.results and self._as_json:
+            self.results.write(json.dumps(dict(zip(FIELDS, values, strict=True))) + "\n")
+        elif self.results:
+            csv.writer(self.results, lineterminator="\n").writerow(values)
+
+    def reject(self, row: Row) -> None:
+        if self.rejects:
+            self.rejects.write(row.text if row.text.endswith(("\n", "\r")) else row.text + "\n")
 
     @property
     def problem(self) -> OSError | None:
         """Why a file cannot be written."""
-        return next((file.problem for file in self._files if file.problem), None)
+        return next((file.problem for file in (self.results, self.rejects) if file and file.problem), None)
 
-    def show_error(self, line: int, words: str) -> None:
-        self.errors += 1
-        if self.errors <= SHOWN_AT_MOST:
-            say(f"{self._source}:{line}: {words}")
-
-    def show_warning(self, words: str) -> None:
-        self._warnings += 1
-        if self._warnings <= SHOWN_AT_MOST:
-            say(words, "warning")
-
-    def show_altered(self, line: int, places: Sequence[str]) -> None:
-        """Says which places of a row the server alters, if no row before had them; counts them otherwise."""
-        self.altered_rows += bool(places)
-        for place in places:
-            if place in self._altered or len(self._altered) < MOST_PLACES:
-                self._altered[place] = self._altered.get(place, 0) + 1
-                if self._altered[place] == 1:
-                    self.show_warning(f"{self._source}:{line}: the server alters {place}")
-
-    def write_result(self, *values: Any) -> None:
-        """Writes what became of a row: the values of `FIELDS`."""
-        if self.results:
-            self.results.add_row(dict(zip(FIELDS, values, strict=True)))
-
-    def reject(self, row: Row | BadRow) -> None:
-        if self.rejects:
-            self.rejects.add(row.text)
-
-    def close(self) -> None:
-        """Gives the files their names. Nothing more is written."""
-        for file in self._files:
-            file.finish()
-
-    def show_rest(self, *, way_out: str = "") -> None:
-        """Says what was not shown, after `close`.
-
-        Args:
-            way_out: what is said of rows with errors that are in no file.
-        """
-        if self._warnings > SHOWN_AT_MOST:
-            say(f"{self._warnings - SHOWN_AT_MOST:,} more warnings are not shown", "warning")
+    def show_rest(self) -> None:
+        """Say what was not shown."""
+        for group, count in self._said.items():
+            if count > SHOWN_AT_MOST:
+                say(f"{count - SHOWN_AT_MOST:,} more {group} are not shown", "warning")
         for place, rows in self._altered.items():
             if rows > 1:
                 say(f"the server alters {place} in {rows:,} rows", "warning")
-        if self.errors > SHOWN_AT_MOST:
-            # Every row with an error has a line in the results, but not every one is a reject.
-            where = way_out
-            if self.results:
-                written = self.results.place and not self.results.problem
-                where = f"; {self.results.place} has them all" if written else ""
-            say(f"{self.errors - SHOWN_AT_MOST:,} more rows with errors are not shown{where}")

@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
-from math import isfinite
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Literal, Self
+from typing import Any, BinaryIO
 
 from attrs import field, frozen
 
 from ._exits import UsageError
-from ._typed import parsed
+from ._typed import json_object, parsed
 
-Format = Literal["csv", "jsonl"]
-
-SUFFIXES: dict[str, Format] = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-
-LONGEST_CELL = 16_000_000
-"""Characters of one cell. Without a bound, a quote that is not closed would take the rest of the file for one cell."""
-
-LONGEST_LINE = 4 * LONGEST_CELL
-"""Characters of one line. Without a bound, a file without line ends would fill the memory."""
+LONGEST = 16_000_000
+"""Characters of one line, and of one cell. Without a bound, a file without line ends would fill the memory, and a quote
+that is not closed would take the rest of the file for one cell."""
 
 MOST_BAD_ROWS = 1_000
 """Unreadable rows one after the other after which reading ends: such a file is not what was meant, or has no end."""
 
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before that of UTF-16, which it begins with
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+JSON_SUFFIXES = (".jsonl", ".ndjson")
 
 
 class Row(dict[str, Any]):
@@ -48,57 +33,44 @@ class Row(dict[str, Any]):
         line: the line on which it begins, from 1.
         text: the lines as they are in the file.
         key: its idempotency key; None for a source without keys.
+        problem: why it cannot be read; "" if it can.
     """
 
     line: int
     text: str
-    key: str | None
-
-
-@frozen
-class BadRow:
-    """A row that cannot be read."""
-
-    line: int
-    text: str
-    problem: str
+    key: str | None = None
+    problem: str = ""
 
 
 # --- types of cells -------------------------------------------------------------------------------------------------
 
 
 def _int(text: str) -> int:
+    # int() also reads 1_0 and the digits of other scripts.
     if not re.fullmatch(r"[+-]?[0-9]{1,30}", text.strip()):
         raise ValueError
     return int(text)
 
 
 def _float(text: str) -> float:
-    # float() also reads 1_0, the digits of other scripts, and "nan".
     if not re.fullmatch(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?", text.strip()):
         raise ValueError
-    if not isfinite(value := float(text)):
-        raise ValueError
-    return value
+    return float(text)
 
 
 def _float_with_comma(text: str) -> float:
-    if "." in text:  # 1.234 may be a thousand or so
-        raise ValueError
-    return _float(text.replace(",", "."))
+    return _float(text.translate({ord(","): ".", ord("."): ","}))
 
 
 def _bool(text: str) -> bool:
     return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.strip().lower()]
 
 
-TYPES: dict[str, Callable[[str], Any]] = {
-    "str": str,
-    "int": _int,
-    "float": _float,
-    "bool": _bool,
-    "json": lambda text: parsed(text, "it"),
-}
+def _json(text: str) -> Any:
+    return parsed(text, "the cell")
+
+
+TYPES: dict[str, Callable[[str], Any]] = {"str": str, "int": _int, "float": _float, "bool": _bool, "json": _json}
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -109,56 +81,56 @@ class Source:
     """Where rows come from, and how they are written.
 
     Args:
-        path: the file; None for standard input.
-        format: None to tell it by the file's suffix; on standard input, by its first character.
-        encoding: None for UTF-8, or what a byte order mark says.
-        delimiter: between the cells; None for what a first line such as `sep=;` says, else a comma (in .tsv files, a
-            tab).
+        file: the path of the file; "-" for standard input.
+        encoding: of the text. A byte order mark of UTF-8 is skipped.
+        delimiter: between the cells; None for what a first line such as `sep=;` says, else the one of `,;|` and tab
+            that the first line has most.
         decimal: between the digits of numbers in CSV, "." or ",".
-        types: the names of the types of columns that are not strings.
+        types: the columns that are not strings, each with the name of its type.
         keys: the columns that make up the idempotency key; none for rows without keys.
         key_prefix: what every key begins with.
     """
 
-    path: Path | None
-    format: Format | None = None
-    encoding: str | None = None
-    delimiter: str | None = None
-    decimal: str = "."
-    types: Mapping[str, str] = field(factory=dict)
-    keys: Sequence[str] = ()
-    key_prefix: str = ""
+    file: str
+    encoding: str
+    delimiter: str | None
+    decimal: str
+    types: Mapping[str, str] = field(converter=dict)
+    keys: Sequence[str]
+    key_prefix: str
 
     @property
     def name(self) -> str:
-        return "standard input" if self.path is None else str(self.path)
+        return "standard input" if self.file == "-" else self.file
 
     @property
-    def is_file(self) -> bool:
-        """Whether it can be read more than once: it is no pipe."""
-        return self.path is not None and self.path.is_file()
+    def is_pipe(self) -> bool:
+        """Whether it can be read only once."""
+        path = Path(self.file)
+        return self.file == "-" or (path.exists() and not path.is_file())
 
-    def open(self) -> Reader:
-        """Opens it and reads the columns.
+    @contextmanager
+    def open(self) -> Iterator[Reader]:
+        """Open it and read the columns.
 
         Raises:
-            UsageError: it cannot be read, its format is not known, or it lacks a column.
+            UsageError: it cannot be read, or lacks a column.
         """
-        if self.path is None:
-            given: Any = sys.stdin.buffer
-            return Reader(self, given if hasattr(given, "peek") else io.BufferedReader(given))
+        if self.file == "-":
+            yield Reader(self, sys.stdin.buffer)
+            return
         try:
-            stream = self.path.open("rb")
+            stream = Path(self.file).open("rb")  # noqa: SIM115 - the block below closes it
         except (OSError, ValueError) as problem:
-            raise UsageError(f"{self.name} cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
-        try:
-            return Reader(self, stream)
-        except BaseException:
-            stream.close()
-            raise
+            raise self.unreadable(problem) from None
+        with stream:
+            yield Reader(self, stream)
+
+    def unreadable(self, problem: Exception) -> UsageError:
+        return UsageError(f"{self.name} cannot be read: {getattr(problem, 'strerror', None) or problem}")
 
     def key_of(self, row: Mapping[str, Any]) -> str | None:
-        """The idempotency key of a row; None if the rows have none.
+        """Return the idempotency key of a row; None if the rows have none.
 
         Raises:
             ValueError: a part of it is missing, or is neither text nor an integer.
@@ -178,191 +150,123 @@ class Reader:
     """Reads the rows of a `Source` once.
 
     Attributes:
-        format: "csv" or "jsonl".
-        encoding: of the text.
         head: the lines above the rows, which rows that are written in the same way need, too.
-        columns: of CSV.
     """
 
     def __init__(self, source: Source, stream: BinaryIO) -> None:
         self._source = source
-        beginning: bytes = stream.peek(4)[:4]  # type: ignore[attr-defined]
-        marked = next((name for mark, name in _MARKS if beginning.startswith(mark)), None)
-        self.encoding = source.encoding or marked or "utf-8"
         try:
-            if codecs.lookup(self.encoding).name == "utf-8" and marked == "utf-8-sig":
-                self.encoding = marked
+            # Bytes that are not of the encoding are an error of the row that holds them, not of the file.
+            self._text = io.TextIOWrapper(stream, source.encoding, errors="surrogateescape", newline="")
         except LookupError:
-            raise UsageError(f"--encoding {self.encoding} is unknown; such as utf-8, utf-16, cp1252") from None
-        self.format = source.format or self._format(beginning)
-        # Bytes that are not of the encoding are an error of the row that holds them, not of the file.
-        self._text = io.TextIOWrapper(stream, self.encoding, errors="surrogateescape", newline="")
-        self._lines: list[str] = []
+            raise UsageError(f"--encoding {source.encoding} is unknown; such as utf-8, utf-16, cp1252") from None
         self._line = 0
+        self._lines_of_row: list[str] = []
         self.head = ""
-        self.columns: list[str] = []
-        self._recorded = self._record()
-        if self.format == "csv":
-            self._read_columns()
-        elif source.types or source.delimiter or source.decimal != ".":
-            raise UsageError("--type, --delimiter and --decimal are for CSV; JSON says itself what a value is")
-
-    def _format(self, beginning: bytes) -> Format:
-        if self._source.path is None:
-            return "jsonl" if beginning.removeprefix(codecs.BOM_UTF8).strip(b"\xff\xfe\0")[:1] == b"{" else "csv"
-        suffix = self._source.path.suffix.lower()
-        if suffix not in SUFFIXES:
-            what = "JSON lines, one object a line, are called .jsonl; or say " if suffix == ".json" else "say "
-            raise UsageError(f"{self._source.name} is neither .csv nor .jsonl: {what}--format csv or --format jsonl")
-        return SUFFIXES[suffix]
-
-    def _read_columns(self) -> None:
-        csv.field_size_limit(LONGEST_CELL)
-        name, delimiter = self._source.name, self._source.delimiter
         try:
-            first = next(self._recorded, "")
-            lines: Iterator[str] = chain([first], self._recorded)
-            # Excel's way to name the delimiter, and the first line of many of its files.
-            if separator := re.fullmatch(r'"?sep=(.)"?[\r\n]*', first, re.IGNORECASE):
-                delimiter, lines = delimiter or separator[1], self._recorded
-            delimiter = delimiter or ("\t" if name.lower().endswith(".tsv") else None)
-            self._cells = csv.reader(lines, delimiter=delimiter or ",", strict=True)
-            columns = next((cells for cells in self._cells if cells), None)
-        except (csv.Error, UnicodeError) as problem:
-            raise UsageError(f"{name}:{self._line}: {_words(problem)}") from None
-        if columns is None:
-            raise UsageError(f"{name} is empty; its first line has to name the columns")
-        self.head, self._lines = "".join(self._lines), []
-        if not _is_whole(self.head):
-            raise UsageError(f"{name} is not {self.encoding}; say with --encoding what it is, such as cp1252")
-        if len(columns) == 1 and delimiter is None and (other := re.search("[;\t|]", columns[0])):
-            shown = "tab" if other[0] == "\t" else other[0]
-            raise UsageError(
-                f"{name} has one column, {columns[0]!r}; is it --delimiter '{shown}'? (--delimiter ',' if not)"
-            )
-        for number, column in enumerate(columns, 1):
-            if not column.strip():
-                raise UsageError(f"{name}: column {number} has no name in the first line")
-            if columns.index(column) != number - 1:
-                raise UsageError(f"{name}: the column {column!r} is there twice")
-        for column, why in (
-            *((column, ", which --type names") for column in self._source.types),
-            *((column, "") for column in self._source.keys),
-        ):
-            if column not in columns:
-                several = " (name several with --key-column each)" if set(column.split(",")) <= set(columns) else ""
-                raise UsageError(f"{name} has no column {column!r}{why}; it has: {', '.join(columns)}{several}")
-        self.columns = columns
-        types = {**TYPES, "float": _float_with_comma} if self._source.decimal == "," else TYPES
-        self._types = [types[self._source.types.get(column, "str")] for column in columns]
+            first = self._text.readline(LONGEST)
+            self._lines = self._read_lines(first)
+            first = _without_mark(first)
+            is_json = Path(source.file).suffix.lower() in JSON_SUFFIXES or first.startswith("{")
+            self._parse = self._parse_json if is_json else self._parse_cells
+            if not is_json:
+                self._read_columns(first)
+            elif source.types or source.delimiter or source.decimal != ".":
+                raise UsageError("--type, --delimiter and --decimal are for CSV; JSON says itself what a value is")
+        except (OSError, UnicodeError, csv.Error) as problem:
+            raise source.unreadable(problem) from None
 
-    def _record(self) -> Iterator[str]:
-        """The lines, each kept until its row is whole."""
-        while line := self._text.readline(LONGEST_LINE):
-            if len(line) == LONGEST_LINE:
-                raise UsageError(f"{self._source.name}:{self._line + 1}: the line is too long to be a row")
+    def _read_lines(self, first: str) -> Iterator[str]:
+        """Yield the lines, and keep them until their row is whole."""
+        line = first
+        while line:
             self._line += 1
-            self._lines.append(line)
-            yield line
+            if len(line) == LONGEST:
+                raise OSError(f"line {self._line} is too long to be a row")
+            self._lines_of_row.append(line)
+            yield _without_mark(line)
+            line = self._text.readline(LONGEST)
 
-    def __iter__(self) -> Iterator[Row | BadRow]:
-        """The rows.
+    def _read_columns(self, first: str) -> None:
+        name, delimiter = self._source.name, max(",;\t|", key=first.count)
+        # The first line of many of Excel's files names the delimiter.
+        if separator := re.fullmatch(r'"?sep=(.)"?[\r\n]*', first, re.IGNORECASE):
+            delimiter = separator[1]
+            next(self._lines)
+        csv.field_size_limit(LONGEST)
+        self._cells = csv.reader(self._lines, delimiter=self._source.delimiter or delimiter, strict=True)
+        self._columns = columns = next(self._cells, [])
+        self.head = "".join(self._lines_of_row)
+        if not _is_whole(self.head):
+            encoding = self._source.encoding
+            raise UsageError(f"{name} is not {encoding}; say with --encoding what it is, such as cp1252 or utf-16")
+        if not columns or not all(map(str.strip, columns)) or len(set(columns)) < len(columns):
+            raise UsageError(f"{name}: the first line has to name the columns, each by a name of its own")
+        for column in (*self._source.types, *self._source.keys):
+            if column not in columns:
+                raise UsageError(f"{name} has no column {column!r}; it has: {', '.join(columns)}")
+
+    def __iter__(self) -> Iterator[Row]:
+        """Yield the rows.
 
         Raises:
             UsageError: the rest cannot be read.
         """
-        bad = 0
-        while (row := self._next()) is not None:
+        source, bad_rows = self._source, 0
+        while True:
+            began, self._lines_of_row = self._line + 1, []
+            try:
+                row = self._parse()
+                if row is None:  # an empty line
+                    continue
+                row.key = source.key_of(row)
+            except StopIteration:
+                return
+            except (OSError, UnicodeError) as problem:
+                raise source.unreadable(problem) from None
+            except (ValueError, csv.Error) as problem:
+                row = Row()
+                row.problem = str(problem)
+            row.line, row.text = began, "".join(self._lines_of_row)
+            if not _is_whole(row.text):
+                row.problem = f"the row is not {source.encoding}; mend it, or say with --encoding what the file is"
+            bad_rows = bad_rows + 1 if row.problem else 0
             yield row
-            bad = bad + 1 if isinstance(row, BadRow) else 0
-            if bad == MOST_BAD_ROWS:
+            if bad_rows == MOST_BAD_ROWS:
                 raise UsageError(
-                    f"{self._source.name}:{row.line}: {bad:,} rows one after the other cannot be read; what follows "
+                    f"{source.name}:{row.line}: {bad_rows:,} rows one after the other cannot be read; what follows "
                     "was not read"
                 )
 
-    def _next(self) -> Row | BadRow | None:
-        make = self._row_of_cells if self.format == "csv" else self._row_of_json
-        while True:
-            began, self._lines = self._line + 1, []
-            try:
-                row = make()
-                if row is None:  # an empty line
-                    continue
-                row.key = self._source.key_of(row)
-            except StopIteration:
-                return None
-            except OSError as problem:
-                raise UsageError(f"{self._source.name} cannot be read: {problem.strerror or problem}") from None
-            except UnicodeError as problem:
-                raise UsageError(f"{self._source.name}:{began}: not {self.encoding}: {problem}") from None
-            except (ValueError, csv.Error) as problem:
-                text = "".join(self._lines)
-                return BadRow(began, text, _words(problem) if _is_whole(text) else self._other_encoding())
-            row.line, row.text = began, "".join(self._lines)
-            return row if _is_whole(row.text) else BadRow(began, row.text, self._other_encoding())
-
-    def _row_of_cells(self) -> Row | None:
+    def _parse_cells(self) -> Row | None:
         cells = next(self._cells)
         if not any(map(str.strip, cells)):  # as spreadsheets write the empty rows below a table
             return None
-        if len(cells) != len(self.columns):
-            raise ValueError(f"the row has {len(cells)} cells, and there are {len(self.columns)} columns")
-        row = Row()
-        for column, read, cell in zip(self.columns, self._types, cells, strict=True):
-            try:
-                # The server turns an empty string into null, too.
-                row[column] = read(cell) if cell else None
-            except UsageError as problem:
-                raise ValueError(f"the cell {column!r}: {problem}") from None
-            except (ValueError, KeyError):
-                raise ValueError(self._wrong_type(column, cell)) from None
-        return row
+        if len(cells) != len(self._columns):
+            raise ValueError(f"the row has {len(cells)} cells, and there are {len(self._columns)} columns")
+        return Row((column, self._value(column, cell)) for column, cell in zip(self._columns, cells, strict=True))
 
-    def _wrong_type(self, column: str, cell: str) -> str:
-        kind = self._source.types[column]
-        hint = " (true, false, yes, no, 1, 0)" if kind == "bool" else ""
-        if kind == "float" and re.fullmatch(r"[+-]?[0-9.]*,[0-9]+", cell.strip()) and self._source.decimal == ".":
-            hint = " (with a decimal comma: --decimal ,)"
-        return f"the cell {column!r} is {cell[:60]!r}, which is no {kind}{hint}"
-
-    def _row_of_json(self) -> Row | None:
-        line = next(self._recorded)
-        if not line.strip():
-            return None
+    def _value(self, column: str, cell: str) -> Any:
+        kind = self._source.types.get(column, "str")
+        read = _float_with_comma if kind == "float" and self._source.decimal == "," else TYPES[kind]
         try:
-            value = parsed(line, "the line")
+            return read(cell) if cell else None  # the server turns an empty string into null, too
+        except (ValueError, KeyError, UsageError):
+            raise ValueError(f"the cell {column!r} is {cell[:60]!r}, which is no {kind}") from None
+
+    def _parse_json(self) -> Row | None:
+        line = next(self._lines)
+        try:
+            return Row(json_object(line, "the line")) if line.strip() else None
         except UsageError as problem:
             raise ValueError(str(problem)) from None
-        if not isinstance(value, dict):
-            raise ValueError('the line is JSON, but not an object such as {"days": 3}')
-        return Row(value)
-
-    def _other_encoding(self) -> str:
-        return f"the row is not {self.encoding}; mend it, or say with --encoding what the file is"
-
-    def close(self) -> None:
-        if self._source.path is None:
-            self._text.detach()  # which is not ours to close
-        else:
-            self._text.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
-def _words(problem: Exception) -> str:
-    words = str(problem)
-    if "unexpected end of data" in words:
-        return "a quote is not closed until the end of the file"
-    return words if not isinstance(problem, csv.Error) else f"it is no CSV: {words}"
+def _without_mark(line: str) -> str:
+    """Return the line without a byte order mark, which the rejects keep."""
+    return line.removeprefix("\ufeff")
 
 
 def _is_whole(text: str) -> bool:
-    """Whether nothing in it stands for bytes that are not of the encoding."""
+    """Return whether nothing in it stands for bytes that are not of the encoding."""
     return text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text)

@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import _output
 from ._exits import UsageError
+from ._output import say
 
 SAY_AFTER, PATIENCE = 1.0, 10.0
 """Seconds after which it says that it waits for standard input, and after which it no longer does."""
 
 
 def data_from(values: Sequence[str], document: str | None) -> dict[str, Any]:
-    """The data of a start or of a completion.
+    """Return the data of a start or of a completion.
 
     Args:
         values: what was given as `key=value` and `key:=JSON`.
@@ -39,9 +39,9 @@ def data_from(values: Sequence[str], document: str | None) -> dict[str, Any]:
         return data_of_pairs(values)
     if not _is_piped():
         return {}
-    what = "what came in on standard input (where no data is given; </dev/null for none)"
+    what = "what came in on standard input (as no data is given; </dev/null for none)"
     text = _decoded(sys.stdin.buffer.read(), what)
-    return _object(text, what) if text.strip() else {}
+    return json_object(text, what) if text.strip() else {}
 
 
 def data_of_pairs(pairs: Sequence[str]) -> dict[str, Any]:
@@ -58,22 +58,22 @@ def data_of_pairs(pairs: Sequence[str]) -> dict[str, Any]:
         what = f"the value of {key} (after :=)"
         if text.startswith("@"):
             what = f"the file {text[1:]}"
-            text = _file(text[1:], f" (a text that begins with @ is written {key}:='{json.dumps(text)}')")
+            text = _file(text[1:])
         data[key] = text if sign == "=" else parsed(text, what)
     return data
 
 
 def data_of_document(source: str) -> dict[str, Any]:
-    return _object(*_document(source))
+    return json_object(*_document(source))
 
 
 def body_of_document(source: str) -> Any:
-    """The same; JSON of any kind."""
+    """Return what --data says: JSON of any kind."""
     return parsed(*_document(source))
 
 
 def _document(source: str) -> tuple[str, str]:
-    """What --data says, and what to call it."""
+    """Return the text that --data names, and what to call it."""
     if source == "-":
         what = "what --data - read from standard input"
         return _decoded(sys.stdin.buffer.read(), what), what
@@ -83,7 +83,7 @@ def _document(source: str) -> tuple[str, str]:
 
 
 def parsed(text: str, what: str) -> Any:
-    """What a JSON text stands for. Where JSON readers differ (NaN, a key given twice) it is refused."""
+    """Return what a JSON text stands for. If JSON readers differ (NaN, a key given twice), it is refused."""
 
     def unambiguous(members: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(members)
@@ -103,31 +103,32 @@ def parsed(text: str, what: str) -> Any:
 
 
 def typed_line() -> str:
-    """One line from standard input."""
+    """Return one line from standard input."""
     return sys.stdin.readline().strip()
 
 
 def piped_text() -> str:
-    """All of standard input."""
+    """Return all of standard input."""
     return _decoded(sys.stdin.buffer.read(), "standard input").strip()
 
 
-def _object(text: str, what: str) -> dict[str, Any]:
+def json_object(text: str, what: str) -> dict[str, Any]:
+    """Return the object that a JSON text stands for."""
     data = parsed(text, what)
     if not isinstance(data, dict):
         raise UsageError(f'{what} is JSON, but not an object such as {{"days": 3}}')
     return data
 
 
-def _file(name: str, hint: str = "") -> str:
+def _file(name: str) -> str:
     try:
         return _decoded(Path(os.path.expanduser(name)).read_bytes(), f"the file {name}")  # noqa: PTH111 - it never fails
     except (OSError, ValueError) as problem:
-        raise UsageError(f"the file {name} cannot be read: {getattr(problem, 'strerror', problem)}{hint}") from problem
+        raise UsageError(f"the file {name} cannot be read: {getattr(problem, 'strerror', problem)}") from problem
 
 
 def _decoded(content: bytes, what: str) -> str:
-    """Text in UTF-8, or in UTF-16 or -32, as Windows shells write it; its first characters tell which."""
+    """Return text in UTF-8, or in UTF-16 or -32, as Windows shells write it; the first characters say which."""
     try:
         return content.decode(json.detect_encoding(content))
     except UnicodeDecodeError as problem:
@@ -135,7 +136,7 @@ def _decoded(content: bytes, what: str) -> str:
 
 
 def refuse_piped(data: str | None = None) -> None:
-    """Refuses what lies on standard input, where `data` (of --data) does not ask for it: it would get lost.
+    """Refuse what lies on standard input, unless `data` (of --data) asks for it: it would get lost.
 
     A file that somebody else has begun to read, such as the loop of a shell, is not for this command.
 
@@ -145,12 +146,12 @@ def refuse_piped(data: str | None = None) -> None:
     if data != "-" and _waiting():
         raise UsageError(
             "there is data on standard input, too, which would get lost: to send it, give no other data but --data -; "
-            "where it is not for this command, add </dev/null"
+            "if it is not for this command, add </dev/null"
         )
 
 
 def _waiting() -> bool:
-    """Whether standard input has something for this command by now; a terminal has nothing."""
+    """Return whether standard input has something for this command by now; a terminal has nothing."""
     try:
         handle = sys.stdin.fileno()
         status = os.fstat(handle)
@@ -167,7 +168,7 @@ def _waiting() -> bool:
 
 
 def _is_piped() -> bool:
-    """Whether somebody sends something on standard input: a pipe, or a file that is not empty.
+    """Return whether somebody sends something on standard input: a pipe or a file.
 
     Raises:
         UsageError: it is open, and for ten seconds nothing has come; what may still come must not get lost.
@@ -185,7 +186,7 @@ def _is_piped() -> bool:
         return True
     if select.select([handle], [], [], SAY_AFTER)[0]:
         return True
-    _output.say("waiting for data on standard input; with </dev/null or --data '{}' there is none")
+    say("waiting for data on standard input; with </dev/null or --data '{}' there is none")
     if select.select([handle], [], [], PATIENCE - SAY_AFTER)[0]:
         return True
     raise UsageError(
