@@ -437,7 +437,7 @@ def test_elsewhere_progress_is_a_line_now_and_then(start: Any, environ: pytest.M
     environ.setattr(_progress, "LINE_EVERY", 0.0)
     assert start(None).code == 0
     assert len(stream.getvalue().splitlines()) == 3
-    assert "processmaker: 3 done, 3 found, 0 failed, " in stream.getvalue()
+    assert "processmaker: 3 of 3 done, 3 found, 0 failed, " in stream.getvalue()
 
 
 def test_quiet_prints_the_ids(start: Any) -> None:

@@ -82,18 +82,16 @@ class DryRun:
 
     def run(self) -> int:
         """Check the rows. Return the exit code."""
-        code = DONE
+        is_read = True
         try:
             for row in self._reader:
                 self._check(row)
         except UsageError as problem:  # the rest cannot be read
             say(str(problem))
-            code = FAILED
-        if self._counts["bad"]:
-            code = FAILED
-        elif self._counts["reused_keys"] and self._on_reused_key == "error":
-            code = code or KEY_REUSED
-        return code
+            is_read = False
+        if self._counts["bad"] or not is_read:
+            return FAILED
+        return KEY_REUSED if self._counts["reused_keys"] and self._on_reused_key == "error" else DONE
 
     def _check(self, row: Row) -> None:
         from ..data import alterations, check_data

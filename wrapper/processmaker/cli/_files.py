@@ -157,14 +157,13 @@ class LineFile:
             self._file.close()
         if not self._has_part:
             self.place = self.path
-        elif not self._is_begun:
-            if not self._is_left_over:
-                Path(self._part).unlink()
-        else:
+        elif self.problem:
             self.place = self._part
-            if not self.problem:
-                os.replace(self._part, self._target)  # noqa: PTH105 - the lock is held until it has its name
-                self.place = self.path
+        elif self._is_begun:
+            os.replace(self._part, self._target)  # noqa: PTH105 - the lock is held until it has its name
+            self.place = self.path
+        elif not self._is_left_over:
+            Path(self._part).unlink()
         self._file.close()
 
 

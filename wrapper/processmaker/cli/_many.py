@@ -32,7 +32,7 @@ from ._exits import (
     signals_handled,
 )
 from ._files import STDOUT, LineFile, check_distinct, is_replaceable, part_of, places_of
-from ._output import is_terminal, messages, say
+from ._output import messages, say
 from ._params import COUNT, SECONDS, Parsed, Words
 from ._progress import Counts, duration, progress_of
 from ._report import FIELDS, Report
@@ -216,11 +216,8 @@ def _place_of_journal(options: Options) -> str | None:
 
 
 @contextmanager
-def _open_journal(session: Session, place: str | None, lease: float) -> Iterator[SQLiteJournal | RedisJournal | None]:
+def _open_journal(session: Session, place: str, lease: float) -> Iterator[SQLiteJournal | RedisJournal]:
     """Open the journal. If this makes its file, and nothing is recorded in it, remove it afterwards."""
-    if place is None:
-        yield None
-        return
     is_new = "://" not in place and not Path(place).exists()
     journal = session.journal(place, lease=lease)
     try:
@@ -278,24 +275,24 @@ class Run:
         warnings.showwarning = lambda message, *_, **__: self._report.show_warning(str(message))
         if not session.settings.debug:
             logging.getLogger("processmaker").setLevel(logging.CRITICAL)
-        with _open_journal(session, self._journal, self._options.lease) as journal:
-            if is_terminal(sys.stderr) and not session.output.quiet:
-                counts.total = self._count_rows()
+        counts.total = self._count_rows()
+        with ExitStack() as stack:
+            journal = None
+            if self._journal:
+                journal = stack.enter_context(_open_journal(session, self._journal, self._options.lease))
             pm = session.connect(**session.signed_in(), journal=journal)
-            with (
-                signals_handled(signal.SIGINT, signal.SIGTERM, by=self._stop),
-                progress_of(counts, quiet=session.output.quiet) as show,
-            ):
-                try:
-                    self._outcomes = self._start_many(pm)
-                    with self._outcomes:
-                        for outcome in self._outcomes:
-                            self._take(outcome)
-                            show()
-                except Exception as problem:
-                    self._gave_up = self._gave_up or problem
-                for outcome in self._outcomes.rest if self._outcomes else ():
-                    self._take(outcome)
+            stack.enter_context(signals_handled(signal.SIGINT, signal.SIGTERM, by=self._stop))
+            show = stack.enter_context(progress_of(counts, quiet=session.output.quiet))
+            try:
+                self._outcomes = self._start_many(pm)
+                with self._outcomes:
+                    for outcome in self._outcomes:
+                        self._take(outcome)
+                        show()
+            except Exception as problem:
+                self._gave_up = self._gave_up or problem
+            for outcome in self._outcomes.rest if self._outcomes else ():
+                self._take(outcome)
         if self._gave_up and not counts.rows:
             raise self._gave_up
         session.changed = True
@@ -326,9 +323,10 @@ class Run:
             try:
                 self._awaits_row = True
                 row = next(rows, None)
-                self._awaits_row = False
             except KeyboardInterrupt:
                 return
+            finally:
+                self._awaits_row = False
             if row is None:
                 return
             if row.problem:
@@ -413,9 +411,6 @@ class Run:
     def show_summary(self) -> None:
         """Print how many rows ended how, and say how to go on."""
         counts, output, report = self._counts, self._session.output, self._report
-        if self._stopped and counts.total is None:
-            with suppress(KeyboardInterrupt):
-                counts.total = self._count_rows()
         in_all = counts.total if self._stopped else None
         places = {
             "journal": self._journal and without_password(self._journal),
