@@ -194,6 +194,7 @@ def test_results_go_directly_to_a_pipe_and_to_standard_output(start: Any, folder
     assert [row["outcome"] for row in csv.DictReader(printed.out.splitlines())] == ["found"] * 3
     assert "3 of 3 done, 3 found, 0 failed" in printed.err
     assert {line["outcome"] for line in start("--output", "-", "--json").lines} == {"found"}
+    assert start("--output", "-", "--quiet").out.startswith("line,key,request_id,")
     assert names(folder) == {"rows.csv", "rows.csv.journal", "results.csv"}
 
 

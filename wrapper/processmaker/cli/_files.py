@@ -96,11 +96,11 @@ class LineFile:
         self._is_begun = self._is_left_over = False
         self._target, self._part = os.path.realpath(path), part_of(path)
         self._has_part = is_replaceable(path)
-        if path == STDOUT:
-            self._file = sys.stdout
-            return
         try:
-            descriptor = self._open_part() if self._has_part else os.open(path, os.O_WRONLY)
+            if self._has_part:
+                descriptor = self._open_part()
+            else:
+                descriptor = os.dup(sys.stdout.fileno()) if path == STDOUT else os.open(path, os.O_WRONLY)
             self._file = os.fdopen(descriptor, "w", encoding=encoding, errors="surrogateescape", newline="")
         except (OSError, ValueError) as problem:
             raise UsageError(f"{path} cannot be written: {getattr(problem, 'strerror', None) or problem}") from None
@@ -111,7 +111,7 @@ class LineFile:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
         descriptor = os.open(self._part, flags, 0o666)
         # Another run may have renamed or removed the file before it was locked here.
-        if not _lock(descriptor) or not _has_name(descriptor, self._part):
+        if not _lock(descriptor) or _identity(descriptor) != _identity(self._part):
             os.close(descriptor)
             raise UsageError(f"another run is writing {self._part}; let it finish first")
         self._is_left_over = os.fstat(descriptor).st_size > 0
@@ -144,9 +144,6 @@ class LineFile:
 
     def close(self) -> None:
         """Give the file its name, if something was written. Nothing more is written."""
-        if self.path == STDOUT:
-            self.place = "standard output"
-            return
         try:
             self._finish()
         except OSError as problem:
@@ -185,10 +182,3 @@ def _lock(descriptor: int) -> bool:
     except OSError:
         return True  # this file system has no locks
     return True
-
-
-def _has_name(descriptor: int, path: str) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), Path(path).stat())
-    except FileNotFoundError:
-        return False

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from attrs import define, field
 
@@ -57,12 +58,8 @@ class Counts:
 
 
 def duration(seconds: float) -> str:
-    """Return `4 s`, `3:20` or `1:03:20`."""
-    minutes, left = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}:{minutes:02}:{left:02}"
-    return f"{minutes}:{left:02}" if minutes else f"{left} s"
+    """Return hours, minutes and seconds, such as `1:03:20`."""
+    return str(timedelta(seconds=round(seconds)))
 
 
 @contextmanager
@@ -74,7 +71,7 @@ def progress_of(counts: Counts, *, quiet: bool) -> Iterator[Callable[[], None]]:
         from rich.progress import BarColumn, Progress, TextColumn
 
         bar = Progress(TextColumn("{task.description}"), BarColumn(bar_width=None))
-        task = bar.add_task("", total=counts.total)
+        task = bar.add_task(counts.words, total=counts.total)
         with live(bar):
             yield lambda: bar.update(task, completed=counts.rows, description=counts.words)
     else:

@@ -33,7 +33,7 @@ def data_from(values: Sequence[str], document: str | None) -> dict[str, Any]:
         if values:
             raise UsageError(f"give the data either with --data or as key=value, not both ({values[0]})")
         refuse_piped(document)
-        return data_of_document(document)
+        return json_object(*_document(document))
     if values:
         refuse_piped()
         return data_of_pairs(values)
@@ -61,10 +61,6 @@ def data_of_pairs(pairs: Sequence[str]) -> dict[str, Any]:
             text = _file(text[1:])
         data[key] = text if sign == "=" else parsed(text, what)
     return data
-
-
-def data_of_document(source: str) -> dict[str, Any]:
-    return json_object(*_document(source))
 
 
 def body_of_document(source: str) -> Any:
