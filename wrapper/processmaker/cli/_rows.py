@@ -224,7 +224,7 @@ class Reader:
                 return
             except (OSError, UnicodeError) as problem:
                 raise source.unreadable(problem) from None
-            except (ValueError, csv.Error) as problem:
+            except (ValueError, UsageError, csv.Error) as problem:
                 row = Row()
                 row.problem = str(problem)
             row.line, row.text = began, "".join(self._lines_of_row)
@@ -256,10 +256,7 @@ class Reader:
 
     def _parse_json(self) -> Row | None:
         line = next(self._lines)
-        try:
-            return Row(json_object(line, "the line")) if line.strip() else None
-        except UsageError as problem:
-            raise ValueError(str(problem)) from None
+        return Row(json_object(line, "the line")) if line.strip() else None
 
 
 def _without_mark(line: str) -> str:

@@ -164,7 +164,7 @@ def _waiting() -> bool:
 
 
 def _is_piped() -> bool:
-    """Return whether somebody sends something on standard input: a pipe or a file.
+    """Return whether somebody sends something on standard input: it is no terminal and no /dev/null.
 
     Raises:
         UsageError: it is open, and for ten seconds nothing has come; what may still come must not get lost.
@@ -174,9 +174,7 @@ def _is_piped() -> bool:
         status = os.fstat(handle)
     except (OSError, ValueError):
         return False
-    if stat.S_ISREG(status.st_mode):
-        return True
-    if not (stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode)):
+    if stat.S_ISCHR(status.st_mode):
         return False
     if sys.platform == "win32":  # select knows sockets only there
         return True
