@@ -6,11 +6,12 @@ from typing import Any
 
 from conftest import Awaited
 from processmaker import Request, Task
-from processmaker.follow.tasks import tasks_of
+from processmaker.follow.tasks import list_tasks
 from processmaker.wire.call import run
 
 
 def listed_tasks(pm: Any, request: int | Request) -> list[Task]:
     """The open tasks of a Request, as GET /tasks shows them to this user."""
-    operation = tasks_of(pm._io, request, "ACTIVE")
+    number = request.id if isinstance(request, Request) else request
+    operation = list_tasks(pm._io, request_id=number, status="ACTIVE")
     return pm._runner.run(operation) if isinstance(pm, Awaited) else run(operation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable
@@ -21,7 +22,6 @@ from processmaker import (
     ProcessMaker,
     ProcessMakerError,
     ServerError,
-    TaskAlreadyClosed,
     TaskNotClosed,
     UnreadableResponse,
     WaitTimeout,
@@ -248,75 +248,50 @@ def test_completing_the_task_of_another_user_says_whose_it_is(connect: Connect) 
         pm.complete(3)
 
 
-class TwoAtOnce:
-    """Counts how many completions the server is at, each of which takes a moment."""
-
-    def __init__(self) -> None:
-        self.now = self.most = self.calls = 0
-        self._lock = threading.Lock()
-
-    def begin(self) -> httpx.Response:
-        with self._lock:
-            self.calls += 1
-            self.now += 1
-            self.most = max(self.most, self.now)
-            first = self.calls == 1
-        answer = row(1, BOT, "CLOSED") if first else {"message": "Task already closed"}
-        return httpx.Response(200 if first else 422, json=answer)
-
-    def end(self) -> None:
-        with self._lock:
-            self.now -= 1
+REFUSED = r"Another call of this process is completing task 1\. Nothing was sent"
 
 
-def outcome(call: Callable[[], Any]) -> str:
-    try:
-        return str(call().status)
-    except TaskAlreadyClosed:
-        return "already closed"
+def test_threads_do_not_complete_one_task_at_once() -> None:
+    begun, answered = threading.Event(), threading.Event()
+    server = Server(active=None, listed=[])
 
+    def answer(request: httpx.Request) -> httpx.Response:
+        begun.set()
+        answered.wait(10)
+        return server(request)
 
-def test_threads_complete_one_task_one_after_the_other() -> None:
-    server, both = TwoAtOnce(), threading.Barrier(2)
-
-    def answer(_: httpx.Request) -> httpx.Response:
-        response = server.begin()
-        threading.Event().wait(0.05)
-        server.end()
-        return response
-
-    def complete(_: int) -> str:
+    def complete() -> str:
         # Two clients, as two parts of one program may have them.
         with ProcessMaker(URL, token="t", transport=httpx.MockTransport(answer)) as pm:
-            both.wait(5)
-            return outcome(lambda: pm.complete(1))
+            return pm.complete(1).status
 
-    with ThreadPoolExecutor(2) as pool:
-        assert sorted(pool.map(complete, range(2))) == ["CLOSED", "already closed"]
-    assert (server.most, server.calls) == (1, 2)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(complete)
+        assert begun.wait(10)
+        with pytest.raises(ProcessMakerError, match=REFUSED) as refusal:
+            complete()
+        assert (refusal.value.processed, refusal.value.retryable) == (False, True)
+        answered.set()
+        assert first.result(10) == "CLOSED"
+    assert server.calls == ["PUT /tasks/1"]
+    assert complete() == "CLOSED"
 
 
-def test_tasks_of_a_loop_complete_one_task_one_after_the_other() -> None:
-    server = TwoAtOnce()
+def test_tasks_of_a_loop_do_not_complete_one_task_at_once() -> None:
+    server = Server(active=None, listed=[])
 
-    async def answer(_: httpx.Request) -> httpx.Response:
-        response = server.begin()
+    async def answer(request: httpx.Request) -> httpx.Response:
         await asyncio.sleep(0.01)
-        server.end()
-        return response
+        return server(request)
 
-    async def complete(pm: AsyncProcessMaker) -> str:
-        try:
-            return (await pm.complete(1)).status
-        except TaskAlreadyClosed:
-            return "already closed"
-
-    async def both() -> list[str]:
+    async def both() -> list[Any]:
         async with AsyncProcessMaker(URL, token="t", transport=httpx.MockTransport(answer)) as pm:
-            return sorted(await asyncio.gather(complete(pm), complete(pm)))
+            return list(await asyncio.gather(pm.complete(1), pm.complete(1), return_exceptions=True))
 
-    assert asyncio.run(both()) == ["CLOSED", "already closed"]
-    assert (server.most, server.calls) == (1, 2)
+    first, second = asyncio.run(both())
+    assert first.status == "CLOSED"
+    assert re.search(REFUSED, str(second))
+    assert server.calls == ["PUT /tasks/1"]
 
 
 def test_a_completion_that_is_cancelled_holds_up_no_other() -> None:
@@ -333,33 +308,15 @@ def test_a_completion_that_is_cancelled_holds_up_no_other() -> None:
             first = asyncio.ensure_future(pm.complete(1))
             while not server.calls:
                 await asyncio.sleep(0)
-            second = asyncio.ensure_future(pm.complete(1))
-            await asyncio.sleep(0)
             first.cancel()
-            return (await second).status
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            return (await pm.complete(1)).status
 
     assert asyncio.run(cancelled()) == "CLOSED"
 
 
-def test_a_completion_within_a_completion_of_the_same_thread_does_not_wait_for_itself() -> None:
-    """As in a signal handler."""
-    server = Server(active=None, listed=[])
-    refused: list[bool | None] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        if not server.calls:
-            server.calls.append("within")
-            with pytest.raises(ProcessMakerError, match=r"completes task 1\. Nothing was sent") as refusal:
-                pm.complete(1)
-            refused.append(refusal.value.processed)
-        return server(request)
-
-    with ProcessMaker(URL, token="t", transport=httpx.MockTransport(answer)) as pm:
-        assert pm.complete(1).status == "CLOSED"
-    assert refused == [False]
-
-
-def test_a_forked_child_does_not_wait_for_a_completion_of_its_parent() -> None:
+def test_a_forked_child_may_complete_what_its_parent_is_completing() -> None:
     begun, answered = threading.Event(), threading.Event()
 
     def slow(request: httpx.Request) -> httpx.Response:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 import warnings
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
 import pytest
 from processmaker import (
     AmbiguousStartEvent,
@@ -19,10 +16,8 @@ from processmaker import (
     Forbidden,
     InvalidData,
     NotFound,
-    ProcessMaker,
     ProcessNotFound,
     RequestFailed,
-    ServerError,
     StartEventNotFound,
 )
 from processmaker.models import Process, StartEvent
@@ -240,67 +235,6 @@ def test_the_listing_is_remembered_for_a_minute(pm: Any, sandbox: Sandbox) -> No
     sandbox.clock.advance(2)
     pm.start("Auto Approve")
     assert sandbox.calls.count(LISTING) == 2
-
-
-class SlowListing(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """To the sandbox; a listing takes a moment longer."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self.inner = sandbox.transport()
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith(LISTING.path):
-            time.sleep(0.05)
-        return self.inner.handle_request(request)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith(LISTING.path):
-            await asyncio.sleep(0.05)
-        return await self.inner.handle_async_request(request)
-
-
-def starts_at_once(sandbox: Sandbox, *, threads: bool) -> list[Any]:
-    """Eight starts of one client by name, and what became of each."""
-    if threads:
-        client = ProcessMaker(sandbox.url, token=sandbox.token(), transport=SlowListing(sandbox), retries=None)
-        with client as pm, ThreadPoolExecutor(8) as pool:
-            calls = [pool.submit(pm.start, "Auto Approve") for _ in range(8)]
-            return [call.exception() or call.result() for call in calls]
-
-    async def main() -> list[Any]:
-        transport = SlowListing(sandbox)
-        async with AsyncProcessMaker(sandbox.url, token=sandbox.token(), transport=transport, retries=None) as pm:
-            return await asyncio.gather(*(pm.start("Auto Approve") for _ in range(8)), return_exceptions=True)
-
-    return asyncio.run(main())
-
-
-@pytest.mark.parametrize("threads", [True, False], ids=["threads", "tasks"])
-def test_many_starts_at_once_ask_for_the_listing_once(sandbox: Sandbox, threads: bool) -> None:
-    started = starts_at_once(sandbox, threads=threads)
-    assert len({request.id for request in started}) == 8
-    assert sandbox.calls.count(LISTING) <= 2  # two threads may begin at the very same moment
-
-
-@pytest.mark.parametrize("threads", [True, False], ids=["threads", "tasks"])
-def test_a_listing_that_fails_fails_no_start_but_the_one_that_asked_for_it(sandbox: Sandbox, threads: bool) -> None:
-    sandbox.fail_next(500, on="GET /start_processes")
-    outcomes = starts_at_once(sandbox, threads=threads)
-    assert sum(isinstance(outcome, ServerError) for outcome in outcomes) == 1
-    assert len(sandbox.requests) == 7
-
-
-def test_a_task_that_is_cancelled_as_it_asks_for_the_listing_lets_the_others_ask(sandbox: Sandbox) -> None:
-    async def main() -> list[Any]:
-        async with AsyncProcessMaker(sandbox.url, token=sandbox.token(), transport=SlowListing(sandbox)) as pm:
-            tasks = [asyncio.create_task(pm.start("Auto Approve")) for _ in range(3)]
-            await asyncio.sleep(0.01)
-            tasks[0].cancel()
-            return await asyncio.gather(*tasks, return_exceptions=True)
-
-    canceled, *started = asyncio.run(main())
-    assert isinstance(canceled, asyncio.CancelledError)
-    assert [request.status for request in started] == ["COMPLETED"] * 2
 
 
 def test_a_process_made_meanwhile_is_found_although_the_listing_was_remembered(pm: Any, sandbox: Sandbox) -> None:

@@ -450,8 +450,8 @@ class ProcessMaker:
         elsewhere, behind a message broker. Then the task is looked at until it is closed.
 
         Two completions of one task at the same moment both succeed, and the next task then exists twice, or the Request
-        fails (observed on 4.15.5). Within this process a task is completed by one call at a time; see to it that no
-        two processes complete the same task.
+        fails (observed on 4.15.5). So this process refuses the second call while the first is under way; see to it that
+        no two processes complete the same task.
 
         Args:
             task: a `Task` or its id.

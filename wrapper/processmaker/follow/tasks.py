@@ -1,17 +1,18 @@
-"""The tasks of Requests: reading, claiming and completing them."""
+"""Reads, claims and completes the tasks of Requests."""
 
 from __future__ import annotations
 
 import json
+import os
 from base64 import urlsafe_b64decode
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import Any, TypedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from attrs import evolve
 from processmaker_api.api.tasks import get_tasks, update_task
 from processmaker_api.models.update_task_body import UpdateTaskBody
-from processmaker_api.types import UNSET
+from processmaker_api.types import UNSET, Unset
 
 from ..data import COMPLETING, OnAlteredData, check_data, report_alterations
 from ..errors import (
@@ -24,11 +25,9 @@ from ..errors import (
     clean,
     explain_unknown,
 )
-from ..fork import begins_anew
 from ..models import Request, Task, integer, items, task_from
 from ..wire.call import IO
 from ..wire.pages import PER_PAGE, read_list
-from ..wire.pending import Pending
 from .reading import AnyRequest, check_seconds, fetch, id_of, named, narrowed
 
 LOOK_AGAIN_FOR = 15.0
@@ -37,28 +36,21 @@ LOOK_AGAIN_FOR = 15.0
 FIRST_LOOK = 0.5
 """Seconds before the second look."""
 
-LONGEST_COMPLETION = 120.0
-"""Seconds to wait for another completion of the same task by this process."""
-
 AnyTask = int | Task
 """A task, or its id."""
 
 
-class _TaskQuery(TypedDict, total=False):
-    process_request_id: int
-    status: str
-    user_id: int
-
-
 async def open_tasks(io: IO, request: AnyRequest | None) -> list[Task]:
-    """The open tasks of a Request, whoever they wait for; without one, those that wait for this user."""
-    if request is None:
-        return await _my_tasks(io)
-    return await open_tasks_of(io, await fetch(io, request, ("activeTasks",)))
+    """Return the open tasks of a Request, whoever they wait for; without one, those that wait for this user."""
+    if request is not None:
+        return await open_tasks_of(io, await fetch(io, request, ("activeTasks",)))
+    me = await _ask_own_id(io)
+    found = await list_tasks(io, status="ACTIVE", user_id=UNSET if me is None else me)
+    return [evolve(task, completable=_completable(task, me, sees_all=False)) for task in found]
 
 
 async def open_tasks_of(io: IO, request: Request, *, within: float | None = None) -> list[Task]:
-    """The open tasks of a Request that was read with its active tasks.
+    """Return the open tasks of a Request that was read with its active tasks.
 
     The list of tasks shows an ordinary user only the own and claimable ones, and these with their node ids; a Request's
     active tasks are everybody's (observed on 4.15.5). Servers before 4.9 do not know active tasks.
@@ -66,7 +58,7 @@ async def open_tasks_of(io: IO, request: Request, *, within: float | None = None
     active = _active_tasks(request)
     if active == []:
         return []
-    listed = await tasks_of(io, request.id, "ACTIVE", within=within)
+    listed = await list_tasks(io, request_id=request.id, status="ACTIVE", within=within)
     me = own_id(io)
     # Only an administrator is shown tasks of others, or anybody by a server older than 4.11.
     sees_all = me is not None and any(task.user_id not in (None, me) for task in listed)
@@ -79,19 +71,32 @@ async def open_tasks_of(io: IO, request: Request, *, within: float | None = None
 
 
 def open_task_ids(request: Request) -> list[int] | None:
-    """The ids of its open tasks, if it was read with its active tasks; None from a server that does not know them."""
+    """Return the ids of the open tasks that came along with a Request; None from a server that does not know them."""
     active = _active_tasks(request)
     return None if active is None else [task.id for task in active]
 
 
-async def tasks_of(
-    io: IO, request: AnyRequest, status: str | None, *, within: float | None = None, once: bool = False
+async def list_tasks(
+    io: IO,
+    *,
+    request_id: int | Unset = UNSET,
+    status: str | Unset = UNSET,
+    user_id: int | Unset = UNSET,
+    within: float | None = None,
 ) -> list[Task]:
-    """GET /tasks: those of this Request with that status that this user is shown."""
-    query: _TaskQuery = {"process_request_id": id_of(request, Request)}
-    if status is not None:
-        query["status"] = status
-    return await _listed(io, query, within=within, once=once)
+    """GET /tasks: those that this user is shown."""
+
+    def page(number: int) -> dict[str, Any]:
+        return get_tasks.build_request(
+            process_request_id=request_id,
+            status=status,
+            user_id=user_id,
+            order_by="id",  # the server's own order is by the time of the last change, which many tasks can share
+            per_page=PER_PAGE,
+            page=number if number > 1 else UNSET,
+        )
+
+    return [task async for task in read_list(io, page, task_from, within=within)]
 
 
 async def claim(io: IO, task: AnyTask) -> Task:
@@ -106,8 +111,9 @@ async def claim(io: IO, task: AnyTask) -> Task:
         with named(f"task {number}"), open_point:
             claimed = await io.call(update_task.build_request(task_id=number, body=body), task_from)
     except Forbidden as error:
-        words = "cannot be claimed: it is another user's, or has been claimed already"
-        raise _not_allowed(error, task, number, words) from None
+        raise _not_allowed(
+            error, task, "cannot be claimed: it is another user's, or has been claimed already"
+        ) from None
     if claimed.user_id != me:
         # Reassigning, too, is answered with success without being done (observed on 4.15.5).
         whose = f"user {claimed.user_id}'s" if claimed.user_id else "nobody's"
@@ -118,47 +124,45 @@ async def claim(io: IO, task: AnyTask) -> Task:
 async def complete(
     io: IO, task: AnyTask, data: object, *, on_altered_data: OnAlteredData, look_again_for: float
 ) -> Task:
-    """PUT /tasks/{id}, and looks until the task is closed."""
+    """PUT /tasks/{id}, and look until the task is closed."""
     check_seconds("look_again_for", look_again_for)
     checked = check_data(data, completing=True)
     report_alterations(checked, on_altered_data, COMPLETING)
     body = UpdateTaskBody(status="COMPLETED", data=checked)
     number = id_of(task, Task)
-    of = task.request_id if isinstance(task, Task) else None
-    look = f"tasks({of}) lists it until it is" if of else "tasks(…) of its Request lists it until it is"
-    async with _completions.one_at_a_time(io, number):
+    of = f"({task.request_id})" if isinstance(task, Task) and task.request_id else "(…) of its Request"
+    open_point = explain_unknown(f"task {number} was completed", f"tasks{of} lists it until it is")
+    with _one_at_a_time(io, number):
         try:
-            with named(f"task {number}"), explain_unknown(f"task {number} was completed", look):
+            with named(f"task {number}"), open_point:
                 done = await io.call(update_task.build_request(task_id=number, body=body), task_from)
         except ValidationFailed as error:
             if "already closed" not in error.server_message.lower():
                 raise
             raise narrowed(TaskAlreadyClosed, error) from None
         except Forbidden as error:
-            raise _not_allowed(error, task, number, "is not this user's to complete") from None
+            raise _not_allowed(error, task, "is not this user's to complete") from None
         if done.status != "CLOSED":
-            done = await _wait_until_closed(io, done, of, look_again_for)
+            done = await _wait_until_closed(io, done, look_again_for)
     return evolve(done, completable=False)
 
 
-async def _wait_until_closed(io: IO, task: Task, request_id: int | None, seconds: float) -> Task:
-    """Looks at a task that is open although the server accepted its completion with 200.
+async def _wait_until_closed(io: IO, task: Task, seconds: float) -> Task:
+    """Look at a task that is open although the server accepted its completion with 200.
 
     That happens if its Request is locked, or if the engine works behind a message broker (observed on 4.15.5).
     """
-    of = task.request_id or request_id
     deadline, pause = io.clock.monotonic() + seconds, FIRST_LOOK
-    cause: ProcessMakerError | None = None
-    while of:
+    while True:
         left = deadline - io.clock.monotonic()
+        cause: ProcessMakerError | None = None
         try:
-            now = await _find_task(io, evolve(task, request_id=of), within=max(left, 0))
-            task, cause = now or task, None
+            task = await _look_at(io, task, within=left)
         except ProcessMakerError as error:
             cause = error
         if task.status == "CLOSED":
             return task
-        if left <= 0 or (cause and not cause.transient):
+        if left <= 0:
             break
         await io.sleep(min(pause, left))
         pause *= 1.5
@@ -167,40 +171,24 @@ async def _wait_until_closed(io: IO, task: Task, request_id: int | None, seconds
         "its completion: its Request is locked, or the engine works elsewhere. Whether it will be completed is not "
         "known."
     )
-    hint = f"Do not complete it again before you know: tasks({of or '…'}) lists it until it is."
+    hint = f"Do not complete it again before you know: tasks({task.request_id or '…'}) lists it until it is."
     raise TaskNotClosed(message, task=task, hint=hint) from cause
 
 
-async def _find_task(io: IO, task: Task, *, within: float) -> Task | None:
-    """The task as it is now; None if that cannot be seen."""
-    for row in await tasks_of(io, task.request_id or 0, None, within=within):
+async def _look_at(io: IO, task: Task, *, within: float) -> Task:
+    """Return the task as it is now, as far as that can be seen."""
+    if task.request_id is None:
+        return task
+    for row in await list_tasks(io, request_id=task.request_id, within=within):
         if row.id == task.id:
             return row
     # A self-service task that was completed without a claim is not listed any more (observed on 4.15.5).
-    request = await fetch(io, task.request_id or 0, ("activeTasks",), within=within)
-    ids = open_task_ids(request)
-    return None if ids is None or task.id in ids else evolve(task, status="CLOSED")
-
-
-async def _my_tasks(io: IO) -> list[Task]:
-    me = await _ask_own_id(io)
-    query: _TaskQuery = {"status": "ACTIVE"}
-    if me is not None:
-        query["user_id"] = me
-    found = await _listed(io, query)
-    return [evolve(task, completable=_completable(task, me, sees_all=False)) for task in found]
-
-
-async def _listed(io: IO, query: _TaskQuery, *, within: float | None = None, once: bool = False) -> list[Task]:
-    # The server's own order is by the time of the last change, which many tasks can share.
-    def page(number: int) -> dict[str, Any]:
-        return get_tasks.build_request(**query, order_by="id", per_page=PER_PAGE, page=number if number > 1 else UNSET)
-
-    return [task async for task in read_list(io, page, task_from, within=within, once=once)]
+    ids = open_task_ids(await fetch(io, task.request_id, ("activeTasks",), within=within))
+    return task if ids is None or task.id in ids else evolve(task, status="CLOSED")
 
 
 def _active_tasks(request: Request) -> list[Task] | None:
-    """The tasks that came along with a Request; None from a server that does not know them."""
+    """Return the tasks that came along with a Request; None from a server that does not know them."""
     rows = request.raw.get("active_tasks")
     if not isinstance(rows, list):
         return None
@@ -211,78 +199,60 @@ def _active_tasks(request: Request) -> list[Task] | None:
 
 
 def _completable(task: Task, me: int | None, sees_all: bool) -> bool | None:
-    """Whether the user `me` may complete a task that the server listed."""
-    if task.status != "ACTIVE":
-        return False
-    if task.user_id is None:
-        return None if sees_all else True
-    return True if task.user_id == me else None
+    """Return whether the user `me` may complete an open task that the server listed; None if that is not known."""
+    claimable = task.user_id is None and not sees_all
+    return True if claimable or task.user_id == me else None
 
 
-def _not_allowed(error: Forbidden, task: AnyTask, number: int, words: str) -> Forbidden:
-    """The same error, in words about the task."""
+def _not_allowed(error: Forbidden, task: AnyTask, words: str) -> Forbidden:
+    """Return the same error, in words about the task."""
     whose = ""
     if isinstance(task, Task):
         whose = f' "{clean(task.name)}", which waits for ' + (f"user {task.user_id}," if task.user_id else "a claim,")
-    error.args = (f"Task {number}{whose} {words} ({error.args[0]})",)
+    error.args = (f"Task {id_of(task, Task)}{whose} {words} ({error.args[0]})",)
     return error
 
 
 def own_id(io: IO) -> int | None:
-    """The id of the user whose token the last call had; None if the token does not say.
+    """Return the id of the user whose token the last call had; None if the token does not say.
 
     ProcessMaker's tokens are JSON Web Tokens, whose `sub` is the user's id. What is read here decides nothing that the
     server does not check, so the signature is not verified.
     """
-    parts = (io.authorization or "").removeprefix("Bearer ").split(".")
-    if len(parts) != 3:
-        return None
     try:
-        claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, RecursionError):
+        claims = (io.authorization or "").split(".")[1]
+        return integer(json.loads(urlsafe_b64decode(claims + "=="))["sub"])  # needless padding is ignored
+    except (LookupError, TypeError, ValueError):
         return None
-    return integer(claims.get("sub")) if isinstance(claims, dict) else None
 
 
 async def _ask_own_id(io: IO) -> int | None:
-    """The same; before the first call, whose token would say it, after one that reads next to nothing."""
+    """Return the same. Before the first call, whose token would say it, make one that reads next to nothing."""
     if io.authorization is None:
         await io.call(get_tasks.build_request(status="ACTIVE", per_page=1), items)
     return own_id(io)
 
 
-class _Completions:
-    """The completions under way in this process.
+_being_completed: dict[tuple[int, str, int], object] = {}
+"""The completions under way: process, site and task. With the process, a forked child has none of its parent's."""
+
+
+@contextmanager
+def _one_at_a_time(io: IO, number: int) -> Iterator[None]:
+    """Refuse a second completion of one task while this process makes the first.
 
     Two completions of one task at the same moment both succeed, and the next step then runs twice, or the Request fails
     (observed on 4.15.5). Nothing prevents that between two processes.
+
+    Raises:
+        ProcessMakerError: another call is completing the task; nothing was sent.
     """
-
-    def __init__(self) -> None:
-        self._under_way: dict[tuple[str, int], Pending[None]] = {}
-        begins_anew(self)
-
-    def in_child(self) -> None:
-        """What is under way is of threads that are not here."""
-        self._under_way = {}
-
-    @asynccontextmanager
-    async def one_at_a_time(self, io: IO, number: int) -> AsyncGenerator[None, None]:
-        """Waits until no other call completes this task.
-
-        Raises:
-            ProcessMakerError: the other call takes too long, or this very thread makes it; nothing was sent.
-        """
-        key, mine, under_way = (io.site, number), Pending[None](), self._under_way
-        while (other := under_way.setdefault(key, mine)) is not mine:
-            if not await io.over(other, LONGEST_COMPLETION):
-                words = f"Another call of this process completes task {number}. Nothing was sent."
-                raise ProcessMakerError(words, transient=True)
-        try:
-            yield
-        finally:
-            del under_way[key]
-            mine.set_result(None)
-
-
-_completions = _Completions()
+    key, mine = (os.getpid(), io.site, number), object()
+    try:
+        if _being_completed.setdefault(key, mine) is not mine:
+            words = f"Another call of this process is completing task {number}. Nothing was sent."
+            raise ProcessMakerError(words, transient=True)
+        yield
+    finally:
+        if _being_completed.get(key) is mine:
+            del _being_completed[key]

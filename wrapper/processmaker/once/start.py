@@ -102,7 +102,7 @@ async def correct_ids(
     try:
         ids = await catalog.resolve_again(process, event, (this.process_id, this.event))
     except CannotStart as cause:
-        error.likely_cause = f"{cause}."
+        error.likely_cause = sentence(cause.message)
         raise error from None
     except ProcessMakerError:
         raise error from None

@@ -41,7 +41,6 @@ from ..errors import (
     only_reads,
 )
 from ..log import log
-from .pending import Pending
 from .redact import KnowsSecrets, redact, without_credentials
 from .retry import retrying
 from .run import iterate, run
@@ -303,10 +302,6 @@ class IO(ABC):
     async def sleep(self, seconds: float) -> None:
         """Lets time pass."""
 
-    @abstractmethod
-    async def over(self, pending: Pending[Any], seconds: float) -> bool:
-        """Whether the work of another ends within that time; False at once if it cannot while this call waits."""
-
 
 class BlockingIO(IO):
     """IO that never suspends: whoever awaits it has the result at once."""
@@ -323,9 +318,6 @@ class BlockingIO(IO):
 
     async def sleep(self, seconds: float) -> None:
         self.clock.sleep(seconds)
-
-    async def over(self, pending: Pending[Any], seconds: float) -> bool:
-        return pending.over_in(seconds)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -350,9 +342,6 @@ class AsyncIO(IO):
 
     async def sleep(self, seconds: float) -> None:
         await self.clock.async_sleep(seconds)
-
-    async def over(self, pending: Pending[Any], seconds: float) -> bool:
-        return await pending.over_within(seconds)
 
     async def close(self) -> None:
         """Closes the connections."""
