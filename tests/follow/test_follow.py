@@ -118,13 +118,6 @@ def test_the_key_is_known_where_the_summary_was_read(pm: Any) -> None:
     assert pm.get(keyed).idempotency_key is None
 
 
-def test_an_include_that_is_no_name_is_refused(pm: Any, sandbox: Sandbox) -> None:
-    for include in ([1], 1, None):
-        with pytest.raises(InvalidData, match="include="):
-            pm.get(1, include=include)
-    assert sandbox.calls == []
-
-
 def test_empty_data_is_an_empty_dict(pm: Any) -> None:
     assert pm.get(pm.start("Auto Approve")).data == {}
 

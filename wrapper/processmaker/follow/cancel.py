@@ -1,4 +1,4 @@
-"""Canceling a Request."""
+"""Cancels a Request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .reading import AnyRequest, fetch, id_of, named, narrowed
 
 
 async def cancel(io: IO, request: AnyRequest) -> Request:
-    """PUT /requests/{id}, and its state afterwards."""
+    """PUT /requests/{id}; return its state afterwards."""
     number = id_of(request, Request)
     if isinstance(request, Request) and request.status == "CANCELED":
         return request
@@ -43,7 +43,7 @@ async def cancel(io: IO, request: AnyRequest) -> Request:
 
 
 def _is_over(error: CancelNotAllowed, request: Request) -> CancelNotAllowed:
-    """The error with the Request, which is over, and its state in words."""
+    """Return the error with the Request, which is over, and its state in words."""
     message = f'Request {request.id} of "{clean(request.name)}" is over: it is {clean(request.status, 60)}.'
     error.args, error.request = (f"{message} There is nothing to cancel.",), request
     return error

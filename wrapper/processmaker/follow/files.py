@@ -1,4 +1,4 @@
-"""The files of a Request: listing, uploading and downloading them."""
+"""Lists, uploads and downloads the files of a Request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from processmaker_api.types import UNSET
 
 from ..data import check_text
 from ..errors import InvalidData, ProcessMakerError, explain_unknown, short_repr
-from ..models import File, Request, file_from, integer, is_id, items
+from ..models import File, Request, file_from, integer, items
 from ..wire.call import IO
 from .reading import AnyRequest, id_of, named
 
@@ -37,7 +37,7 @@ async def files(io: IO, request: AnyRequest, name: str | None) -> list[File]:
 
 
 async def upload(io: IO, request: AnyRequest, name: str, file: Upload) -> File:
-    """POST /requests/{id}/files, and the file as it is there."""
+    """POST /requests/{id}/files; return the file as it is there."""
     number = id_of(request, Request)
     check_text("name", name)
     if not name.strip():
@@ -46,9 +46,7 @@ async def upload(io: IO, request: AnyRequest, name: str, file: Upload) -> File:
     kind = mimetypes.guess_type(file_name)[0] or "application/octet-stream"
     body = CreateRequestFileBody(types.File(BytesIO(content), file_name, kind))
     call = create_request_file.build_request(number, body=body, data_name=name)
-    # The generated boundary is always the same, and may be in the file: httpx makes up another one for each call. Bytes
-    # are whole however often they are sent; a stream would be at its end.
-    del call["headers"]["Content-Type"]
+    # Bytes are whole however often they are sent; a stream would be at its end.
     call["files"] = {"file": (file_name, content, kind)}
     look = f"files({number}) lists it"
     with named(f"Request {number}"), explain_unknown(f"{file_name!r} was uploaded to Request {number}", look):
@@ -65,8 +63,6 @@ async def upload(io: IO, request: AnyRequest, name: str, file: Upload) -> File:
 
 async def download(io: IO, file: File) -> bytes:
     """GET /requests/{id}/files/{file id}: the content."""
-    if not isinstance(file, File) or not is_id(file.request_id):
-        raise InvalidData(f"{short_repr(file)} is no File, such as files(…) gives")
     with named(f"file {file.id} of Request {file.request_id}"):
         return await io.fetch(get_request_file.build_request(file.request_id, file.id), lambda answer: answer.content)
 
@@ -79,18 +75,12 @@ def _uploaded_id(answer: object) -> int:
     return number
 
 
-def _content(file: object) -> tuple[str, bytes]:
-    if isinstance(file, tuple) and len(file) == 2 and isinstance(file[0], str) and isinstance(file[1], bytes):
-        file_name, content = file
-    elif isinstance(file, str | os.PathLike):
-        path = Path(os.fsdecode(file))
-        try:
-            file_name, content = path.name, path.read_bytes()
-        except (OSError, ValueError) as problem:
-            raise InvalidData(f"{str(path)!r} cannot be read: {problem}") from problem
-    else:
-        raise InvalidData(f"{short_repr(file)} is neither the path of a file nor (file name, bytes)")
+def _content(file: Upload) -> tuple[str, bytes]:
+    try:
+        file_name, content = file if isinstance(file, tuple) else (Path(file).name, Path(file).read_bytes())
+        if not file_name or not isinstance(content, bytes):
+            raise ValueError("give the path of a file, or (file name, bytes)")
+    except (OSError, TypeError, ValueError) as problem:
+        raise InvalidData(f"{short_repr(file)} cannot be read: {problem}") from problem
     check_text("file", file_name)
-    if not file_name:
-        raise InvalidData("the file has no name; give (file name, bytes)")
     return file_name, content

@@ -1,4 +1,4 @@
-"""Conditions in PMQL, ProcessMaker's query language, from what callers name."""
+"""Writes conditions in PMQL, ProcessMaker's query language."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Since = datetime | timedelta | None
 def condition(
     pmql: str | None, *, process_id: int | None, status: AnyStatus, since: Since, now: datetime
 ) -> str | None:
-    """All of it as one condition; None for none.
+    """Return all of it as one condition; None for none.
 
     Raises:
         InvalidData: a status or a time cannot be one.
@@ -36,13 +36,6 @@ def condition(
         # A time of day would be read in the time zone of the token's user; an age is not.
         parts.append(f"created >= NOW -{_age(since, now)} second")
     return pmql if parts == [f"({pmql})"] else " AND ".join(parts) or None
-
-
-def with_id_above(pmql: str | None, number: int | None) -> str | None:
-    """The condition for the Requests of `pmql` with an id above that; None for both means any."""
-    if number is None:
-        return pmql
-    return f"({pmql}) AND id > {number}" if pmql else f"id > {number}"
 
 
 def _state(status: object) -> str:

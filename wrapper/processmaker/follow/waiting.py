@@ -1,4 +1,4 @@
-"""Waiting for a Request, and watching it."""
+"""Waits for a Request, and watches it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Progress:
 
 
 async def wait(io: IO, request: AnyRequest, *, until: Until, timeout: float, poll: float) -> Request:
-    """Looks at a Request until it is what is waited for."""
+    """Look at a Request until it is what is waited for."""
     if not callable(until) and until not in ("finished", "task"):
         raise InvalidData(f'until={until!r} is neither "finished", "task" nor a function of a Request')
     include = ("activeTasks", "data") if until == "task" else ("data",)
@@ -63,7 +63,7 @@ async def wait(io: IO, request: AnyRequest, *, until: Until, timeout: float, pol
 
 
 async def watch(io: IO, request: AnyRequest, *, timeout: float, poll: float) -> AsyncGenerator[Progress, None]:
-    """Looks at a Request until it has finished, and yields what has changed."""
+    """Look at a Request until it has finished, and yield what has changed."""
     polls = _Polls(io, request, timeout, poll)
     looked: object = None
     shown: object = None
@@ -101,17 +101,17 @@ class _Polls:
         self._error: ProcessMakerError | None = None
 
     async def state(self, include: tuple[str, ...]) -> Request | None:
-        """The state now; None if this look failed in a way that may pass."""
+        """Return the state now; None if this look failed in a way that may pass."""
         state = await self._patiently(fetch(self._io, self._id, include, within=self._left()))
         self._last = state or self._last
         return state
 
     async def open_tasks(self, now: Request) -> list[Task] | None:
-        """The open tasks of a state; None if this look failed in a way that may pass."""
+        """Return the open tasks of a state; None if this look failed in a way that may pass."""
         return await self._patiently(open_tasks_of(self._io, now, within=self._left()))
 
     async def pause(self) -> None:
-        """Lets time pass until the next look.
+        """Let time pass until the next look.
 
         Raises:
             WaitTimeout: the time is over.
@@ -126,7 +126,7 @@ class _Polls:
         self._pause = min(self._pause * 1.5, self._longest)
 
     def begin_anew(self) -> None:
-        """Looks often again: after one change the next one may be near."""
+        """Look often again: after one change the next one may be near."""
         self._pause = self._first
 
     def _left(self) -> float:
@@ -147,7 +147,7 @@ class _Polls:
 
 
 def _ended(request: Request, until: Until) -> Request:
-    """A Request that has finished, if that is what was waited for; else the error that says how it ended."""
+    """Return a Request that has finished, or raise the error that says how it ended."""
     if request.status == "ERROR":
         raise request_failed(request)
     if request.status == "CANCELED":
