@@ -84,9 +84,9 @@ def sqlite_row() -> sqlite3.Row:
         return row
 
 
-def like(module: str, name: str, **members: Any) -> Any:
+def like(module: str, name: str) -> Any:
     """An object that is told by its type's module and name, as those of libraries that are not installed here."""
-    return type(name, (), {"__module__": module, "__iter__": lambda _: iter(()), **members})()
+    return type(name, (), {"__module__": module, "__iter__": lambda _: iter(())})()
 
 
 json_values = st.recursive(
@@ -194,12 +194,12 @@ def test_mappings_tuples_and_enums_become_what_json_has() -> None:
         (Point(1, 2), "data", "send ._asdict()"),
         (sqlite_row(), "data", "send dict(row)"),
         ({"row": sqlite_row()}, "data.row", "send dict(row)"),
-        (like("pandas.core.frame", "DataFrame"), "data", 'give start_many df.to_dict("records")'),
-        ({"rows": like("pandas.core.frame", "DataFrame")}, "data.rows", 'send df.to_dict("records")'),
-        (like("pandas.core.series", "Series", to_dict=dict), "data", "send .to_dict()"),
-        (like("polars.dataframe.frame", "DataFrame"), "data", "give start_many df.to_dicts()"),
+        (like("pandas.core.frame", "DataFrame"), "data", 'use df.to_dict("records")'),
+        ({"rows": like("pandas.core.frame", "DataFrame")}, "data.rows", 'use df.to_dict("records")'),
+        (like("pandas.core.series", "Series"), "data", "send .to_dict()"),
+        (like("polars.dataframe.frame", "DataFrame"), "data", "use df.to_dicts()"),
         ({"s": like("polars.series.series", "Series")}, "data.s", "send .to_list()"),
-        ({"n": like("numpy", "int64")}, "data.n", "send .item()"),
+        ({"n": like("numpy", "generic")}, "data.n", "send .item()"),
         ({"n": like("numpy", "ndarray")}, "data.n", "send .tolist()"),
         ({"n": like("pandas._libs.missing", "NAType")}, "data.n", "send None"),
     ],
@@ -221,8 +221,16 @@ def test_what_cannot_be_sent_is_refused_with_its_place_and_the_way_out(data: obj
         (b"[]", "is text", "Read it first, such as with json.loads(…) or csv.DictReader(…)."),
         (3, "cannot be iterated over", "Give a list of dicts."),
         (None, "cannot be iterated over", "Give a list of dicts."),
-        (like("pandas.core.frame", "DataFrame"), "rows as dicts", 'Give start_many df.to_dict("records").'),
-        (like("polars.dataframe.frame", "DataFrame"), "rows as dicts", "Give start_many df.to_dicts()."),
+        (
+            like("pandas.core.frame", "DataFrame"),
+            "rows as dicts",
+            'Use df.to_dict("records"), a list of dicts: the rows of start_many.',
+        ),
+        (
+            like("polars.dataframe.frame", "DataFrame"),
+            "rows as dicts",
+            "Use df.to_dicts(), a list of dicts: the rows of start_many.",
+        ),
     ],
 )
 def test_what_is_no_rows_is_refused_with_the_way_out(rows: object, problem: str, way_out: str) -> None:
@@ -260,9 +268,8 @@ def test_data_nested_too_deep_for_php_is_refused(wrap: Callable[[Any], Any]) -> 
 def test_data_that_holds_itself_is_refused() -> None:
     data: dict[str, Any] = {"order": {"items": [1]}}
     data["order"]["items"].append(data["order"])
-    with pytest.raises(InvalidData, match=r"data\.order\.items\[1\] is data\.order again") as refusal:
+    with pytest.raises(InvalidData, match=r"deeper than 500 levels, or holds itself"):
         check_data(data)
-    assert refusal.value.path == "data.order.items[1]"
 
 
 def test_a_value_may_stand_in_two_places() -> None:
@@ -608,7 +615,7 @@ def test_any_other_wish_is_a_configuration_error(how: Any) -> None:
 def test_a_completed_task_cannot_overwrite_the_key_of_its_request(pm: Any, sandbox: Sandbox) -> None:
     first = pm.start(2, event="node_1", idempotency_key="order-1")
     (task,) = pm.tasks(first)
-    with pytest.raises(InvalidData, match="overwrite the key"):
+    with pytest.raises(InvalidData, match="is where the idempotency key is stored"):
         pm.complete(task, {"_idempotency_key": "order-2"})
     assert pm.start(2, event="node_1", idempotency_key="order-1").id == first.id
     assert sandbox.requests[0].status == "ACTIVE"

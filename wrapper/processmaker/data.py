@@ -6,17 +6,11 @@ import json
 import re
 import sys
 import warnings
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
-from dataclasses import is_dataclass
-from datetime import date, time, timedelta
-from decimal import Decimal
-from enum import Enum
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from math import isfinite
-from pathlib import PurePath
 from typing import Any, Literal
-from uuid import UUID
 
-from attrs import field, frozen, has
+from attrs import field, frozen
 
 from .errors import ConfigurationError, InvalidData, short_repr
 
@@ -26,8 +20,13 @@ IDEMPOTENCY_KEY = "_idempotency_key"
 IDEMPOTENCY_FINGERPRINT = "_idempotency_fingerprint"
 """The top-level key under which the fingerprint of a start with a key is stored."""
 
-SERVERS_OWN = ("_user", "_request")
-"""Top-level keys that the server fills itself (observed on 4.15.5)."""
+_RESERVED = {
+    "_user": ("is the server's own", "use another key"),
+    "_request": ("is the server's own", "use another key"),
+    IDEMPOTENCY_KEY: ("is where the idempotency key is stored", "give it to start, as idempotency_key="),
+    IDEMPOTENCY_FINGERPRINT: ("is where the idempotency fingerprint is stored", "leave it out"),
+}
+"""Top-level keys that data cannot have: those that the server fills itself (observed on 4.15.5), and our own."""
 
 MAX_DEPTH = 500
 """Levels of nesting. PHP reads 512. JSON that PHP cannot read becomes empty data, silently (observed on 4.15.5)."""
@@ -53,17 +52,16 @@ class DataAlteredWarning(UserWarning):
 
 # --- what can be sent -----------------------------------------------------------------------------------------------
 
-# Where a value stands: the place of the object or list that holds it, that holder, and the value's key or index in it.
-_Place = tuple[Any, Any, str | int] | None
+# Where a value stands: the place of the object or list that holds it, and its key or index there; None for the data.
+_Place = tuple[Any, str | int] | None
 
 
-def check_data(data: object, *, completing: bool = False) -> dict[str, Any]:
-    """Returns the data as plain dicts, lists, strings, numbers, booleans and None, which JSON can carry.
+def check_data(data: object) -> dict[str, Any]:
+    """Return the data as plain dicts, lists, strings, numbers, booleans and None, which JSON can carry.
 
     Args:
         data: a mapping with str keys, or None for an empty one. Nested mappings become dicts, tuples become lists, and
             instances of subclasses of str, int and float (such as a StrEnum's) become their plain value.
-        completing: True for the data of a task, False for that of a start.
 
     Raises:
         InvalidData: the message names the place, the value and the way out.
@@ -71,17 +69,13 @@ def check_data(data: object, *, completing: bool = False) -> dict[str, Any]:
     if data is None:
         return {}
     if not isinstance(data, Mapping):
-        raise _invalid(None, f"is {a_kind(data)}, and must be a dict with str keys", _way_out_for_data(data))
-    for key in SERVERS_OWN:
+        way_out = _way_out(data) or 'put it under a key, such as {"items": …}'
+        if isinstance(data, str | bytes):
+            way_out = "JSON text is read with json.loads(…)"
+        raise _invalid(None, f"is {a_kind(data)}, and must be a dict with str keys", way_out)
+    for key, (what, way_out) in _RESERVED.items():
         if key in data:
-            raise _invalid((None, data, key), "is the server's own", "use another key")
-    for key, name in ((IDEMPOTENCY_KEY, "key"), (IDEMPOTENCY_FINGERPRINT, "fingerprint")):
-        if key in data and completing:
-            what = f"would overwrite the {name} that the Request was started with"
-            raise _invalid((None, data, key), what, "leave it out")
-        if key in data:
-            way_out = "give it as idempotency_key=" if key == IDEMPOTENCY_KEY else "leave it out"
-            raise _invalid((None, data, key), f"is where the idempotency {name} is stored", way_out)
+            raise _invalid((None, key), what, way_out)
     try:
         plain: dict[str, Any] = _plain(data, None, 1)
     except RecursionError:
@@ -90,7 +84,7 @@ def check_data(data: object, *, completing: bool = False) -> dict[str, Any]:
 
 
 def check_rows(rows: object) -> None:
-    """Refuses what iterates, but not over the data of one Request after another.
+    """Refuse what iterates, but not over the data of one Request after another.
 
     Raises:
         InvalidData: `rows` is a table, one mapping, a string, or cannot be iterated over.
@@ -101,15 +95,15 @@ def check_rows(rows: object) -> None:
         problem, way_out = "is the data of one Request", "give a list of dicts, such as [data]"
     elif isinstance(rows, str | bytes):
         problem, way_out = "is text", "read it first, such as with json.loads(…) or csv.DictReader(…)"
-    elif table := _way_out_of_table(rows):
-        problem, way_out = "does not iterate over its rows as dicts", table
+    elif type(rows).__name__ == "DataFrame":
+        problem, way_out = "does not iterate over its rows as dicts", _way_out(rows) or "give a list of dicts"
     else:
         return
     raise invalid(f"rows is {a_kind(rows)}, which {problem}", way_out, "rows")
 
 
 def check_text(name: str, text: str) -> None:
-    """Refuses text that cannot be sent as UTF-8.
+    """Refuse text that cannot be sent as UTF-8.
 
     Raises:
         InvalidData: the message has the name of what the text is.
@@ -123,7 +117,7 @@ def check_text(name: str, text: str) -> None:
 
 
 def too_deep_for_the_stack() -> InvalidData:
-    """The error for data whose nesting needs more of the call stack than is left."""
+    """Return the error for data whose nesting needs more of the call stack than is left."""
     return _invalid(
         None,
         "is nested too deep for a call from so deep a stack",
@@ -132,11 +126,11 @@ def too_deep_for_the_stack() -> InvalidData:
 
 
 def _plain(value: object, place: _Place, depth: int) -> Any:
-    """The value as JSON can carry it. It takes one stack frame for each level: comprehensions would take two."""
+    """Return the value as JSON can carry it. It takes one stack frame for each level: comprehensions would take two."""
     if value is None or value is True or value is False:
         return value
     if isinstance(value, str):
-        return _plain_text(value, place, "is ")
+        return _plain_text(value, place)
     if isinstance(value, int):
         number = int.__index__(value)
         if not -(2**63) <= number < 2**63:
@@ -148,32 +142,31 @@ def _plain(value: object, place: _Place, depth: int) -> Any:
             raise _invalid(place, f"is {float.__repr__(value)}, which JSON does not have", "send None or a string")
         return float.__float__(value)
     if not isinstance(value, Mapping | list | tuple):
-        raise _invalid(place, f"is {short_repr(value)}, {a_kind(value)}, which JSON does not have", _way_out(value))
+        is_iterable = isinstance(value, Iterable)
+        otherwise = "send list(…)" if is_iterable else "send a dict, list, str, number, bool or None for it"
+        what = f"is {short_repr(value)}, {a_kind(value)}, which JSON does not have"
+        raise _invalid(place, what, _way_out(value) or otherwise)
     if depth > MAX_DEPTH:
-        raise _too_deep(value, place)
+        what = f"is nested deeper than {MAX_DEPTH} levels, or holds itself"
+        raise _invalid(place, what, "the server would store nothing; flatten it")
     if not isinstance(value, Mapping):
         items = []
         for index, item in enumerate(value):
-            items.append(_plain(item, (place, value, index), depth + 1))
+            items.append(_plain(item, (place, index), depth + 1))
         return items
     members = {}
     for key, item in value.items():
         if not isinstance(key, str):
             raise _invalid(place, f"has the key {short_repr(key)}, {a_kind(key)}", "keys must be str")
-        name = _plain_text(key, place, "has the key ")
-        members[name] = _plain(item, (place, value, name), depth + 1)
+        name = _plain_text(key, place)
+        members[name] = _plain(item, (place, name), depth + 1)
     return members
 
 
-def _plain_text(value: str, place: _Place, before: str) -> str:
+def _plain_text(value: str, place: _Place) -> str:
     text = str.__str__(value)
     if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError as problem:
-            what = f"{before}{short_repr(text)}, which cannot be sent as UTF-8"
-            way_out = f"character {problem.start} is half of a surrogate pair: leave it out"
-            raise _invalid(place, what, way_out) from None
+        check_text(_path(place), text)
     return text
 
 
@@ -183,32 +176,17 @@ def _invalid(place: _Place, what: str, way_out: str) -> InvalidData:
 
 
 def invalid(what: str, way_out: str, path: str) -> InvalidData:
-    """The error for a value that cannot be sent: what is wrong with it, the way out, and where it stands."""
+    """Return the error for a value that cannot be sent: what is wrong with it, the way out, and where it stands."""
     return InvalidData(f"{what}. Nothing was sent.", hint=f"{way_out[0].upper()}{way_out[1:]}.", path=path)
 
 
-def _too_deep(value: object, place: _Place) -> InvalidData:
-    """The error for nesting beyond MAX_DEPTH. A value that holds itself is looked for only here, as that costs time."""
-    seen: dict[int, _Place] = {}
-    for holder, at in reversed([(value, place), *((place[1], place[0]) for place in _upwards(place))]):
-        if id(holder) in seen:
-            return _invalid(at, f"is {_path(seen[id(holder)])} again, without end", "send each value once")
-        seen[id(holder)] = at
-    return _invalid(place, f"is nested deeper than {MAX_DEPTH} levels", "the server would store nothing; flatten it")
-
-
-def _upwards(place: _Place) -> Iterator[tuple[Any, Any, str | int]]:
-    while place is not None:
-        yield place
-        place = place[0]
-
-
 def _path(place: _Place) -> str:
-    """`data.items[3].when`."""
-    return _path_of([key for _, _, key in _upwards(place)][::-1])
-
-
-def _path_of(keys: list[str | int]) -> str:
+    """Return a place as it is written in Python: `data.items[3].when`."""
+    keys: list[str | int] = []
+    while place is not None:
+        place, key = place
+        keys.append(key)
+    keys.reverse()
     return "data" + "".join(map(_step, keys[:12])) + ("…" if len(keys) > 12 else "")
 
 
@@ -227,80 +205,45 @@ def _step(key: str | int) -> str:
 
 
 def a_kind(value: object) -> str:
-    """`a list`, `an int`: the type with its article."""
+    """Return the type with its article: `a list`, `an int`."""
     name = type(value).__name__
     return f"an {name}" if name[0].lower() in "aeiou" else f"a {name}"
 
 
-def _way_out_for_data(data: object) -> str:
-    if isinstance(data, str | bytes):
-        return "JSON text is read with json.loads(…)"
-    return _way_out_of_table(data) or _way_out_of_object(data) or 'put it under a key, such as {"items": …}'
+_WAYS_OUT = {
+    "builtins.bytes": "send text, such as .decode() or base64",
+    "datetime.date": "send .isoformat()",
+    "datetime.time": "send .isoformat()",
+    "datetime.timedelta": "send .total_seconds()",
+    "decimal.Decimal": "send str(…), or float(…) if rounding does no harm",
+    "enum.Enum": "send its .value",
+    "numpy.generic": "send .item()",
+    "numpy.ndarray": "send .tolist()",
+    "pandas.DataFrame": 'use df.to_dict("records"), a list of dicts: the rows of start_many',
+    "pandas.NAType": "send None",
+    "pandas.NaTType": "send None",
+    "pandas.Series": "send .to_dict()",
+    "pathlib.PurePath": "send str(…)",
+    "polars.DataFrame": "use df.to_dicts(), a list of dicts: the rows of start_many",
+    "polars.Series": "send .to_list()",
+    "sqlite3.Row": "send dict(row)",
+    "uuid.UUID": "send str(…)",
+}
+"""By the library and the name of a class. None of the libraries is imported for it."""
 
-
-_WAYS_OUT: tuple[tuple[tuple[type, ...], str], ...] = (
-    ((date, time), "send .isoformat()"),
-    ((timedelta,), "send .total_seconds()"),
-    ((Decimal,), "send str(…), or float(…) if rounding does no harm"),
-    ((bytes, bytearray, memoryview), "send text, such as .decode() or base64"),
-    ((Enum,), "send its .value"),
-    ((UUID, PurePath), "send str(…)"),
-)
+_WAYS_OUT_BY_MEMBER = {
+    "_asdict": "send ._asdict()",
+    "__dataclass_fields__": "send dataclasses.asdict(…)",
+    "__attrs_attrs__": "send attrs.asdict(…)",
+    "model_dump": 'send .model_dump(mode="json")',
+}
 
 
 def _way_out(value: object) -> str:
-    if words := _way_out_of_object(value):
-        return words
-    for kinds, words in _WAYS_OUT:
-        if isinstance(value, kinds):
-            return words
-    if isinstance(value, Iterable):
-        return "send list(…)"
-    return "send what stands for it: a dict, list, str, number, bool or None"
-
-
-def _way_out_of_table(value: object) -> str:
-    """For objects that hold many rows. They are recognised by name, so that none of their packages is imported."""
-    match _library_and_name(value):
-        case "pandas", "DataFrame":
-            return 'give start_many df.to_dict("records")'
-        case "polars", "DataFrame":
-            return "give start_many df.to_dicts()"
-        case "numpy", "ndarray":
-            return "give its .tolist()"
-    return ""
-
-
-def _way_out_of_object(value: object) -> str:
-    """For objects that know how to become what JSON has."""
-    match _library_and_name(value):
-        case "pandas", "DataFrame":
-            return 'send df.to_dict("records")'
-        case "pandas" | "polars", "Series":
-            return "send .to_dict()" if hasattr(value, "to_dict") else "send .to_list()"
-        case "pandas", "NAType" | "NaTType":
-            return "send None"
-        case "sqlite3", "Row":
-            return "send dict(row)"
-        case "numpy", name:
-            return "send .tolist()" if name == "ndarray" else "send .item()"
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return "send ._asdict()"
-    if is_dataclass(value):
-        return "send dataclasses.asdict(…)"
-    if has(type(value)):
-        return "send attrs.asdict(…)"
-    if hasattr(value, "model_dump"):
-        return 'send .model_dump(mode="json")'
-    return ""
-
-
-def _library_and_name(value: object) -> tuple[str, str]:
     for kind in type(value).__mro__:
-        library = kind.__module__.partition(".")[0]
-        if library in ("numpy", "pandas", "polars", "sqlite3"):
-            return library, kind.__name__
-    return "", ""
+        if words := _WAYS_OUT.get(f"{kind.__module__.partition('.')[0]}.{kind.__name__}"):
+            return words
+    return next((words for name, words in _WAYS_OUT_BY_MEMBER.items() if hasattr(value, name)), "")
 
 
 # --- what the server makes of text ----------------------------------------------------------------------------------
@@ -338,13 +281,11 @@ _FORM_TAGS = re.compile(
 
 
 def _without_comments(text: str) -> str | None:
-    """The text without comments and server-side tags; None if one of them is too long for the server."""
+    """Return the text without comments and server-side tags; None if one of them is too long for the server."""
     for comment, end in _COMMENTS:
         # Only up to the last end: after it, every beginning would be followed to the end of the text.
         head, found, tail = text.rpartition(end)
-        if not found:
-            continue
-        head += end
+        head += found
         if any(len(match[1].encode()) > MAX_COMMENT for match in comment.finditer(head)):
             return None
         text = comment.sub("", head) + tail
@@ -356,14 +297,14 @@ def _without_tags(text: str) -> str:
         return text
     text = _without_comments(text) or ""
     for tag in _TAGS:
-        head, found, tail = text.rpartition(">")
-        text = tag.sub("", head + found) + tail if found else text
+        text = _without(tag, text)
     return text
 
 
-def _without_form_tags(text: str) -> str:
-    head, found, tail = text.rpartition(">")
-    return _FORM_TAGS.sub("", head + found) + tail if found else text
+def _without(tag: re.Pattern[str], text: str) -> str:
+    # Only up to the last end, as for comments.
+    head, end, tail = text.rpartition(">")
+    return tag.sub("", head + end) + tail
 
 
 TRIM = Step("trimmed", lambda text: text.strip(_BLANKS))
@@ -373,7 +314,7 @@ EMPTY = Step(
     lambda text: "" if "<" in text and _without_comments(text) is None else text,
 )
 STRIP_TAGS = Step("HTML tags stripped", _without_tags)
-STRIP_FORM_TAGS = Step("tags of forms stripped", _without_form_tags)
+STRIP_FORM_TAGS = Step("tags of forms stripped", lambda text: _without(_FORM_TAGS, text))
 STRIP_BRACES = Step("{{ and }} stripped", lambda text: text.replace("{{", "").replace("}}", ""))
 
 
@@ -392,7 +333,7 @@ class Rules:
     exceptions: Mapping[str, tuple[Step, ...]] = field(factory=dict)
 
     def of_key(self, key: str) -> tuple[Step, ...]:
-        """The steps for a string under this top-level key."""
+        """Return the steps for a string under this top-level key."""
         return self.exceptions.get(key, self.top_level)
 
 
@@ -419,7 +360,7 @@ COMPLETING = Rules(nested=(EMPTY, STRIP_TAGS, STRIP_BRACES), top_level=(EMPTY, S
 
 
 def store_text(text: str, steps: Iterable[Step]) -> tuple[str | None, list[str]]:
-    """What the server stores for a string, and the words of the steps that changed it."""
+    """Return what the server stores for a string, and the words of the steps that changed it."""
     stored: str | None = text
     changed = []
     for step in steps:
@@ -432,18 +373,8 @@ def store_text(text: str, steps: Iterable[Step]) -> tuple[str | None, list[str]]
 
 
 def stored_text(text: str) -> str | None:
-    """What a start stores for a string that stands directly under `data`."""
+    """Return what a start stores for a string that stands directly under `data`."""
     return store_text(text, STARTING.top_level)[0]
-
-
-def trimmed(text: str) -> str | None:
-    """What a start stores for a string deeper in the data."""
-    return store_text(text, STARTING.nested)[0]
-
-
-def stripped(text: str | None) -> str | None:
-    """What a completed task stores for a string at any depth."""
-    return None if text is None else store_text(text, COMPLETING.nested)[0]
 
 
 # PHP's is_numeric. Of it, whole numbers, 01, -1 and 1.5 were observed (4.15.5).
@@ -451,11 +382,11 @@ _NUMBER = re.compile(r"[ \t\n\r\v\f]*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?[ \t
 
 
 def all_numbers(holder: Mapping[str, Any]) -> bool:
-    """Whether all keys are numbers: the API then gives back a list of the values (observed on 4.15.5)."""
+    """Return whether all keys are numbers: the API then gives back a list of the values (observed on 4.15.5)."""
     return all(_NUMBER.fullmatch(key) for key in holder)
 
 
-# --- telling what it will alter -------------------------------------------------------------------------------------
+# --- what it will alter ----------------------------------------------------------------------------------------------
 
 LOSES_KEYS = "all keys are numbers: it reads back as a list without them"
 BECOMES_LIST = "{} becomes []"
@@ -481,7 +412,7 @@ class Alteration:
 
 
 def alterations(data: Mapping[str, Any], rules: Rules = STARTING) -> list[Alteration]:
-    """The places where the server will alter the data, each once, in the order of the data.
+    """Return the places where the server will alter the data, each once, in the order of the data.
 
     Numbers are left out: 3.0 is stored as 3.
 
@@ -490,60 +421,48 @@ def alterations(data: Mapping[str, Any], rules: Rules = STARTING) -> list[Altera
         rules: STARTING or COMPLETING.
     """
     found: dict[str, dict[str, None]] = {}
-    try:
-        numbered = bool(data) and all_numbers(data)
-        if numbered:
-            found["data"] = {LOSES_KEYS: None}
-        for key, value in data.items():
-            keys = (None, _ANY if numbered else key)
-            _find_alterations(value, keys, rules.of_key(key), rules.nested, found)
-            if key.startswith("_") and key not in (IDEMPOTENCY_KEY, IDEMPOTENCY_FINGERPRINT):
-                _add(found, keys, [HIDDEN])
-    except RecursionError:
-        raise too_deep_for_the_stack() from None
+    numbered = bool(data) and all_numbers(data)
+    if numbered:
+        _add(found, None, [LOSES_KEYS])
+    for key, value in data.items():
+        place = (None, _ANY if numbered else key)
+        _find_alterations(value, place, rules.of_key(key), rules.nested, found)
+        if key.startswith("_") and key not in (IDEMPOTENCY_KEY, IDEMPOTENCY_FINGERPRINT):
+            _add(found, place, [HIDDEN])
     return [Alteration(place, tuple(kinds)) for place, kinds in found.items()]
 
 
-# The keys that lead to a value, the last one first.
-_Keys = tuple[Any, str | int]
-
-
 def _find_alterations(
-    value: Any, keys: _Keys, text: tuple[Step, ...], nested: tuple[Step, ...], found: dict[str, dict[str, None]]
+    value: Any, place: _Place, text: tuple[Step, ...], nested: tuple[Step, ...], found: dict[str, dict[str, None]]
 ) -> None:
-    """Adds what happens to a value, and in it. It takes one stack frame for each level."""
+    """Add what happens to a value, and in it. It takes one stack frame for each level."""
     if isinstance(value, str):
         if kinds := store_text(value, text)[1]:
-            _add(found, keys, kinds)
+            _add(found, place, kinds)
     elif isinstance(value, list):
         for item in value:
-            _find_alterations(item, (keys, _ANY), nested, nested, found)
+            _find_alterations(item, (place, _ANY), nested, nested, found)
     elif value == {}:
-        _add(found, keys, [BECOMES_LIST])
+        _add(found, place, [BECOMES_LIST])
     elif isinstance(value, dict):
         numbered = all_numbers(value)
         if numbered:
-            _add(found, keys, [LOSES_KEYS])
+            _add(found, place, [LOSES_KEYS])
         for key, item in value.items():
-            _find_alterations(item, (keys, _ANY if numbered else key), nested, nested, found)
+            _find_alterations(item, (place, _ANY if numbered else key), nested, nested, found)
 
 
-def _add(found: dict[str, dict[str, None]], keys: _Keys, kinds: list[str]) -> None:
-    path: list[str | int] = []
-    rest: _Keys | None = keys
-    while rest:
-        rest, key = rest
-        path.append(key)
-    found.setdefault(_path_of(path[::-1]), {}).update(dict.fromkeys(kinds))
+def _add(found: dict[str, dict[str, None]], place: _Place, kinds: list[str]) -> None:
+    found.setdefault(_path(place), {}).update(dict.fromkeys(kinds))
 
 
 def altered_places(data: Mapping[str, Any], rules: Rules = STARTING) -> tuple[str, ...]:
-    """The places of `alterations`, such as `("data.name", "data.items[*].code")`."""
+    """Return the places of `alterations`, such as `("data.name", "data.items[*].code")`."""
     return tuple(alteration.place for alteration in alterations(data, rules))
 
 
 def check_on_altered_data(how: object) -> OnAlteredData:
-    """Returns `how` if it is one of the three.
+    """Return `how` if it is one of the three.
 
     Raises:
         ConfigurationError: it is not.
@@ -554,7 +473,7 @@ def check_on_altered_data(how: object) -> OnAlteredData:
 
 
 def report_alterations(data: Mapping[str, Any], how: OnAlteredData, rules: Rules = STARTING) -> None:
-    """Reports what the server will alter: places and kinds, never the data.
+    """Report what the server will alter: places and kinds, never the data.
 
     Args:
         data: what `check_data` returned.
@@ -580,7 +499,7 @@ def report_alterations(data: Mapping[str, Any], how: OnAlteredData, rules: Rules
 
 
 def callers_level() -> int:
-    """The stack level, as `warnings.warn` counts it, of the nearest frame outside this package."""
+    """Return the stack level, as `warnings.warn` counts it, of the nearest frame outside this package."""
     package = __name__.partition(".")[0]
     frame, level = sys._getframe(1), 1
     while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] == package:

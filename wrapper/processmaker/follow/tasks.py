@@ -126,7 +126,7 @@ async def complete(
 ) -> Task:
     """PUT /tasks/{id}, and look until the task is closed."""
     check_seconds("look_again_for", look_again_for)
-    checked = check_data(data, completing=True)
+    checked = check_data(data)
     report_alterations(checked, on_altered_data, COMPLETING)
     body = UpdateTaskBody(status="COMPLETED", data=checked)
     number = id_of(task, Task)
