@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from processmaker import InvalidData, ProcessNotFound
-from processmaker.follow.pmql import condition
+from processmaker.follow.pmql import Conditions
 from processmaker.sandbox import Sandbox
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -16,9 +16,9 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("asked", "pmql"),
     [
-        ({}, None),
+        ({}, ""),
         ({"pmql": "data.days > 3"}, "data.days > 3"),
-        ({"pmql": "  "}, None),
+        ({"pmql": "  "}, ""),
         ({"process_id": 2}, "process_id = 2"),
         ({"status": "ACTIVE"}, 'status = "In Progress"'),
         ({"status": "completed"}, 'status = "Completed"'),
@@ -32,9 +32,9 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
         ),
     ],
 )
-def test_conditions_become_pmql(asked: dict[str, Any], pmql: str | None) -> None:
-    arguments = {"pmql": None, "process_id": None, "status": None, "since": None, **asked}
-    assert condition(**arguments, now=NOW) == pmql
+def test_conditions_become_pmql(asked: dict[str, Any], pmql: str) -> None:
+    process_id = asked.pop("process_id", None)
+    assert Conditions(**asked).in_pmql(process_id, NOW) == pmql
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from .follow import tasks as _tasks
 from .follow import waiting as _waiting
 from .follow.cancel import cancel as _cancel
 from .follow.files import Upload
-from .follow.pmql import AnyStatus, Since
+from .follow.pmql import AnyStatus, Conditions, Since
 from .follow.reading import AnyRequest
 from .follow.tasks import LOOK_AGAIN_FOR as LOOK_AT_TASK_FOR
 from .follow.tasks import AnyTask
@@ -253,18 +253,8 @@ class AsyncProcessMaker:
         order_direction: str | None = "asc",
     ) -> AsyncIterator[Request]:
         """See `ProcessMaker.requests`."""
-        return _reading.requests(
-            self._io,
-            self._catalog,
-            include,
-            pmql=pmql,
-            process=process,
-            status=status,
-            since=since,
-            per_page=per_page,
-            order_by=order_by,
-            order_direction=order_direction,
-        )
+        conditions = Conditions(pmql, process, status, since)
+        return _reading.requests(self._io, self._catalog, conditions, include, per_page, order_by, order_direction)
 
     async def count_requests(
         self,
@@ -275,9 +265,7 @@ class AsyncProcessMaker:
         since: Since = None,
     ) -> int:
         """See `ProcessMaker.count_requests`."""
-        return await _reading.count_requests(
-            self._io, self._catalog, pmql=pmql, process=process, status=status, since=since
-        )
+        return await _reading.count_requests(self._io, self._catalog, Conditions(pmql, process, status, since))
 
     async def children(self, request: AnyRequest) -> list[Request]:
         """See `ProcessMaker.children`."""

@@ -19,7 +19,7 @@ from .follow import tasks as _tasks
 from .follow import waiting as _waiting
 from .follow.cancel import cancel as _cancel
 from .follow.files import Upload
-from .follow.pmql import AnyStatus, Since
+from .follow.pmql import AnyStatus, Conditions, Since
 from .follow.reading import AnyRequest
 from .follow.tasks import LOOK_AGAIN_FOR as LOOK_AT_TASK_FOR
 from .follow.tasks import AnyTask
@@ -352,19 +352,9 @@ class ProcessMaker:
             ResponseError: such as for PMQL that the server cannot read (400).
             ProcessMakerError: a page could not be read.
         """
+        conditions = Conditions(pmql, process, status, since)
         return iterate(
-            _reading.requests(
-                self._io,
-                self._catalog,
-                include,
-                pmql=pmql,
-                process=process,
-                status=status,
-                since=since,
-                per_page=per_page,
-                order_by=order_by,
-                order_direction=order_direction,
-            )
+            _reading.requests(self._io, self._catalog, conditions, include, per_page, order_by, order_direction)
         )
 
     def count_requests(
@@ -382,9 +372,7 @@ class ProcessMaker:
             ProcessNotFound: no process of that name.
             ProcessMakerError: the number could not be had.
         """
-        return run(
-            _reading.count_requests(self._io, self._catalog, pmql=pmql, process=process, status=status, since=since)
-        )
+        return run(_reading.count_requests(self._io, self._catalog, Conditions(pmql, process, status, since)))
 
     def children(self, request: AnyRequest) -> list[Request]:
         """The Requests that this one started as sub-processes, in order of id.

@@ -6,8 +6,12 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from math import ceil
 
+from attrs import frozen
+
+from ..data import check_text
 from ..errors import InvalidData
 from ..models import Status
+from ..processes import AnyProcess
 
 IN_PMQL = {"ACTIVE": "In Progress", "COMPLETED": "Completed", "ERROR": "Error", "CANCELED": "Canceled"}
 """What PMQL calls the states of a Request."""
@@ -16,26 +20,42 @@ AnyStatus = Status | str | Iterable[str] | None
 Since = datetime | timedelta | None
 
 
-def condition(
-    pmql: str | None, *, process_id: int | None, status: AnyStatus, since: Since, now: datetime
-) -> str | None:
-    """Return all of it as one condition; None for none.
+@frozen
+class Conditions:
+    """What a list of Requests is asked for: those that fulfil all of it.
 
-    Raises:
-        InvalidData: a status or a time cannot be one.
+    Args:
+        pmql: a condition in PMQL.
+        process: the process that they are of.
+        status: their status, or several.
+        since: the time since which they were created, or their age at most.
     """
-    parts = [f"({pmql})"] if pmql and pmql.strip() else []
-    if process_id is not None:
-        parts.append(f"process_id = {process_id}")
-    if status is not None:
-        states = [f'status = "{_state(one)}"' for one in ([status] if isinstance(status, str) else status)]
-        if not states:
-            raise InvalidData("status=[] names none; leave it out for any")
-        parts.append(states[0] if len(states) == 1 else f"({' OR '.join(states)})")
-    if since is not None:
-        # A time of day would be read in the time zone of the token's user; an age is not.
-        parts.append(f"created >= NOW -{_age(since, now)} second")
-    return pmql if parts == [f"({pmql})"] else " AND ".join(parts) or None
+
+    pmql: str | None = None
+    process: AnyProcess | None = None
+    status: AnyStatus = None
+    since: Since = None
+
+    def in_pmql(self, process_id: int | None, now: datetime) -> str:
+        """Return all of it as one condition; an empty text for none.
+
+        Raises:
+            InvalidData: a status or a time cannot be one.
+        """
+        check_text("pmql", self.pmql or "")
+        parts = [f"({self.pmql})"] if self.pmql and self.pmql.strip() else []
+        if process_id is not None:
+            parts.append(f"process_id = {process_id}")
+        if self.status is not None:
+            names = [self.status] if isinstance(self.status, str) else self.status
+            states = [f'status = "{_state(name)}"' for name in names]
+            if not states:
+                raise InvalidData("status=[] names none; leave it out for any")
+            parts.append(states[0] if len(states) == 1 else f"({' OR '.join(states)})")
+        if self.since is not None:
+            # A time of day would be read in the time zone of the token's user; an age is not.
+            parts.append(f"created >= NOW -{_age(self.since, now)} second")
+        return self.pmql if self.pmql and parts == [f"({self.pmql})"] else " AND ".join(parts)
 
 
 def _state(status: object) -> str:

@@ -13,10 +13,10 @@ from ..clock import LONGEST, is_seconds
 from ..data import check_text
 from ..errors import InvalidData, NotFound, RequestCanceled, RequestFailed, ResponseError, clean, short_repr
 from ..models import Request, Task, is_id, request_from, total
-from ..processes import AnyProcess, Catalog
+from ..processes import Catalog
 from ..wire.call import IO
 from ..wire.pages import PER_PAGE, read_by_id, read_list
-from .pmql import AnyStatus, Since, condition
+from .pmql import Conditions
 
 E = TypeVar("E", bound=ResponseError)
 
@@ -55,12 +55,8 @@ async def fetch(io: IO, request: AnyRequest, include: Iterable[str], *, within: 
 async def requests(
     io: IO,
     catalog: Catalog,
+    conditions: Conditions,
     include: Iterable[str],
-    *,
-    pmql: str | None,
-    process: AnyProcess | None,
-    status: AnyStatus,
-    since: Since,
     per_page: int | None,
     order_by: str | None,
     order_direction: str | None,
@@ -76,7 +72,7 @@ async def requests(
         "per_page": per_page or UNSET,
         "order_by": order_by or UNSET,
         "order_direction": order_direction or UNSET,
-        "pmql": await _condition(io, catalog, pmql, process, status, since),
+        "pmql": await _pmql_of(io, catalog, conditions),
     }
     async for request in listed(io, query):
         yield request
@@ -89,20 +85,15 @@ async def children(io: IO, request: AnyRequest) -> list[Request]:
     return [child async for child in listed(io, query)]
 
 
-async def count_requests(
-    io: IO, catalog: Catalog, *, pmql: str | None, process: AnyProcess | None, status: AnyStatus, since: Since
-) -> int:
+async def count_requests(io: IO, catalog: Catalog, conditions: Conditions) -> int:
     """GET /requests: only how many there are."""
-    where = await _condition(io, catalog, pmql, process, status, since)
-    return await io.call(get_processes_requests.build_request(pmql=where, per_page=1), total)
+    pmql = await _pmql_of(io, catalog, conditions)
+    return await io.call(get_processes_requests.build_request(pmql=pmql, per_page=1), total)
 
 
-async def _condition(
-    io: IO, catalog: Catalog, pmql: str | None, process: AnyProcess | None, status: AnyStatus, since: Since
-) -> str | Unset:
-    check_text("pmql", pmql or "")
-    process_id = None if process is None else await catalog.process_id(process)
-    return condition(pmql, process_id=process_id, status=status, since=since, now=io.clock.now()) or UNSET
+async def _pmql_of(io: IO, catalog: Catalog, conditions: Conditions) -> str | Unset:
+    process_id = None if conditions.process is None else await catalog.process_id(conditions.process)
+    return conditions.in_pmql(process_id, io.clock.now()) or UNSET
 
 
 async def listed(
