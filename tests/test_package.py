@@ -503,12 +503,21 @@ def test_every_public_name_says_what_it_is() -> None:
     assert [name for name in processmaker.__all__ if not inspect.getdoc(getattr(processmaker, name))] == []
 
 
-def test_a_type_checker_refuses_data_that_is_no_object_and_faults_that_are_none(tmp_path: Path) -> None:
+def test_a_type_checker_refuses_what_cannot_be_meant(tmp_path: Path) -> None:
     lines = {
         'pm.start(4, {"days": 3, "items": [{"a": None}]})': True,
         "pm.start(4, variable)": True,
         "pm.start(4, numbers)": True,
         "pm.complete(7, variable)": True,
+        'pm.start(4, event="node_1", timeout=5, on_altered_data="error")': True,
+        'pm.start(4, idempotency_key="k", again=True, look_again_for=1, on_reused_key="warn")': True,
+        'pm.start(4, idempotency_key=optional, fingerprint_without=["at"])': True,
+        "pm.start(4, again=True)": False,
+        "pm.start(4, look_again_for=1)": False,
+        'pm.start(4, on_reused_key="warn")': False,
+        'pm.start(4, fingerprint_without=["at"])': False,
+        "await awaited.start(4, again=True)": False,
+        'await awaited.start(4, idempotency_key="k", again=True)': True,
         "pm.start(4)": True,
         "pm.start(4, None)": True,
         "pm.start(4, [1, 2])": False,
@@ -524,9 +533,10 @@ def test_a_type_checker_refuses_data_that_is_no_object_and_faults_that_are_none(
         'sandbox.misbehave(kinds=["rest"])': False,
     }
     before = (
-        "from processmaker import ProcessMaker\n"
+        "from processmaker import AsyncProcessMaker, ProcessMaker\n"
         "from processmaker.sandbox import Sandbox\n"
-        "def check(pm: ProcessMaker, sandbox: Sandbox, variable: dict[str, object], numbers: dict[str, int]) -> None:\n"
+        "async def check(pm: ProcessMaker, awaited: AsyncProcessMaker, sandbox: Sandbox, optional: str | None,\n"
+        "    variable: dict[str, object], numbers: dict[str, int]) -> None:\n"
     )
     (tmp_path / "typed.py").write_text(before + "".join(f"    {line}\n" for line in lines))
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path / 'cache'}"]
@@ -538,5 +548,5 @@ def test_a_type_checker_refuses_data_that_is_no_object_and_faults_that_are_none(
         text=True,
         check=False,
     )
-    refused = {int(number) - 4 for number in re.findall(r"typed\.py:(\d+): error", ran.stdout)}
+    refused = {int(number) - 5 for number in re.findall(r"typed\.py:(\d+): error", ran.stdout)}
     assert [index not in refused for index in range(len(lines))] == list(lines.values()), ran.stdout + ran.stderr

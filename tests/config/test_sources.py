@@ -115,3 +115,12 @@ def test_the_typed_options_are_the_arguments_of_the_client(method: Any, options:
     typed = {f"{name}: '{hint.__forward_arg__}'" for name, hint in options.__annotations__.items()}
     assert typed == {one.partition(" = ")[0] for one in expected}
     assert method.__annotations__["options"] == f"Unpack[{options.__name__}]"
+
+
+@pytest.mark.parametrize("client", [ProcessMaker, AsyncProcessMaker])
+def test_the_typed_options_of_a_start_are_its_arguments(client: Any) -> None:
+    arguments = list(inspect.signature(client.start).parameters.values())[3:]
+    hints = {name: hint.__forward_arg__ for name, hint in types.KeyedStartOptions.__annotations__.items()}
+    hints["idempotency_key"] = hints["idempotency_key"].removeprefix("Required[").removesuffix("]")
+    assert hints == {one.name: one.annotation for one in arguments}
+    assert {one.kind for one in arguments} == {inspect.Parameter.KEYWORD_ONLY}

@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack, overload
 
 from httpx import AsyncBaseTransport, Auth, Timeout
 
@@ -38,7 +38,7 @@ from .wire.retry import Retries
 
 if TYPE_CHECKING:
     from .journal import AsyncJournal, Journal
-    from .types import AsyncClientOptions, AsyncProfileOptions
+    from .types import AsyncClientOptions, AsyncProfileOptions, KeyedStartOptions, StartOptions
 
 
 class AsyncProcessMaker:
@@ -46,32 +46,7 @@ class AsyncProcessMaker:
 
     Make one and keep it: its connections are shared by all calls, also by those of several tasks.
 
-    Args:
-        base_url: the server's address, with or without a trailing slash, `/api/1.0`, or a path prefix.
-        token: a personal access token, or a function that returns one, which is asked at each call.
-        auth: instead of a token, `PasswordGrant(…)` or any other `httpx.Auth`, whose own exceptions pass through.
-        timeout: seconds for one exchange, from connecting to the last byte of the answer; a sign-in before it is one
-            of its own. Or an `httpx.Timeout`, whose times for connecting, sending and reading bound it together. In
-            blocking code the look-up of the server's name takes what the system's resolver takes.
-        verify: False to leave the server's certificate unchecked, a file of certificates, or an `ssl.SSLContext`.
-        allow_http: send the token over plain http, also to another machine than this one.
-        retries: how often a call is sent again where that is safe; None for never.
-        on_altered_data: "warn", "error" or "ignore": what to do before a start, or a task's completion, whose data the
-            server would change.
-        on_reused_key: "error", "warn" or "ignore": what to do if a start finds that the Request of its key was started
-            with other data.
-        fingerprint_without: top-level keys of the data that do not count for that, such as a time that each attempt
-            computes anew.
-        journal: what callers share so that a key is started once, also by several of them at the same moment:
-            `SQLiteJournal` for the processes of one machine, `RedisJournal` for many machines, or one of your own.
-            Without one, the threads and tasks of this process share a journal in memory.
-        key_lifetime: how old a Request may be to be found by its idempotency key; None for any age. On a server with
-            many Requests a look-up among all of them takes long (1.3 s among 500,000, observed on 4.15.5).
-        transport: an httpx transport in place of the network, such as a sandbox's. Of its connections only httpx's own
-            time-outs hold, for each single step, and nothing bounds a whole exchange.
-
-    Raises:
-        ConfigurationError: an argument cannot work; the message names it and the way out.
+    Its arguments and errors are those of `ProcessMaker`. A function for `token` may also be asynchronous.
     """
 
     def __init__(
@@ -113,37 +88,26 @@ class AsyncProcessMaker:
 
     @classmethod
     def from_env(cls, **options: Unpack[AsyncClientOptions]) -> Self:
-        """A client for what the environment names.
-
-        Read are PROCESSMAKER_URL with PROCESSMAKER_TOKEN, or with PROCESSMAKER_CLIENT_ID, _CLIENT_SECRET, _USERNAME
-        and _PASSWORD to sign in with a password; without PROCESSMAKER_URL, inside a ProcessMaker script task, the
-        platform's own API_HOST, API_TOKEN and API_SSL_VERIFY.
-
-        Args:
-            options: further arguments of the client; they win over the environment.
-
-        Raises:
-            ConfigurationError: something is missing; the message names it.
-        """
+        """See `ProcessMaker.from_env`."""
         return cls(**from_environment(os.environ, options))
 
     @classmethod
     def from_profile(cls, name: str | None = None, **options: Unpack[AsyncProfileOptions]) -> Self:
-        """A client for a profile that `processmaker login` saved.
-
-        Args:
-            name: the profile's name; None for the one that PROCESSMAKER_PROFILE names, else the one in use.
-            options: further arguments of the client, but for `base_url`; they win over the profile.
-
-        Raises:
-            ConfigurationError: there is no such profile, or its token cannot be had.
-        """
+        """See `ProcessMaker.from_profile`."""
         return cls(**from_profile(name, os.environ, options))
 
     async def processes(self) -> list[Process]:
         """See `ProcessMaker.processes`."""
         return await self._catalog.listing()
 
+    @overload
+    async def start(
+        self, process: AnyProcess, data: Mapping[str, object] | None = None, **options: Unpack[StartOptions]
+    ) -> Request: ...
+    @overload
+    async def start(
+        self, process: AnyProcess, data: Mapping[str, object] | None = None, **options: Unpack[KeyedStartOptions]
+    ) -> Request: ...
     async def start(
         self,
         process: AnyProcess,
@@ -169,8 +133,8 @@ class AsyncProcessMaker:
             look_again_for=look_again_for,
             again=again,
             timeout=timeout,
-            on_altered_data=self._settings.on_altered_data if on_altered_data is None else on_altered_data,
-            on_reused_key=self._on_reused_key if on_reused_key is None else on_reused_key,
+            on_altered_data=on_altered_data or self._settings.on_altered_data,
+            on_reused_key=on_reused_key or self._on_reused_key,
             fingerprint_without=self._fingerprint_without if fingerprint_without is None else fingerprint_without,
         )
 
@@ -203,13 +167,9 @@ class AsyncProcessMaker:
             event,
             key,
             look_again_for=look_again_for,
-            on_altered_data=self._settings.on_altered_data if on_altered_data is None else on_altered_data,
-            on_reused_key=self._on_reused_key if on_reused_key is None else on_reused_key,
-            fingerprint_without=(
-                self._fingerprint_without
-                if fingerprint_without is None
-                else check_fingerprint_without(fingerprint_without)
-            ),
+            on_altered_data=on_altered_data or self._settings.on_altered_data,
+            on_reused_key=on_reused_key or self._on_reused_key,
+            fingerprint_without=self._fingerprint_without if fingerprint_without is None else fingerprint_without,
             concurrency=concurrency,
         )
         return AsyncOutcomes(run_in_tasks(many, rows), many)
@@ -217,23 +177,7 @@ class AsyncProcessMaker:
     async def find(
         self, idempotency_key: str, *, process: AnyProcess, key_lifetime: timedelta | None = None
     ) -> Request | None:
-        """The Request of that process started with that key, or None.
-
-        If there are several, the oldest that has neither failed nor been canceled. If all have, the newest.
-
-        Only Requests that this token may see are found. The look-up reads the data of all Requests of the process,
-        which costs the server time.
-
-        Args:
-            idempotency_key: what it was started with.
-            process: its id, its exact name, or a `Process`.
-            key_lifetime: how old it may be, in place of the client's setting.
-
-        Raises:
-            InvalidData: the key cannot be one.
-            ProcessNotFound: no process of that name.
-            ProcessMakerError: the look-up failed.
-        """
+        """See `ProcessMaker.find`."""
         return await find_by_key(self._starts, self._catalog, process, idempotency_key, key_lifetime)
 
     async def get(self, request: AnyRequest, *, include: Iterable[str] = ("data",)) -> Request:
@@ -293,7 +237,7 @@ class AsyncProcessMaker:
             task,
             data,
             look_again_for=look_again_for,
-            on_altered_data=self._settings.on_altered_data if on_altered_data is None else on_altered_data,
+            on_altered_data=on_altered_data or self._settings.on_altered_data,
         )
 
     async def files(self, request: AnyRequest, *, name: str | None = None) -> list[File]:
@@ -338,27 +282,7 @@ class AsyncProcessMaker:
         json: object = None,
         files: Files | None = None,
     ) -> Any:
-        """Any other call of the API, with this client's authentication, time-outs and errors.
-
-        It is sent again only where that is safe: what only reads (GET, HEAD, OPTIONS), and what the server certainly
-        did not process.
-
-        Args:
-            method: such as `GET`.
-            path: below `/api/1.0`, such as `/users/1`. It cannot lead out of the API or to another server.
-            params: the query; a list gives several values of one name, None leaves it out.
-            json: the body, any JSON value; None for no body.
-            files: files to upload, as `multipart/form-data`, by the name of the form's field: the content (bytes or
-                a file opened in binary mode), or a tuple of file name and content, and perhaps the content type.
-
-        Returns:
-            The JSON of the answer; None if it has no body; bytes if it is no JSON, such as a file.
-
-        Raises:
-            InvalidData: the call cannot be sent as it is; nothing was sent.
-            UnreadableResponse: a success that says that it is JSON, and is not.
-            ProcessMakerError: anything else; `processed` tells whether the server may have done it.
-        """
+        """See `ProcessMaker.request`."""
         return await _raw_call.request(self._io, method, path, params=params, body=json, files=files)
 
     async def close(self) -> None:

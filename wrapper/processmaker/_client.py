@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack, overload
 
 from httpx import Auth, BaseTransport, Timeout
 
@@ -38,7 +38,7 @@ from .wire.retry import Retries
 
 if TYPE_CHECKING:
     from .journal import Journal
-    from .types import ClientOptions, ProfileOptions
+    from .types import ClientOptions, KeyedStartOptions, ProfileOptions, StartOptions
 
 
 class ProcessMaker:
@@ -149,6 +149,14 @@ class ProcessMaker:
         """
         return run(self._catalog.listing())
 
+    @overload
+    def start(
+        self, process: AnyProcess, data: Mapping[str, object] | None = None, **options: Unpack[StartOptions]
+    ) -> Request: ...
+    @overload
+    def start(
+        self, process: AnyProcess, data: Mapping[str, object] | None = None, **options: Unpack[KeyedStartOptions]
+    ) -> Request: ...
     def start(
         self,
         process: AnyProcess,
@@ -213,8 +221,8 @@ class ProcessMaker:
                 look_again_for=look_again_for,
                 again=again,
                 timeout=timeout,
-                on_altered_data=self._settings.on_altered_data if on_altered_data is None else on_altered_data,
-                on_reused_key=self._on_reused_key if on_reused_key is None else on_reused_key,
+                on_altered_data=on_altered_data or self._settings.on_altered_data,
+                on_reused_key=on_reused_key or self._on_reused_key,
                 fingerprint_without=self._fingerprint_without if fingerprint_without is None else fingerprint_without,
             )
         )
@@ -270,13 +278,9 @@ class ProcessMaker:
             event,
             key,
             look_again_for=look_again_for,
-            on_altered_data=self._settings.on_altered_data if on_altered_data is None else on_altered_data,
-            on_reused_key=self._on_reused_key if on_reused_key is None else on_reused_key,
-            fingerprint_without=(
-                self._fingerprint_without
-                if fingerprint_without is None
-                else check_fingerprint_without(fingerprint_without)
-            ),
+            on_altered_data=on_altered_data or self._settings.on_altered_data,
+            on_reused_key=on_reused_key or self._on_reused_key,
+            fingerprint_without=self._fingerprint_without if fingerprint_without is None else fingerprint_without,
             concurrency=concurrency,
         )
         return Outcomes(run_in_threads(many, rows), many)
@@ -464,7 +468,7 @@ class ProcessMaker:
                 task,
                 data,
                 look_again_for=look_again_for,
-                on_altered_data=self._settings.on_altered_data if on_altered_data is None else on_altered_data,
+                on_altered_data=on_altered_data or self._settings.on_altered_data,
             )
         )
 

@@ -35,7 +35,7 @@ from .errors import Forbidden, InvalidData, NotFound, ProcessMakerError
 from .follow.reading import check_seconds
 from .journal.protocol import RESERVATION
 from .models import Request
-from .once.key import check_key
+from .once.key import check_fingerprint_without, check_key
 from .once.lookup import KEYS_IN_ONE_CALL
 from .once.others import KeyInProgress, explain_waiting, is_over_in
 from .once.start import (
@@ -133,7 +133,7 @@ class Run:
     look_again_for: float
     on_altered_data: OnAlteredData
     on_reused_key: OnReusedKey
-    fingerprint_without: tuple[str, ...]
+    fingerprint_without: tuple[str, ...] = field(converter=check_fingerprint_without)
     concurrency: int
     gate: RateGate = field(init=False)
     ids: tuple[int, str] = field(init=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypedDict
+from typing import Required, TypedDict
 
 from httpx import AsyncBaseTransport, Auth, BaseTransport, Timeout
 
@@ -39,11 +39,13 @@ __all__ = [
     "ClientOptions",
     "Files",
     "Key",
+    "KeyedStartOptions",
     "OnAlteredData",
     "OnReusedKey",
     "Params",
     "ProfileOptions",
     "Since",
+    "StartOptions",
     "Status",
     "Token",
     "Until",
@@ -92,3 +94,21 @@ class AsyncClientOptions(AsyncProfileOptions, total=False):
     """The arguments of `AsyncProcessMaker.from_env`: those of the client."""
 
     base_url: str
+
+
+class StartOptions(TypedDict, total=False):
+    """The options of `start`, without an idempotency key."""
+
+    event: AnyEvent
+    timeout: float | None
+    on_altered_data: OnAlteredData | None
+
+
+class KeyedStartOptions(StartOptions, total=False):
+    """The options of `start`, with a key."""
+
+    idempotency_key: Required[str | None]
+    look_again_for: float
+    again: bool
+    on_reused_key: OnReusedKey | None
+    fingerprint_without: Sequence[str] | None
