@@ -113,40 +113,32 @@ __all__ = [
     "WaitTimeout",
 ]
 
-_HOMES = {
-    "AsyncOutcomes": "many",
-    "AsyncProcessMaker": "_async_client",
-    "DataAlteredWarning": "data",
-    "File": "models",
-    "Journal": "journal",
-    "KeyReusedWarning": "once.others",
-    "MemoryJournal": "journal",
-    "Outcome": "many",
-    "Outcomes": "many",
-    "PasswordGrant": "wire.auth",
-    "Process": "models",
-    "ProcessMaker": "_client",
-    "Progress": "follow.waiting",
-    "RedisJournal": "journal",
-    "Request": "models",
-    "Retries": "wire.retry",
-    "SQLiteJournal": "journal",
-    "StartEvent": "models",
-    "Task": "models",
+_MODULES = {
+    "_async_client": ("AsyncProcessMaker",),
+    "_client": ("ProcessMaker",),
+    "data": ("DataAlteredWarning",),
+    "follow.waiting": ("Progress",),
+    "journal": ("Journal", "MemoryJournal", "RedisJournal", "SQLiteJournal"),
+    "many": ("AsyncOutcomes", "Outcome", "Outcomes"),
+    "models": ("File", "Process", "Request", "StartEvent", "Task"),
+    "once.others": ("KeyReusedWarning",),
+    "wire.auth": ("PasswordGrant",),
+    "wire.retry": ("Retries",),
 }
-"""The modules of the names that are not errors."""
+"""Where the names are that are not errors."""
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a name when it is first used: the pytest plugin and the command line's help then cost nothing."""
+    """Import a name when it is first used: the pytest plugin and the command line's help then cost nothing."""
     if name == "__version__":
         return import_module("importlib.metadata").version("processmaker-client")
+    module = next((module for module, names in _MODULES.items() if name in names), "errors")
+    home = import_module(f".{module}", __name__)
     if name not in __all__:
-        errors = import_module(".errors", __name__)
-        if name in errors.RENAMED:
-            return errors.renamed(name)
+        if name in home.RENAMED:
+            return home.renamed(name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)
+    value = globals()[name] = getattr(home, name)
     return value
 
 

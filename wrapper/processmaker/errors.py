@@ -435,19 +435,16 @@ def _is_login(location: str) -> bool:
         return False
 
 
-def _moved_to(url: str, location: str) -> str:
-    """The base_url that a Location stands for: another host, or the same path below another one; else an empty text."""
+def _moved_to(url: str, location: str) -> str | None:
+    """Return the base_url that a Location stands for: another host, or the same path below another one; else None."""
     try:
         here, there = urlsplit(url), urlsplit(urljoin(url, location))
-        if not location or there.scheme not in ("http", "https") or not there.hostname:
-            return ""
-        old, new = (f"{place.scheme}://{place.netloc}" for place in (here, there))
     except ValueError:
-        return ""
+        return None
     prefix, api, rest = here.path.partition("/api/1.0/")
-    if api and there.path.endswith(api + rest):
-        old, new = old + prefix, new + there.path.removesuffix(api + rest)
-    return new if new != old else ""
+    below = there.path.removesuffix(api + rest) if there.path.endswith(api + rest) else ""
+    old, new = f"{here.scheme}://{here.netloc}{prefix}", f"{there.scheme}://{there.netloc}{below}"
+    return new if there.scheme in ("http", "https") and there.netloc and new != old else None
 
 
 def describe(
@@ -523,8 +520,7 @@ def short_repr(value: object) -> str:
 LONGEST_WORDS = 300
 """Characters of somebody else's words that a message repeats."""
 
-_TITLE = re.compile(r"<title\b[^>]{0,200}>", re.IGNORECASE)
-_END_OF_TITLE = re.compile("</title", re.IGNORECASE)
+_TITLE = re.compile(r"<title\b[^>]{0,200}>(.*?)(?:</title|\Z)", re.IGNORECASE | re.DOTALL)
 
 
 def clean(words: object, longest: int = LONGEST_WORDS) -> str:
@@ -545,10 +541,8 @@ def server_message(body: bytes) -> str:
             if isinstance(found.get(key), str) and found[key]:
                 return clean(found[key])
     text = body[:20_000].decode("utf-8", "replace")
-    if title := _TITLE.search(text):
-        end = _END_OF_TITLE.search(text, title.end())
-        text = text[title.end() : end.start() if end else None].strip() or text
-    return clean(text)
+    title = _TITLE.search(text)
+    return clean((title[1].strip() if title else "") or text)
 
 
 def _fields(body: bytes) -> dict[str, list[str]]:
