@@ -286,7 +286,7 @@ class AsyncProcessMaker:
         return await _raw_call.request(self._io, method, path, params=params, body=json, files=files)
 
     async def close(self) -> None:
-        """Closes the connections. An `async with` block does it at its end."""
+        """Close the connections. An `async with` block does it at its end."""
         await self._io.close()
 
     async def __aenter__(self) -> Self:

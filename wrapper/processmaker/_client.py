@@ -55,7 +55,7 @@ class ProcessMaker:
             blocking code the look-up of the server's name takes what the system's resolver takes.
         verify: False to leave the server's certificate unchecked, a file of certificates, or an `ssl.SSLContext`.
         allow_http: send the token over plain http, also to another machine than this one.
-        retries: how often a call is sent again where that is safe; None for never.
+        retries: how often a call is retried if that is safe; None for never.
         on_altered_data: "warn", "error" or "ignore": what to do before a start, or a task's completion, whose data the
             server would change.
         on_reused_key: "error", "warn" or "ignore": what to do if a start finds that the Request of its key was started
@@ -111,11 +111,11 @@ class ProcessMaker:
 
     @classmethod
     def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
-        """A client for what the environment names.
+        """Return a client for the server and the user that the environment names.
 
-        Read are PROCESSMAKER_URL with PROCESSMAKER_TOKEN, or with PROCESSMAKER_CLIENT_ID, _CLIENT_SECRET, _USERNAME
-        and _PASSWORD to sign in with a password; without PROCESSMAKER_URL, inside a ProcessMaker script task, the
-        platform's own API_HOST, API_TOKEN and API_SSL_VERIFY.
+        It reads PROCESSMAKER_URL with PROCESSMAKER_TOKEN, or with PROCESSMAKER_CLIENT_ID, _CLIENT_SECRET, _USERNAME
+        and _PASSWORD to sign in with a password. Without PROCESSMAKER_URL, inside a ProcessMaker script task, it reads
+        the platform's own API_HOST, API_TOKEN and API_SSL_VERIFY.
 
         Args:
             options: further arguments of the client; they win over the environment.
@@ -127,7 +127,7 @@ class ProcessMaker:
 
     @classmethod
     def from_profile(cls, name: str | None = None, **options: Unpack[ProfileOptions]) -> Self:
-        """A client for a profile that `processmaker login` saved.
+        """Return a client for a profile that `processmaker login` saved.
 
         Args:
             name: the profile's name; None for the one that PROCESSMAKER_PROFILE names, else the one in use.
@@ -139,7 +139,7 @@ class ProcessMaker:
         return cls(**from_profile(name, os.environ, options))
 
     def processes(self) -> list[Process]:
-        """All processes that this token may start, each with its start events.
+        """Return all processes that this token may start, each with its start events.
 
         The server lists only active processes with a start event that is not a timer, and of these only the ones that
         this user may start (observed on 4.15.5). The list is read in pages of 100, one HTTP request each.
@@ -207,7 +207,7 @@ class ProcessMaker:
             RequestFailed: the Request exists, and its status is ERROR.
             RequestCanceled: the Request with this key exists, and was canceled.
             TimedOut: the time was over before anything was sent.
-            ProcessMakerError: anything else. `started` tells whether the Request exists, `processed` whether this
+            ProcessMakerError: anything else. `started` says whether the Request exists, `processed` whether this
                 start may have been processed, and `retryable` whether to start again later, with the same key.
         """
         return run(
@@ -288,7 +288,7 @@ class ProcessMaker:
     def find(
         self, idempotency_key: str, *, process: AnyProcess, key_lifetime: timedelta | None = None
     ) -> Request | None:
-        """The Request of that process started with that key, or None.
+        """Return the Request of that process that was started with that key, or None.
 
         If there are several, the oldest that has neither failed nor been canceled. If all have, the newest.
 
@@ -308,7 +308,7 @@ class ProcessMaker:
         return run(find_by_key(self._starts, self._catalog, process, idempotency_key, key_lifetime))
 
     def get(self, request: AnyRequest, *, include: Iterable[str] = ("data",)) -> Request:
-        """The state of a Request now; the status in the answer to a start is not final (see `Request.status`).
+        """Return the state of a Request now; the status in the answer to a start is not final (see `Request.status`).
 
         Args:
             request: a `Request` or its id.
@@ -334,7 +334,7 @@ class ProcessMaker:
         order_by: str | None = "id",
         order_direction: str | None = "asc",
     ) -> Iterator[Request]:
-        """The Requests that this token may see, over all pages. Each page is fetched when it is needed.
+        """Iterate over the Requests that this token may see. Each page is fetched when it is needed.
 
         If several conditions are given, all of them hold. In ascending order of id (the default) a Request may be
         changed or canceled while the list is read: none is skipped, and none comes twice. In any other order a Request
@@ -369,7 +369,7 @@ class ProcessMaker:
         status: AnyStatus = None,
         since: Since = None,
     ) -> int:
-        """How many Requests `requests` would give for these conditions; one HTTP request.
+        """Return how many Requests `requests` would give for these conditions; one HTTP request.
 
         Raises:
             InvalidData: a condition cannot be one.
@@ -379,7 +379,7 @@ class ProcessMaker:
         return run(_reading.count_requests(self._io, self._catalog, Conditions(pmql, process, status, since)))
 
     def children(self, request: AnyRequest) -> list[Request]:
-        """The Requests that this one started as sub-processes, in order of id.
+        """Return the Requests that this one started as sub-processes, in order of id.
 
         A Request that waits for a sub-process has no open task of its own: the tasks are those of the child,
         `pm.tasks(child)`. When the child ends, the server merges its data into the parent. Children of children are
@@ -394,7 +394,7 @@ class ProcessMaker:
         return run(_reading.children(self._io, request))
 
     def tasks(self, request: AnyRequest | None = None) -> list[Task]:
-        """The open tasks of a Request, whoever they wait for, in order of id; without one, the tasks for this user.
+        """Return the open tasks of a Request, whoever they wait for; without a Request, the tasks for this user.
 
         `Task.user_id` says whose each is, and `Task.completable` whether this user may complete it. An ACTIVE Request
         without open tasks runs a script, or waits for a sub-process (see `children`), a timer, a message or a signal.
@@ -413,7 +413,7 @@ class ProcessMaker:
         return run(_tasks.open_tasks(self._io, request))
 
     def claim(self, task: AnyTask) -> Task:
-        """Claims a self-service task, and returns it as this user's.
+        """Claim a self-service task, and return it as this user's.
 
         A self-service task can also be completed without a claim; then it is not recorded whose it was (observed on
         4.15.5). Reassigning a task to another user is not offered: the server answers 200 without doing it.
@@ -424,7 +424,7 @@ class ProcessMaker:
         Raises:
             Forbidden: it is another user's, or was claimed already, also if by this user.
             ConfigurationError: the token does not say whose it is. Nothing was sent.
-            ProcessMakerError: anything else; `processed` tells whether the task may be claimed.
+            ProcessMakerError: anything else; `processed` says whether the task may be claimed.
         """
         return run(_tasks.claim(self._io, task))
 
@@ -436,7 +436,7 @@ class ProcessMaker:
         look_again_for: float = LOOK_AT_TASK_FOR,
         on_altered_data: OnAlteredData | None = None,
     ) -> Task:
-        """Completes a task, which adds `data` (a JSON object) to the Request's, and returns it once it is closed.
+        """Complete a task, which adds `data` (a JSON object) to the Request's, and return it once it is closed.
 
         The server may accept a completion and leave the task open: the Request is locked, or the engine works
         elsewhere, behind a message broker. Then the task is looked at until it is closed.
@@ -460,7 +460,7 @@ class ProcessMaker:
             TaskAlreadyClosed: it was completed before.
             Forbidden: it is another user's.
             TaskNotClosed: it was still open after `look_again_for`; do not complete it again before you know.
-            ProcessMakerError: anything else; `processed` tells whether it may be completed.
+            ProcessMakerError: anything else; `processed` says whether it may be completed.
         """
         return run(
             _tasks.complete(
@@ -473,7 +473,7 @@ class ProcessMaker:
         )
 
     def files(self, request: AnyRequest, *, name: str | None = None) -> list[File]:
-        """The files of a Request.
+        """Return the files of a Request.
 
         Args:
             request: a `Request` or its id.
@@ -486,7 +486,7 @@ class ProcessMaker:
         return run(_files.files(self._io, request, name))
 
     def upload(self, request: AnyRequest, name: str, file: Upload) -> File:
-        """Uploads a file to a Request.
+        """Upload a file to a Request.
 
         The Request's data is not changed: to show the file in a form, write `File.id` into the data, such as with
         `complete`. A file that has the same name is deleted (both observed on 4.15.5).
@@ -503,12 +503,12 @@ class ProcessMaker:
             InvalidData: the file cannot be read, or an argument cannot be meant; nothing was sent.
             Forbidden: this user has no part in the Request.
             ResponseError: (413) the file is larger than the web server lets through.
-            ProcessMakerError: anything else; `processed` tells whether it may be uploaded.
+            ProcessMakerError: anything else; `processed` says whether it may be uploaded.
         """
         return run(_files.upload(self._io, request, name, file))
 
     def download(self, file: File) -> bytes:
-        """The content of a file of a Request.
+        """Return the content of a file of a Request.
 
         Args:
             file: a `File`, such as `files` gives.
@@ -520,7 +520,7 @@ class ProcessMaker:
         return run(_files.download(self._io, file))
 
     def cancel(self, request: AnyRequest) -> Request:
-        """Cancels a Request, and returns its state. Its open tasks are closed, also those of other users.
+        """Cancel a Request, and return its state. Its open tasks are closed, also those of other users.
 
         An ordinary user may not cancel even their own Requests, unless the process allows it. If a parent is canceled,
         its child ends as COMPLETED. If a child is canceled, its parent goes on (all observed on 4.15.5).
@@ -533,7 +533,7 @@ class ProcessMaker:
 
         Raises:
             CancelNotAllowed: this user may not, or the Request is over. It is then `error.request`.
-            ProcessMakerError: anything else; `processed` tells whether it may be canceled.
+            ProcessMakerError: anything else; `processed` says whether it may be canceled.
         """
         return run(_cancel(self._io, request))
 
@@ -545,7 +545,7 @@ class ProcessMaker:
         until: Until = "finished",
         poll: float = FIRST_POLL,
     ) -> Request:
-        """Waits for a Request, asking at growing intervals. What may pass, such as a lost answer, does not end it.
+        """Wait for a Request, asking at growing intervals. A failure that may pass, such as a lost answer, is no end.
 
         The first look is at once, because the status in the answer to a start is not final: a script may have failed or
         completed the Request since. ERROR ends the wait, although it is not always the end: if somebody completes
@@ -571,7 +571,7 @@ class ProcessMaker:
     def watch(
         self, request: AnyRequest, *, timeout: float = WAIT_TIMEOUT, poll: float = FIRST_POLL
     ) -> Iterator[Progress]:
-        """Yields where a Request stands, now and at each change of its status or its open tasks, until it finishes.
+        """Yield where a Request stands, now and at each change of its status or its open tasks, until it finishes.
 
         The tasks are those of `tasks`: everybody's, but not those of sub-processes. While a script runs or a
         sub-process is under way, nothing changes here.
@@ -596,7 +596,7 @@ class ProcessMaker:
         json: object = None,
         files: Files | None = None,
     ) -> Any:
-        """Any other call of the API, with this client's authentication, time-outs and errors.
+        """Make any other call of the API, with this client's authentication, time-outs and errors.
 
         It is sent again only where that is safe: what only reads (GET, HEAD, OPTIONS), and what the server certainly
         did not process.
@@ -615,12 +615,12 @@ class ProcessMaker:
         Raises:
             InvalidData: the call cannot be sent as it is; nothing was sent.
             UnreadableResponse: a success that says that it is JSON, and is not.
-            ProcessMakerError: anything else; `processed` tells whether the server may have done it.
+            ProcessMakerError: anything else; `processed` says whether the server may have done it.
         """
         return run(_raw_call.request(self._io, method, path, params=params, body=json, files=files))
 
     def close(self) -> None:
-        """Closes the connections. A `with` block does it at its end."""
+        """Close the connections. A `with` block does it at its end."""
         self._io.close()
 
     def __enter__(self) -> Self:

@@ -227,7 +227,7 @@ class SignInError(ProcessMakerError):
 
 
 class _Asked:
-    """What an error of a call tells about that call."""
+    """What an error of a call says about that call."""
 
     method: str = ""
     """The HTTP method, such as `POST`."""
@@ -385,7 +385,7 @@ _TELLING = ("content-type", "date", "retry-after", "location", "server", "via", 
 def error_of(
     status: int, reason: str, headers: Mapping[str, str], body: bytes, *, method: str, url: str, now: datetime
 ) -> ResponseError | None:
-    """The error that an answer stands for; None for a success.
+    """Return the error that an answer stands for; None for a success.
 
     Args:
         status, reason, headers, body: the answer, without secrets. The names of headers are in small letters.
@@ -422,7 +422,7 @@ def error_of(
 
 
 def _is_maintenance(status: int, headers: Mapping[str, str], words: str) -> bool:
-    """Whether it is ProcessMaker's own 503 (4.15.5), in JSON or HTML; a gateway's has other words."""
+    """Return whether it is ProcessMaker's own 503 (4.15.5), in JSON or HTML; a gateway's has other words."""
     kind = headers.get("content-type", "")
     own = words == "Service Unavailable" and kind.startswith(("application/json", "text/html"))
     return status == 503 and "retry-after" in headers and own
@@ -458,7 +458,7 @@ def describe(
     url: str,
     **facts: Any,
 ) -> R:
-    """An error of `kind` for an answer: what was asked, the server's words, and the headers that matter."""
+    """Return an error of `kind` for an answer: what was asked, the server's words, and the headers that matter."""
     parts = urlsplit(url)
     path = f"{parts.path}?{parts.query}" if parts.query else parts.path
     error = kind(
@@ -477,21 +477,21 @@ READING = ("GET", "HEAD", "OPTIONS")
 
 
 def only_reads(error: E, method: str) -> E:
-    """The same error. If the call only reads, there was nothing that the server could have carried out."""
+    """Return the same error. If the call only reads, there was nothing that the server could have carried out."""
     if method in READING:
         error.processed = False
     return error
 
 
 def sentence(words: object) -> str:
-    """The words with a full stop, so that others can follow them."""
+    """Return the words with a full stop, so that others can follow them."""
     text = str(words)
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 @contextmanager
 def explain_unknown(what: str, way_out: str) -> Iterator[None]:
-    """Adds to an error of the block that it is not known whether the call was carried out, if that is so.
+    """Add to an error of the block that it is not known whether the call was carried out, if that is so.
 
     Args:
         what: what was asked for, such as `Request 17 was canceled`.
@@ -511,7 +511,7 @@ _short.maxstring = _short.maxother = 60
 
 
 def short_repr(value: object) -> str:
-    """`repr`, shortened for a message. Of a long integer, which Python may refuse to print, it says the size."""
+    """Return a `repr` that is short enough for a message. Of an integer that Python may not print, say the size."""
     if isinstance(value, int) and value.bit_length() > 63:
         return f"a number of {value.bit_length()} bits"
     return _short.repr(value)
@@ -524,14 +524,14 @@ _TITLE = re.compile(r"<title\b[^>]{0,200}>(.*?)(?:</title|\Z)", re.IGNORECASE | 
 
 
 def clean(words: object, longest: int = LONGEST_WORDS) -> str:
-    """Somebody else's words in one line: cut, and without what a terminal would obey, such as escapes."""
+    """Return somebody else's words in one line: cut, and without what a terminal would obey, such as escapes."""
     text = str(words)[: 20 * longest]
     text = " ".join("".join(letter for letter in text if letter.isprintable() or letter.isspace()).split())
     return text if len(text) <= longest else text[:longest] + "…"
 
 
 def server_message(body: bytes) -> str:
-    """The server's own words: one of the JSON shapes observed on 4.15.5, the title of an HTML page, or the text."""
+    """Return the server's own words: from JSON as observed on 4.15.5, the title of an HTML page, or the text."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
@@ -557,7 +557,7 @@ def _fields(body: bytes) -> dict[str, list[str]]:
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
-    """The seconds that a Retry-After header (seconds or an HTTP date) asks for; None if it says nothing usable."""
+    """Return the seconds that a Retry-After header (seconds or a date) asks for; None if it says nothing usable."""
     if value is None:
         return None
     if re.fullmatch(r"[0-9]{1,9}", value.strip()):
@@ -586,7 +586,7 @@ def __getattr__(name: str) -> Any:
 
 
 def renamed(name: str) -> type[ProcessMakerError]:
-    """The class that an old name means. It warns at the line that reads the attribute of the module."""
+    """Return the class that an old name means. Warn at the line that reads the attribute of the module."""
     words = f"the error {name} is {RENAMED[name]} since 0.2.0; the old name will be removed in 0.3.0"
     warnings.warn(words, DeprecationWarning, stacklevel=3)
     kind: type[ProcessMakerError] = globals()[RENAMED[name]]

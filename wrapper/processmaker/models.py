@@ -1,4 +1,4 @@
-"""What the server's answers become: frozen values, the same for both clients. Verbs live on the client.
+"""Makes frozen values of the server's answers, the same for both clients. What can be done is on the client.
 
 Every value keeps the JSON object it was made from in `raw`, unknown fields included.
 """
@@ -180,7 +180,7 @@ class File:
 
 
 def request_from(answer: object, site: str, *, created: bool | None = None) -> Request:
-    """The Request that the server described.
+    """Return the Request that the server described.
 
     Raises:
         ValueError: it has no id or no status, or its process has no id that can be one. All else may be missing.
@@ -210,7 +210,7 @@ def request_from(answer: object, site: str, *, created: bool | None = None) -> R
 
 
 def process_from(answer: object) -> Process:
-    """The process that the server described. Raises ValueError if it has no id."""
+    """Return the process that the server described. Raises ValueError if it has no id."""
     raw = _object(answer)
     said = ProcessWithStartEvents.from_dict(raw)
     # `startEvents` lacks timers, which `events` has; signal events and the like are in both (observed on 4.15.5).
@@ -227,7 +227,7 @@ def process_from(answer: object) -> Process:
 
 
 def task_from(answer: object) -> Task:
-    """The task that the server described. Raises ValueError if it has no id or no status."""
+    """Return the task that the server described. Raises ValueError if it has no id or no status."""
     raw = _object(answer)
     said = ProcessRequestToken.from_dict(raw)
     return Task(
@@ -247,7 +247,7 @@ def task_from(answer: object) -> Task:
 
 
 def file_from(answer: object, request_id: int) -> File:
-    """The file that the server described. Raises ValueError if it has no id."""
+    """Return the file that the server described. Raises ValueError if it has no id."""
     raw = _object(answer)
     said = Media.from_dict(raw)
     properties = said.custom_properties
@@ -264,7 +264,7 @@ def file_from(answer: object, request_id: int) -> File:
 
 
 def items(answer: object) -> list[Any]:
-    """The rows of a list answer. An answer without them is not an empty list: that would hide what is there."""
+    """Return the rows of a list answer. An answer without them is not an empty list: that would hide what is there."""
     rows = _object(answer).get("data")
     if not isinstance(rows, list):
         raise ValueError("no list of data")
@@ -272,18 +272,18 @@ def items(answer: object) -> list[Any]:
 
 
 def last_page(answer: object) -> int:
-    """The number of the last page of a list answer; 1 if it does not say."""
+    """Return the number of the last page of a list answer; 1 if it does not say."""
     meta = _object(answer).get("meta")
     return integer(meta.get("last_page") if isinstance(meta, dict) else None) or 1
 
 
 def is_id(value: object) -> TypeGuard[int]:
-    """Whether it can be the id of something: a whole number from 1 that the server can hold."""
+    """Return whether it can be the id of something: a whole number from 1 that the server can hold."""
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**63
 
 
 def total(answer: object) -> int:
-    """How many rows there are on all pages. Raises ValueError if the answer does not say."""
+    """Return how many rows there are on all pages. Raises ValueError if the answer does not say."""
     meta = _object(answer).get("meta")
     number = integer(meta.get("total") if isinstance(meta, dict) else None)
     if number is None:
@@ -292,7 +292,7 @@ def total(answer: object) -> int:
 
 
 def integer(value: object) -> int | None:
-    """Ids come as integers and, in places, as strings (observed on 4.15.5); anything else is None."""
+    """Return an integer, which may come as a string (observed on 4.15.5 for ids); None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
@@ -331,7 +331,7 @@ def _in_summary(summary: object, name: str) -> str | None:
 
 
 def moment(value: object) -> datetime | None:
-    """Both forms observed on 4.15.5: `2026-11-23T22:12:30+00:00` and, in UTC, `2026-11-23 22:10:18`."""
+    """Read both forms observed on 4.15.5: `2026-11-23T22:12:30+00:00` and, in UTC, `2026-11-23 22:10:18`."""
     try:
         found = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
