@@ -330,9 +330,8 @@ def test_blocking_operations_never_suspend() -> None:
         run(asyncio.sleep(0))
 
 
-@pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_a_client_is_neither_pickled_nor_copied_and_says_what_to_do(pm: Any, copied: Any) -> None:
-    client = getattr(pm, "_client", pm)
-    kind = type(client).__name__
-    with pytest.raises(TypeError, match=f"a {kind} is neither pickled nor copied: .* Make a {kind} where it is needed"):
-        copied(client)
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy])
+def test_a_client_is_not_pickled(pm: Any, copied: Any) -> None:
+    """Its token must not travel."""
+    with pytest.raises(TypeError, match="cannot pickle"):
+        copied(getattr(pm, "_client", pm))

@@ -214,27 +214,21 @@ def test_what_cannot_be_sent_is_refused_with_its_place_and_the_way_out(data: obj
 
 
 @pytest.mark.parametrize(
-    ("rows", "problem", "way_out"),
+    ("rows", "way_out"),
     [
-        ({"a": 1}, "is the data of one Request", "Give a list of dicts, such as [data]."),
-        ("a,b\n1,2", "is text", "Read it first, such as with json.loads(…) or csv.DictReader(…)."),
-        (b"[]", "is text", "Read it first, such as with json.loads(…) or csv.DictReader(…)."),
-        (3, "cannot be iterated over", "Give a list of dicts."),
-        (None, "cannot be iterated over", "Give a list of dicts."),
-        (
-            like("pandas.core.frame", "DataFrame"),
-            "rows as dicts",
-            'Use df.to_dict("records"), a list of dicts: the rows of start_many.',
-        ),
-        (
-            like("polars.dataframe.frame", "DataFrame"),
-            "rows as dicts",
-            "Use df.to_dicts(), a list of dicts: the rows of start_many.",
-        ),
+        ({"a": 1}, "Give a list of dicts, such as [data]."),
+        ("a,b\n1,2", "Give a list of dicts, such as [data]."),
+        (b"[]", "Send text, such as .decode() or base64."),
+        (3, "Give a list of dicts, such as [data]."),
+        (None, "Give a list of dicts, such as [data]."),
+        (like("pandas.core.frame", "DataFrame"), 'Use df.to_dict("records"), a list of dicts: the rows of start_many.'),
+        (like("polars.dataframe.frame", "DataFrame"), "Use df.to_dicts(), a list of dicts: the rows of start_many."),
+        (like("pyspark.sql", "DataFrame"), "Give a list of dicts, such as [data]."),
     ],
 )
-def test_what_is_no_rows_is_refused_with_the_way_out(rows: object, problem: str, way_out: str) -> None:
-    with pytest.raises(InvalidData, match=rf"^rows is an? .*{problem}\. Nothing was sent\.") as refusal:
+def test_what_is_no_rows_is_refused_with_the_way_out(rows: object, way_out: str) -> None:
+    refused = r"^rows is an? .*, and must be one dict after another\. Nothing was sent\."
+    with pytest.raises(InvalidData, match=refused) as refusal:
         check_rows(rows)
     assert (refusal.value.path, refusal.value.hint) == ("rows", way_out)
 

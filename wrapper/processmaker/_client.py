@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from httpx import Auth, BaseTransport, Timeout
 
-from .config.settings import DEFAULT_TIMEOUT, Token, Verify, not_copied, settings
+from .config.settings import DEFAULT_TIMEOUT, Token, Verify, settings
 from .config.sources import from_environment, from_profile
 from .data import OnAlteredData, check_rows
 from .follow import files as _files
@@ -630,9 +630,6 @@ class ProcessMaker:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise not_copied(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._settings.site!r})"

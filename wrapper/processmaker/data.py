@@ -84,22 +84,15 @@ def check_data(data: object) -> dict[str, Any]:
 
 
 def check_rows(rows: object) -> None:
-    """Refuse what iterates, but not over the data of one Request after another.
+    """Refuse what is not the data of one Request after another, although some of it can be iterated over.
 
     Raises:
         InvalidData: `rows` is a table, one mapping, a string, or cannot be iterated over.
     """
-    if not isinstance(rows, Iterable | AsyncIterable):
-        problem, way_out = "cannot be iterated over", "give a list of dicts"
-    elif isinstance(rows, Mapping):
-        problem, way_out = "is the data of one Request", "give a list of dicts, such as [data]"
-    elif isinstance(rows, str | bytes):
-        problem, way_out = "is text", "read it first, such as with json.loads(…) or csv.DictReader(…)"
-    elif type(rows).__name__ == "DataFrame":
-        problem, way_out = "does not iterate over its rows as dicts", _way_out(rows) or "give a list of dicts"
-    else:
-        return
-    raise invalid(f"rows is {a_kind(rows)}, which {problem}", way_out, "rows")
+    is_one = isinstance(rows, Mapping | str | bytes) or type(rows).__name__ == "DataFrame"
+    if is_one or not isinstance(rows, Iterable | AsyncIterable):
+        way_out = _way_out(rows) or "give a list of dicts, such as [data]"
+        raise invalid(f"rows is {a_kind(rows)}, and must be one dict after another", way_out, "rows")
 
 
 def check_text(name: str, text: str) -> None:

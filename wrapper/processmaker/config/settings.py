@@ -131,15 +131,6 @@ def settings(
     )
 
 
-def not_copied(client: object) -> TypeError:
-    """Why a client is neither pickled nor copied, and what to do instead."""
-    kind = type(client).__name__
-    return TypeError(
-        f"a {kind} is neither pickled nor copied: its connections belong to this process, and its token must not "
-        f"travel. Make a {kind} where it is needed, such as {kind}.from_env() in each worker, and send it what to do"
-    )
-
-
 def _timeout(timeout: float | Timeout) -> Timeout:
     if isinstance(timeout, Timeout):
         phases = timeout
