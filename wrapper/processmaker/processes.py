@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
-from typing import Any
+from functools import partial
 
 from processmaker_api.api.processes import start_processes
 from processmaker_api.types import UNSET
@@ -107,13 +107,8 @@ class Catalog:
         With a name the server narrows the list to processes with that text in their name, description or category,
         which is faster if there are many.
         """
-
-        def page(number: int) -> dict[str, Any]:
-            return start_processes.build_request(
-                filter_=name or UNSET, order_by="id", per_page=PER_PAGE, page=number if number > 1 else UNSET
-            )
-
-        found = [process async for process in read_list(self._io, page, process_from)]
+        pages = partial(start_processes.build_request, filter_=name or UNSET, order_by="id", per_page=PER_PAGE)
+        found = [process async for process in read_list(self._io, pages, process_from)]
         for process in found:
             self._known[process.id] = self._known[process.name] = process, self._io.clock.monotonic()
         if name is None:
@@ -125,19 +120,16 @@ class Catalog:
 
 def check_process(process: object) -> None:
     """Refuse what cannot name a process, before anything is sent."""
-    if isinstance(process, bool) or not isinstance(process, int | str | Process):
-        raise InvalidData(f"a process is named by its id, its name or a Process, not by {short_repr(process)}")
-    if isinstance(process, int) and not is_id(process):
-        raise InvalidData(f"process {short_repr(process)} cannot be: ids are numbers from 1, of 63 bits at most")
     if isinstance(process, str):
         check_text("process", process)
+    elif not isinstance(process, Process) and not is_id(process):
+        words = "a process is named by its id (a number from 1), its name or a Process"
+        raise InvalidData(f"process {short_repr(process)} cannot be: {words}")
 
 
-def node_id_or_name(event: object) -> str | None:
-    """Return what names the start event; refuse what cannot, before anything is sent."""
+def node_id_or_name(event: AnyEvent) -> str | None:
+    """Return what names the start event."""
     named = event.id if isinstance(event, StartEvent) else event
-    if named is not None and not isinstance(named, str):
-        raise InvalidData(f"a start event is named by its node id, name or a StartEvent, not by {short_repr(event)}")
     if named is not None:
         check_text("event", named)
     return named

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 from processmaker_api.api.process_requests import update_process_request
 from processmaker_api.models.process_request_editable import ProcessRequestEditable
@@ -19,7 +20,7 @@ async def cancel(io: IO, request: AnyRequest) -> Request:
     if isinstance(request, Request) and request.status == "CANCELED":
         return request
     if isinstance(request, Request) and request.status == "COMPLETED":
-        raise _is_over(CancelNotAllowed(""), request)
+        raise _is_over(request)
     try:
         what, way_out = f"Request {number} was canceled", f"look at it, get({number})"
         with named(f"Request {number}"), explain_unknown(what, way_out):
@@ -30,20 +31,20 @@ async def cancel(io: IO, request: AnyRequest) -> Request:
         now = None
         with suppress(ProcessMakerError):
             now = await fetch(io, number, ())
-        refusal = narrowed(CancelNotAllowed, error)
-        raise (_is_over(refusal, now) if now and now.finished else refusal) from None
+        if now and now.finished:
+            raise _is_over(now, **vars(error)) from None
+        raise narrowed(CancelNotAllowed, error) from None
     try:
         now = await fetch(io, number, ())
     except ProcessMakerError as error:
         error.processed = True  # it is canceled; what failed is reading its state
         raise
     if now.finished and now.status != "CANCELED":
-        raise _is_over(CancelNotAllowed(""), now)
+        raise _is_over(now)
     return now
 
 
-def _is_over(error: CancelNotAllowed, request: Request) -> CancelNotAllowed:
-    """Return the error with the Request, which is over, and its state in words."""
+def _is_over(request: Request, **facts: Any) -> CancelNotAllowed:
+    """Return the error for a Request that is over, with its state in words."""
     message = f'Request {request.id} of "{clean(request.name)}" is over: it is {clean(request.status, 60)}.'
-    error.args, error.request = (f"{message} There is nothing to cancel.",), request
-    return error
+    return CancelNotAllowed(f"{message} There is nothing to cancel.", **facts, request=request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypedDict, TypeVar
 
 from processmaker_api.api.process_requests import get_process_request_by_id, get_processes_requests
@@ -121,9 +122,6 @@ async def listed(
     def read(row: object) -> Request:
         return check(request_from(row, io.site))
 
-    def page(number: int) -> dict[str, Any]:
-        return get_processes_requests.build_request(**query, page=number if number > 1 else UNSET)
-
     def above(number: int | None) -> dict[str, Any]:
         where = query.get("pmql")
         if number is not None:
@@ -134,7 +132,8 @@ async def listed(
     if query.get("order_by") == "id" and query.get("order_direction") != "desc":
         rows = read_by_id(io, above, read, within=within, once=once)
     else:
-        rows = read_list(io, page, read, within=within, once=once)
+        pages = partial(get_processes_requests.build_request, **query)
+        rows = read_list(io, pages, read, within=within, once=once)
     async for request in rows:
         yield request
 
