@@ -97,7 +97,7 @@ async def _pmql_of(io: IO, catalog: Catalog, conditions: Conditions) -> str | Un
     return conditions.in_pmql(process_id, io.clock.now()) or UNSET
 
 
-async def listed(
+def listed(
     io: IO,
     query: RequestQuery,
     *,
@@ -130,12 +130,9 @@ async def listed(
         return get_processes_requests.build_request(**rest)
 
     if query.get("order_by") == "id" and query.get("order_direction") != "desc":
-        rows = read_by_id(io, above, read, within=within, once=once)
-    else:
-        pages = partial(get_processes_requests.build_request, **query)
-        rows = read_list(io, pages, read, within=within, once=once)
-    async for request in rows:
-        yield request
+        return read_by_id(io, above, read, within=within, once=once)
+    pages = partial(get_processes_requests.build_request, **query)
+    return read_list(io, pages, read, within=within, once=once)
 
 
 def request_failed(request: Request) -> RequestFailed:
