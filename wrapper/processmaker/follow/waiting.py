@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Literal, TypeVar
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
 
 from attrs import frozen
 
@@ -13,8 +14,6 @@ from ..models import Request, Task
 from ..wire.call import IO
 from .reading import AnyRequest, check_seconds, fetch, id_of, request_canceled, request_failed
 from .tasks import open_task_ids, open_tasks_of
-
-T = TypeVar("T")
 
 WAIT_TIMEOUT = 300.0
 """Seconds that a wait lasts at most, unless told otherwise."""
@@ -50,15 +49,16 @@ async def wait(io: IO, request: AnyRequest, *, until: Until, timeout: float, pol
     include = ("activeTasks", "data") if until == "task" else ("data",)
     polls = _Polls(io, request, timeout, poll)
     while True:
-        now = await polls.state(include)
-        if now and callable(until) and until(now):
-            return now
-        if now and now.finished:
-            return _ended(now, until)
-        if now and until == "task":
-            ids = open_task_ids(now)
-            if ids or (ids is None and await polls.open_tasks(now)):
+        with polls.patience():
+            now = polls.last = await fetch(io, polls.id, include, within=polls.left)
+            if callable(until) and until(now):
                 return now
+            if now.finished:
+                return _ended(now, until)
+            if until == "task":
+                ids = open_task_ids(now)
+                if ids or (ids is None and await open_tasks_of(io, now, within=polls.left)):
+                    return now
         await polls.pause()
 
 
@@ -68,47 +68,55 @@ async def watch(io: IO, request: AnyRequest, *, timeout: float, poll: float) -> 
     looked: object = None
     shown: object = None
     while True:
-        now = await polls.state(("activeTasks", "data"))
-        state = (now.status, open_task_ids(now)) if now else None
-        # The list of tasks is only read after a change; from a server before 4.9 it is the only way to see one.
-        if now and (state != looked or open_task_ids(now) is None):
-            tasks = () if now.finished else await polls.open_tasks(now)
-            if tasks is not None:
-                looked = state
+        with polls.patience():
+            now = polls.last = await fetch(io, polls.id, ("activeTasks", "data"), within=polls.left)
+            ids = open_task_ids(now)
+            # The list of tasks is only read after a change; from a server before 4.9 it is the only way to see one.
+            if ids is None or looked != (now.status, ids):
+                tasks = [] if now.finished else await open_tasks_of(io, now, within=polls.left)
+                looked = now.status, ids
                 if shown != (now.status, [task.id for task in tasks]):
                     shown = now.status, [task.id for task in tasks]
                     yield Progress(request=now, tasks=tuple(tasks))
                     polls.begin_anew()
-                if now.finished:
-                    return
+            if now.finished:
+                return
         await polls.pause()
 
 
 class _Polls:
-    """Looks at a Request at growing intervals, within a time. What may pass (a lost answer, a 502) does not end it."""
+    """Looks at a Request at growing intervals, within a time."""
 
     def __init__(self, io: IO, request: AnyRequest, timeout: float, poll: float) -> None:
         check_seconds("timeout", timeout)
         check_seconds("poll", poll)
         if poll == 0:
             raise InvalidData("poll=0 would ask without pause; give the seconds before the second look")
+        self.id = id_of(request, Request)
+        self.last = request if isinstance(request, Request) else None
         self._io = io
-        self._id = id_of(request, Request)
         self._first, self._longest = poll, max(poll, LONGEST_POLL)
         self._pause = poll
         self._timeout, self._deadline = timeout, io.clock.monotonic() + timeout
-        self._last = request if isinstance(request, Request) else None
         self._error: ProcessMakerError | None = None
 
-    async def state(self, include: tuple[str, ...]) -> Request | None:
-        """Return the state now; None if this look failed in a way that may pass."""
-        state = await self._patiently(fetch(self._io, self._id, include, within=self._left()))
-        self._last = state or self._last
-        return state
+    @property
+    def left(self) -> float:
+        """The seconds until the time is over."""
+        return self._deadline - self._io.clock.monotonic()
 
-    async def open_tasks(self, now: Request) -> list[Task] | None:
-        """Return the open tasks of a state; None if this look failed in a way that may pass."""
-        return await self._patiently(open_tasks_of(self._io, now, within=self._left()))
+    @contextmanager
+    def patience(self) -> Iterator[None]:
+        """Go on after an error of the block that may pass, such as a lost answer or a 502."""
+        try:
+            yield
+            self._error = None
+        except ProcessMakerError as error:
+            if not error.transient:
+                raise
+            words = "%s The wait for Request %d goes on."
+            log.warning(words, sentence(error), self.id, extra=of_request(self.id))
+            self._error = error
 
     async def pause(self) -> None:
         """Let time pass until the next look.
@@ -116,34 +124,18 @@ class _Polls:
         Raises:
             WaitTimeout: the time is over.
         """
-        left = self._left()
+        left = self.left
         if left <= 0:
-            state = f"is still {clean(self._last.status, 60)}" if self._last else "could not be read"
-            message = f"Request {self._id} {state} after {self._timeout:g} s. It goes on."
-            hint = f"Wait again: wait({self._id})."
-            raise WaitTimeout(message, request=self._last, request_id=self._id, hint=hint) from self._error
+            state = f"is still {clean(self.last.status, 60)}" if self.last else "could not be read"
+            message = f"Request {self.id} {state} after {self._timeout:g} s. It goes on."
+            hint = f"Wait again: wait({self.id})."
+            raise WaitTimeout(message, request=self.last, request_id=self.id, hint=hint) from self._error
         await self._io.sleep(min(self._pause, left))
         self._pause = min(self._pause * 1.5, self._longest)
 
     def begin_anew(self) -> None:
         """Look often again: after one change the next one may be near."""
         self._pause = self._first
-
-    def _left(self) -> float:
-        return self._deadline - self._io.clock.monotonic()
-
-    async def _patiently(self, look: Awaitable[T]) -> T | None:
-        try:
-            found = await look
-        except ProcessMakerError as error:
-            if not error.transient:
-                raise
-            words = "%s The wait for Request %d goes on."
-            log.warning(words, sentence(error), self._id, extra=of_request(self._id))
-            self._error = error
-            return None
-        self._error = None
-        return found
 
 
 def _ended(request: Request, until: Until) -> Request:
