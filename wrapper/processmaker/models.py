@@ -348,9 +348,8 @@ def _data(value: object) -> dict[str, Any] | None:
 
 
 def _errors(value: object) -> tuple[Raw, ...]:
-    if not value or not isinstance(value, list):
-        return ({"message": value},) if isinstance(value, str) and value else ()
-    return tuple(dict(error) if isinstance(error, Mapping) else {"message": str(error)} for error in value)
+    errors = value if isinstance(value, list) else []
+    return tuple(error if isinstance(error, dict) else {"message": str(error)} for error in errors)
 
 
 def _start_events(events: object) -> Iterator[StartEvent]:
