@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
-from functools import partial
+from typing import Any
 
 from processmaker_api.api.processes import start_processes
 from processmaker_api.types import UNSET
@@ -107,8 +107,13 @@ class Catalog:
         With a name the server narrows the list to processes with that text in their name, description or category,
         which is faster if there are many.
         """
-        pages = partial(start_processes.build_request, filter_=name or UNSET, order_by="id", per_page=PER_PAGE)
-        found = [process async for process in read_list(self._io, pages, process_from)]
+
+        def page(number: int) -> dict[str, Any]:
+            return start_processes.build_request(
+                filter_=name or UNSET, order_by="id", per_page=PER_PAGE, page=number if number > 1 else UNSET
+            )
+
+        found = [process async for process in read_list(self._io, page, process_from)]
         for process in found:
             self._known[process.id] = self._known[process.name] = process, self._io.clock.monotonic()
         if name is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, TypedDict, TypeVar
 
 from processmaker_api.api.process_requests import get_process_request_by_id, get_processes_requests
@@ -122,6 +121,9 @@ def listed(
     def read(row: object) -> Request:
         return check(request_from(row, io.site))
 
+    def page(number: int) -> dict[str, Any]:
+        return get_processes_requests.build_request(**query, page=number if number > 1 else UNSET)
+
     def above(number: int | None) -> dict[str, Any]:
         where = query.get("pmql")
         if number is not None:
@@ -131,8 +133,7 @@ def listed(
 
     if query.get("order_by") == "id" and query.get("order_direction") != "desc":
         return read_by_id(io, above, read, within=within, once=once)
-    pages = partial(get_processes_requests.build_request, **query)
-    return read_list(io, pages, read, within=within, once=once)
+    return read_list(io, page, read, within=within, once=once)
 
 
 def request_failed(request: Request) -> RequestFailed:

@@ -7,7 +7,7 @@ import os
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from typing import Any
 
 from attrs import evolve
 from processmaker_api.api.tasks import get_tasks, update_task
@@ -85,15 +85,18 @@ async def list_tasks(
     within: float | None = None,
 ) -> list[Task]:
     """GET /tasks: those that this user is shown."""
-    pages = partial(
-        get_tasks.build_request,
-        process_request_id=request_id,
-        status=status,
-        user_id=user_id,
-        order_by="id",  # the server's own order is by the time of the last change, which many tasks can share
-        per_page=PER_PAGE,
-    )
-    return [task async for task in read_list(io, pages, task_from, within=within)]
+
+    def page(number: int) -> dict[str, Any]:
+        return get_tasks.build_request(
+            process_request_id=request_id,
+            status=status,
+            user_id=user_id,
+            order_by="id",  # the server's own order is by the time of the last change, which many tasks can share
+            per_page=PER_PAGE,
+            page=number if number > 1 else UNSET,
+        )
+
+    return [task async for task in read_list(io, page, task_from, within=within)]
 
 
 async def claim(io: IO, task: AnyTask) -> Task:

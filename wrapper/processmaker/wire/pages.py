@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Protocol, TypeVar
 
-from processmaker_api.types import UNSET
-
 from ..errors import TimedOut
 from ..models import items, last_page
 from .call import IO
@@ -27,7 +25,7 @@ R = TypeVar("R", bound=Row)
 
 async def read_list(
     io: IO,
-    request: Callable[..., dict[str, Any]],
+    request: Callable[[int], dict[str, Any]],
     read: Callable[[object], R],
     *,
     within: float | None = None,
@@ -37,7 +35,7 @@ async def read_list(
 
     Args:
         io: how to reach the server.
-        request: builds the request for a page, `page=`: a generated `build_request` with its other arguments.
+        request: builds the request for the page with this number.
         read: makes a value of a row; ValueError for one that cannot be read.
         within: seconds for all pages together.
         once: a page is not asked for again if it fails.
@@ -48,7 +46,7 @@ async def read_list(
     pages = _Pages(io, read, within, once)
     page, before = 1, set[int]()
     while True:
-        rows, last = await pages.fetch(request(page=page if page > 1 else UNSET))
+        rows, last = await pages.fetch(request(page))
         fresh = [row for row in rows if row.id not in before]
         # A page beyond the only one has all rows again (observed on 4.15.5): an empty page may never come.
         if not fresh:
