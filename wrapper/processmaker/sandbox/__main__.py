@@ -6,7 +6,6 @@ import argparse
 import sys
 import threading
 
-from ..clock import is_seconds
 from . import PASSWORD_CLIENT, Sandbox
 from ._demo import demonstrate
 from ._setup import set_up
@@ -25,10 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="FILE",
         help='JSON: {"processes": [what add_process takes], "faults": [what fail_next takes], "misbehave": {…}}',
     )
-    parser.add_argument("--start-takes", type=_seconds, metavar="SECONDS", help="how long a start takes (default: 0)")
+    parser.add_argument("--start-takes", type=float, metavar="SECONDS", help="how long a start takes (default: 0)")
     parser.add_argument(
         "--appears-after",
-        type=_seconds,
+        type=float,
         metavar="SECONDS",
         help="how long after the call the Request is listed (default: with the answer)",
     )
@@ -77,12 +76,6 @@ def serve(
 
 def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _seconds(text: str) -> float:
-    if not is_seconds(seconds := float(text)):
-        raise ValueError(text)
-    return seconds
 
 
 def about(sandbox: Sandbox, url: str) -> str:

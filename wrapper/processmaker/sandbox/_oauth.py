@@ -18,12 +18,12 @@ from ._shapes import Json, Refused, answer, message
 TRIES_PER_MINUTE = 60
 
 
-@attrs.define
+@attrs.frozen
 class _Grant:
     user: User | None
     """None for client_credentials, whose tokens the API refuses."""
     expires_at: datetime
-    refresh_token: str | None = None
+    refresh_token: str = ""
 
 
 class TokenEndpoint:
@@ -33,29 +33,24 @@ class TokenEndpoint:
         self.users = users
         self.clock = clock
         self.expires_in = expires_in
+        # Both by the last part of the token, which is its name.
         self._grants: dict[str, _Grant] = {}
         self._revoked: set[str] = set()
-        self._issued = 0
         self._window = (clock.now(), 0)
 
     def user_of(self, request: httpx.Request) -> User | None:
-        """The user whose token the call carries; None if that is missing, unknown, expired or revoked."""
+        """Return the user whose token the call carries; None if that is missing, unknown, expired or revoked."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
+        name = token.rpartition(".")[2]
+        if scheme.lower() != "bearer" or name in self._revoked:
             return None
-        for user in self.users.values():
-            if user.token == token.rpartition(".")[2]:
-                return None if user.token in self._revoked else user
-        grant = self._grants.get(token)
-        return grant.user if grant and self.clock.now() < grant.expires_at else None
+        if grant := self._grants.get(name):
+            return grant.user if self.clock.now() < grant.expires_at else None
+        return next((user for user in self.users.values() if user.token == name), None)
 
     def revoke(self, token: str | None = None) -> None:
         """Make an access token invalid, or all that were issued by grants. Refresh tokens stay valid."""
-        if token is not None:
-            self._revoked.add(token.rpartition(".")[2])
-        for name, grant in self._grants.items():
-            if token in (None, name):
-                grant.expires_at = self.clock.now()
+        self._revoked.update(self._grants if token is None else [token.rpartition(".")[2]])
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         remaining = self._try()
@@ -108,34 +103,29 @@ class TokenEndpoint:
                 raise Refused(_error(400, "unsupported_grant_type", text))
 
     def _refresh(self, refresh_token: str) -> Json:
-        for token, grant in self._grants.items():
-            if refresh_token and grant.refresh_token == refresh_token:
-                # Both tokens of the old pair are revoked.
-                grant.refresh_token = None
-                self._revoked.add(refresh_token)
-                self.revoke(token)
+        """Issue a new pair of tokens, and revoke both tokens of the old pair."""
+        for name, grant in self._grants.items():
+            if grant.refresh_token == refresh_token not in self._revoked and refresh_token:
+                self._revoked |= {name, refresh_token}
                 return self._issue(grant.user)
         hint = "Token has been revoked" if refresh_token in self._revoked else "Cannot decrypt the refresh token"
         raise Refused(_error(401, "invalid_request", "The refresh token is invalid.", hint=hint))
 
     def _issue(self, user: User | None) -> Json:
-        self._issued += 1
-        grant = _Grant(user, self.clock.now() + timedelta(seconds=self.expires_in))
-        token = self._access_token(grant)
-        self._grants[token] = grant
-        issued: Json = {"token_type": "Bearer", "expires_in": self.expires_in, "access_token": token}
-        if user is not None:
-            grant.refresh_token = issued["refresh_token"] = f"sandbox-refresh-token-{self._issued}"
-        return issued
-
-    def _access_token(self, grant: _Grant) -> str:
+        number = len(self._grants) + 1
+        now = self.clock.now()
+        refresh_token = f"sandbox-refresh-token-{number}" if user else ""
+        grant = _Grant(user, now + timedelta(seconds=self.expires_in), refresh_token)
+        name = f"sandbox-access-token-{number}"
+        self._grants[name] = grant
         said = {
-            "jti": str(self._issued),
-            "iat": self.clock.now().timestamp(),
+            "jti": str(number),
+            "iat": now.timestamp(),
             "exp": grant.expires_at.timestamp(),
-            "sub": str(grant.user.id) if grant.user else "",
+            "sub": str(user.id) if user else "",
         }
-        return web_token(said, f"sandbox-access-token-{self._issued}")
+        issued: Json = {"token_type": "Bearer", "expires_in": self.expires_in, "access_token": web_token(said, name)}
+        return issued | ({"refresh_token": refresh_token} if user else {})
 
 
 def web_token(said: Json, signature: str) -> str:

@@ -1,14 +1,15 @@
 """The part of PMQL, ProcessMaker's query language, that finding Requests needs.
 
-Comparisons with `=`, `!=`, `<`, `<=`, `>`, `>=`, `LIKE`, `IN` and `NOT IN` of data fields (`data.order.id`) and of the
-columns below, joined by AND, OR and parentheses. An instant is NOW, `NOW -2 day` or text.
+Comparisons with `=`, `!=`, `<`, `<=`, `>`, `>=`, `LIKE` and `IN` of data fields (`data.order.id`) and of the columns
+below, joined by AND, OR and parentheses. An instant is NOW, `NOW -2 day` or text. The server knows more. The sandbox
+answers the rest as the server answers an unknown field (500) or PMQL that does not parse (400).
 """
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,20 +18,21 @@ from zoneinfo import ZoneInfo
 from ._model import Request
 
 Predicate = Callable[[Request], bool]
+Literal = str | float
 
 _TOKEN = re.compile(
-    r"""\s*(?:
+    r"""
         (?P<string>"(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*')
       | (?P<number>-?\d+(?:\.\d+)?(?![\w.]))
       | (?P<word>[A-Za-z_][\w.\-]*)
-      | (?P<sign><=|>=|!=|<>|[=<>()\[\],])
-    )""",
+      | (?P<sign><=|>=|!=|[=<>()\[\],])
+      | (?P<unknown>\S)
+    """,
     re.VERBOSE | re.DOTALL,
 )
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
-    "<>": operator.ne,
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -50,78 +52,58 @@ class UnknownField(ValueError):
     """There is no such field; the server fails."""
 
 
-class UnknownUser(ValueError):
-    """The field that names a user who does not exist."""
-
-
 def _sql(instant: datetime | None) -> str | None:
     """As the database keeps it, in whole seconds."""
     return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if instant else None
 
 
-_COLUMNS: dict[str, Callable[[Request], list[Any]]] = {
-    "id": lambda request: [request.id],
-    "process_id": lambda request: [request.process.id],
-    "user_id": lambda request: [request.user.id],
-    "case_number": lambda request: [request.case_number],
-    "parent_request_id": lambda request: [request.parent.id if request.parent else None],
-    "name": lambda request: [request.process.name],
-    "case_title": lambda request: [request.case.process.name],
-    "request": lambda request: [request.process.name],
-    "status": lambda request: [request.status],
-    "requester": lambda request: [request.user.username],
-    "participant": lambda request: [task.user.username for task in request.tasks if task.user],
-    **dict.fromkeys(("created", "created_at"), lambda request: [_sql(request.created_at)]),
-    **dict.fromkeys(("modified", "updated_at"), lambda request: [_sql(request.updated_at)]),
-    **dict.fromkeys(("completed", "completed_at"), lambda request: [_sql(request.completed_at)]),
+_COLUMNS: dict[str, Callable[[Request], Any]] = {
+    "id": lambda request: request.id,
+    "process_id": lambda request: request.process.id,
+    "user_id": lambda request: request.user.id,
+    "case_number": lambda request: request.case_number,
+    "parent_request_id": lambda request: request.parent.id if request.parent else None,
+    "request": lambda request: request.process.name,
+    "status": lambda request: request.status,
+    "requester": lambda request: request.user.username,
+    "created": lambda request: _sql(request.created_at),
+    "modified": lambda request: _sql(request.updated_at),
+    "completed": lambda request: _sql(request.completed_at),
 }
 
 
-def parse(text: str, now: datetime, zone: str, usernames: Collection[str]) -> Predicate:
-    """The query as a function that says whether a Request matches.
+def parse(text: str, now: datetime, zone: str) -> Predicate:
+    """Return the query as a function that says whether a Request matches.
 
     Args:
         text: the query.
         now: the present instant.
         zone: the time zone of the user who asks.
-        usernames: the names of all users.
 
     Raises:
-        PmqlError, UnknownField, UnknownUser: it cannot be answered.
+        PmqlError, UnknownField: it cannot be answered.
     """
     if not text.strip():
         return lambda _: True
-    parser = _Parser(text, now, zone, usernames)
+    parser = _Parser(text, now, zone)
     try:
         predicate = parser.either()
-    except RecursionError:
-        raise PmqlError("nested too deeply") from None
+    except (RecursionError, OverflowError):
+        raise PmqlError(text) from None
     if parser.tokens:
-        raise PmqlError(f"unexpected {parser.tokens[0][1]}")
-    if parser.unknown:
-        raise UnknownField(parser.unknown)
+        raise PmqlError(text)
     return predicate
 
 
 class _Parser:
-    def __init__(self, text: str, now: datetime, zone: str, usernames: Collection[str]) -> None:
+    def __init__(self, text: str, now: datetime, zone: str) -> None:
         self.now = now
         self.zone = zone
-        self.usernames = usernames
-        self.unknown: str | None = None
-        self.tokens: list[tuple[str, str]] = []
-        position, end = 0, len(text.rstrip())
-        while position < end:
-            match = _TOKEN.match(text, position)
-            if not match:
-                raise PmqlError(f"cannot read {text[position:]}")
-            kind = str(match.lastgroup)
-            self.tokens.append((kind, match[kind]))
-            position = match.end()
+        self.tokens = [(str(match.lastgroup), match[0]) for match in _TOKEN.finditer(text)]
 
     def next_is(self, *texts: str) -> str | None:
         """Take the next token if it is one of these words or signs."""
-        if self.tokens and self.tokens[0][0] in ("word", "sign") and self.tokens[0][1].upper() in texts:
+        if self.tokens and self.tokens[0][1].upper() in texts:
             return self.tokens.pop(0)[1].upper()
         return None
 
@@ -131,53 +113,39 @@ class _Parser:
             raise PmqlError(f"expected {' or '.join(texts)}")
         return found
 
+    def take(self, kind: str) -> str | None:
+        """Take the next token if it is of this kind."""
+        return self.tokens.pop(0)[1] if self.tokens and self.tokens[0][0] == kind else None
+
     def either(self) -> Predicate:
         choices = [self.both()]
         while self.next_is("OR"):
             choices.append(self.both())
-        return choices[0] if len(choices) == 1 else lambda request: any(one(request) for one in choices)
+        return lambda request: any(choice(request) for choice in choices)
 
     def both(self) -> Predicate:
         parts = [self.comparison()]
         while self.next_is("AND"):
             parts.append(self.comparison())
-        return parts[0] if len(parts) == 1 else lambda request: all(one(request) for one in parts)
+        return lambda request: all(part(request) for part in parts)
 
     def comparison(self) -> Predicate:
         if self.next_is("("):
             inner = self.either()
             self.need(")")
             return inner
-        field, name = self.field()
-        if self.next_is("NOT"):
-            self.need("IN")
-            among = _among(self.values(name))
-            return lambda request: any(value is not None and not among(value) for value in field(request))
-        if self.next_is("IN"):
-            among = _among(self.values(name))
-            return lambda request: any(map(among, field(request)))
-        sign = self.need(*_COMPARISONS, "LIKE")
-        literal = self.value(name, converted=True)
-        if name in ("requester", "participant") and sign != "LIKE" and literal not in self.usernames:
-            raise UnknownUser(name)
-        return lambda request: any(_compare(value, sign, literal) for value in field(request))
-
-    def field(self) -> tuple[Callable[[Request], list[Any]], str]:
-        if not self.tokens or self.tokens[0][0] != "word":
+        name = self.take("word")
+        if name is None:
             raise PmqlError("expected a field")
-        name = self.tokens.pop(0)[1]
-        if name.startswith("data."):
-            path = name.split(".")[1:]
-            return lambda request: _at(request.data, path), name
-        name = name.lower()
-        column = _COLUMNS.get(name)
-        if column is None:
-            self.unknown = self.unknown or name
-            return lambda _: [], name
-        # The database compares columns without regard to case, and data with it.
-        return lambda request: [value.lower() if isinstance(value, str) else value for value in column(request)], name
+        sign = self.need(*_COMPARISONS, "LIKE", "IN")
+        field = _field(name)
+        if sign == "IN":
+            among = _among(self.values(name))
+            return lambda request: among(field(request))
+        literal = self.value(name, converted=True)
+        return lambda request: _compare(field(request), sign, literal)
 
-    def values(self, field: str) -> list[str | float]:
+    def values(self, field: str) -> list[Literal]:
         self.need("[")
         values = [self.value(field)]
         while self.next_is(","):
@@ -185,54 +153,61 @@ class _Parser:
         self.need("]")
         return values
 
-    def value(self, field: str, *, converted: bool = False) -> str | float:
+    def value(self, field: str, *, converted: bool = False) -> Literal:
         if self.next_is("NOW"):
             return self.instant()
-        if not self.tokens or self.tokens[0][0] not in ("string", "number"):
+        if number := self.take("number"):
+            return float(number)
+        quoted = self.take("string")
+        if quoted is None:
             raise PmqlError("expected a value")
-        kind, text = self.tokens.pop(0)
-        if kind == "number":
-            return float(text)
-        text = self.converted(text[1:-1]) if converted else text[1:-1]
+        text = self.converted(quoted[1:-1]) if converted else quoted[1:-1]
         if field.startswith("data."):
             return text
-        text = text.lower()
-        return _STATUSES.get(text, text).lower() if field == "status" else text
+        return _STATUSES.get(text.lower(), text).lower() if field.lower() == "status" else text.lower()
 
     def converted(self, text: str) -> str:
         """The value after `=`, `<` and so on: if it reads as an instant, the server converts it to UTC."""
-        found = _INSTANT.fullmatch(text)
-        if not found:
-            return text
-        with suppress(ValueError):
-            local = datetime(*(int(part or 0) for part in found.groups()))  # type: ignore[arg-type]
-            if found[4] is None:
-                return f"{local:%Y-%m-%d}"
-            instant = str(_sql(local.replace(tzinfo=UTC if self.zone == "UTC" else ZoneInfo(self.zone))))
-            return instant.removesuffix(" 00:00:00")
+        if found := _INSTANT.fullmatch(text):
+            with suppress(ValueError):
+                local = datetime(*(int(part or 0) for part in found.groups()))  # type: ignore[arg-type]
+                if found[4] is None:
+                    return f"{local:%Y-%m-%d}"
+                instant = str(_sql(local.replace(tzinfo=UTC if self.zone == "UTC" else ZoneInfo(self.zone))))
+                return instant.removesuffix(" 00:00:00")
         return text
 
     def instant(self) -> str:
         """What follows NOW: nothing, or a number and a unit."""
-        if not self.tokens or self.tokens[0][0] != "number":
-            return str(_sql(self.now))
-        number = float(self.tokens.pop(0)[1])
-        unit = self.need("SECOND", "MINUTE", "HOUR", "DAY")
-        try:
-            return str(_sql(self.now + timedelta(**{f"{unit.lower()}s": number})))
-        except OverflowError:
-            raise PmqlError("no such instant") from None
+        number = self.take("number")
+        unit = self.need("SECOND", "MINUTE", "HOUR", "DAY") if number else "DAY"
+        return str(_sql(self.now + timedelta(**{f"{unit.lower()}s": float(number or 0)})))
 
 
-def _at(data: Any, path: list[str]) -> list[Any]:
+def _field(name: str) -> Callable[[Request], Any]:
+    """Return what reads this field of a Request; None if it has none."""
+    if name.startswith("data."):
+        path = name.split(".")[1:]
+        return lambda request: _at(request.data, path)
+    column = _COLUMNS.get(name.lower())
+    if column is None:
+        raise UnknownField(name)
+
+    def read(request: Request) -> Any:
+        value = column(request)
+        # The database compares columns without regard to case, and data with it.
+        return value.lower() if isinstance(value, str) else value
+
+    return read
+
+
+def _at(data: Any, path: list[str]) -> Any:
     for name in path:
-        if not isinstance(data, dict) or name not in data:
-            return []
-        data = data[name]
-    return [data]
+        data = data.get(name) if isinstance(data, dict) else None
+    return data
 
 
-def _among(literals: list[str | float]) -> Callable[[Any], bool]:
+def _among(literals: list[Literal]) -> Callable[[Any], bool]:
     """Whether a value equals one of them; as fast for many."""
     texts = {literal.rstrip(" ") for literal in literals if isinstance(literal, str)}
     numbers = [literal for literal in literals if isinstance(literal, float)]
@@ -250,7 +225,7 @@ def _text(value: Any) -> str | None:
     return None if '"' in text or "\\" in text else text[:255].rstrip(" ")
 
 
-def _compare(value: Any, sign: str, literal: str | float) -> bool:
+def _compare(value: Any, sign: str, literal: Literal) -> bool:
     """As MariaDB compares."""
     if isinstance(literal, float):
         try:

@@ -198,12 +198,9 @@ def list_requests(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
         return message(500, "Server Error")
     now, pmql = sandbox.clock.now(), call.params.get("pmql", "")
     try:
-        matches = _pmql.parse(pmql, now, call.user.timezone, sandbox.users)
+        matches = _pmql.parse(pmql, now, call.user.timezone)
     except _pmql.PmqlError:
         return answer({"message": "Your PMQL contains invalid syntax."}, 400)
-    except _pmql.UnknownUser as problem:
-        field = str(problem)
-        return answer({"message": f"The specified {field} username does not exist.", "field": field}, 400)
     except _pmql.UnknownField:
         return message(500, "Server Error")
     kind, wanted = call.params.get("type", ""), call.params.get("filter", "").lower()
@@ -535,33 +532,32 @@ def define_signal(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
     return answer({"id": signal["id"], "name": signal["name"]})
 
 
-_LISTED = "page per_page order_by order_direction filter include"
-ROUTES: tuple[tuple[str, str, Handler, str], ...] = (
-    ("POST", "/process_events/{process_id}", start, "event"),
-    ("GET", "/start_processes", list_start_processes, _LISTED),
-    ("GET", "/processes", list_processes, _LISTED),
-    ("POST", "/processes", create_process, ""),
-    ("GET", "/processes/{process_id}", show_process, "include"),
-    ("GET", "/requests", list_requests, f"{_LISTED} type pmql"),
-    ("GET", "/requests/{request_id}", show_request, "include"),
-    ("PUT", "/requests/{request_id}", update_request, ""),
-    ("PUT", "/requests/{request_id}/retry", retry_request, ""),
-    ("POST", "/requests/{request_id}/events/{event_id}", trigger_event, ""),
-    ("GET", "/requests/{request_id}/files", list_files, "name"),
-    ("POST", "/requests/{request_id}/files", upload_file, "data_name"),
-    ("GET", "/requests/{request_id}/files/{file_id}", download_file, ""),
-    ("DELETE", "/requests/{request_id}/files/{file_id}", delete_file, ""),
-    ("GET", "/files/{file_id}", show_file, ""),
-    ("GET", "/files/{file_id}/contents", fail_on_file_contents, ""),
-    ("GET", "/tasks", list_tasks, f"{_LISTED} process_request_id process_id user_id status include_sub_tasks"),
-    ("GET", "/tasks/{task_id}", show_task, "include"),
-    ("PUT", "/tasks/{task_id}", update_task, ""),
-    ("GET", "/users", list_users, _LISTED),
-    ("GET", "/users/{user_id}", show_user, ""),
-    ("GET", "/signals", list_signals, _LISTED),
-    ("POST", "/signals", define_signal, ""),
+ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("POST", "/process_events/{process_id}", start),
+    ("GET", "/start_processes", list_start_processes),
+    ("GET", "/processes", list_processes),
+    ("POST", "/processes", create_process),
+    ("GET", "/processes/{process_id}", show_process),
+    ("GET", "/requests", list_requests),
+    ("GET", "/requests/{request_id}", show_request),
+    ("PUT", "/requests/{request_id}", update_request),
+    ("PUT", "/requests/{request_id}/retry", retry_request),
+    ("POST", "/requests/{request_id}/events/{event_id}", trigger_event),
+    ("GET", "/requests/{request_id}/files", list_files),
+    ("POST", "/requests/{request_id}/files", upload_file),
+    ("GET", "/requests/{request_id}/files/{file_id}", download_file),
+    ("DELETE", "/requests/{request_id}/files/{file_id}", delete_file),
+    ("GET", "/files/{file_id}", show_file),
+    ("GET", "/files/{file_id}/contents", fail_on_file_contents),
+    ("GET", "/tasks", list_tasks),
+    ("GET", "/tasks/{task_id}", show_task),
+    ("PUT", "/tasks/{task_id}", update_task),
+    ("GET", "/users", list_users),
+    ("GET", "/users/{user_id}", show_user),
+    ("GET", "/signals", list_signals),
+    ("POST", "/signals", define_signal),
 )
-"""Method, path below /api/1.0, handler, and the names in the query that the handler reads."""
+"""Method, path below /api/1.0, and handler."""
 
 
 def _pattern(path: str) -> re.Pattern[str]:
@@ -569,7 +565,7 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(API + re.sub(r"\{\w+\}", r"([0-9]+)", path.replace("{event_id}", "([^/]+)")))
 
 
-_PATTERNS = [(method, _pattern(path), handler) for method, path, handler, _ in ROUTES]
+_PATTERNS = [(method, _pattern(path), handler) for method, path, handler in ROUTES]
 
 
 def find_handler(method: str, path: str) -> tuple[Handler, tuple[str, ...]] | None:
@@ -578,23 +574,3 @@ def find_handler(method: str, path: str) -> tuple[Handler, tuple[str, ...]] | No
         if known == method and (match := pattern.fullmatch(path)):
             return handler, match.groups()
     return None
-
-
-def document() -> Json:
-    """An OpenAPI document of the routes."""
-    paths: Json = {}
-    for method, path, handler, query in ROUTES:
-        places = [(name, "path") for name in re.findall(r"{(\w+)}", path)] + [(name, "query") for name in query.split()]
-        operation: Json = {
-            "operationId": handler.__name__,
-            "parameters": [
-                {"name": name, "in": place, "required": place == "path" or name == "event", "schema": {}}
-                for name, place in places
-            ],
-            "responses": {"default": {"description": "JSON, unless it has no body."}},
-        }
-        if method != "GET":
-            operation["requestBody"] = {"content": {"application/json": {"schema": {"type": "object"}}}}
-        paths.setdefault(path, {})[method.lower()] = operation
-    info = {"title": "ProcessMaker API Documentation", "version": "1.0.0"}
-    return {"openapi": "3.0.0", "info": info, "servers": [{"url": API}], "paths": paths}

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from ..clock import is_seconds
 from ..journal import MemoryJournal
 from . import _faults, _shapes
 from ._engine import Engine
@@ -35,15 +34,13 @@ from ._model import (
 )
 from ._oauth import TokenEndpoint, web_token
 from ._objects import PROCESSES, users
-from ._routes import API, ROUTES, ApiCall, Pending, document, find_handler
+from ._routes import API, ApiCall, Pending, find_handler
 from ._shapes import Refused, answer, message, not_found
 from ._transport import BlockingChannel, Channel, SandboxTransport, run
 
 URL = "https://pm.example.com"
 LONGEST_URL = 8000
 """Observed: nginx refuses a URL beyond about 8,000 characters."""
-
-_PLACES = (*((method, path) for method, path, *_ in ROUTES), ("POST", "/oauth/token"), ("GET", "/docs"))
 
 
 class Call(NamedTuple):
@@ -130,15 +127,16 @@ class Sandbox:
         path = request.url.path.removeprefix(API)
         with self._lock:
             call = f"{request.method} {path}"
-            fault = next((fault for rule in self._rules if (fault := rule.pick(call))), None)
+            fault = next(((rule, kind) for rule in self._rules if (kind := rule.pick(call))), None)
         status = None
         try:
             if fault is None:
                 response = await self._process(request, channel)
             else:
-                if fault.kind == "token expired":
+                rule, kind = fault
+                if kind == "token expired":
                     self.revoke()
-                response = await fault.apply(request, lambda: self._process(request, channel), channel)
+                response = await rule.apply(kind, request, lambda: self._process(request, channel), channel)
             status = response.status_code
             return response
         finally:
@@ -237,16 +235,9 @@ class Sandbox:
         Raises:
             ValueError: the name or the id is taken, or another argument cannot be what it is; the message says which.
         """
-        for argument, given in (("tasks", tasks), ("start_events", start_events), ("users", users)):
-            if isinstance(given, str) or not isinstance(given, Sequence):
+        for argument, given in (("tasks", tasks), ("users", users)):
+            if isinstance(given, str):
                 raise ValueError(f"{argument}={given!r} is not a list")
-        if wrong := [event for event in start_events if not isinstance(event, StartEvent)]:
-            raise ValueError(f"{wrong[0]!r} among start_events= is not a StartEvent, such as StartEvent('web', 'Web')")
-        events = [event.id for event in start_events]
-        if not events or len(set(events)) < len(events):
-            raise ValueError(f"start_events= has {'the same id twice' if events else 'no start event'}")
-        if status not in ("ACTIVE", "INACTIVE", "ARCHIVED"):
-            raise ValueError(f"status={status!r} is neither ACTIVE, INACTIVE nor ARCHIVED")
         with self._lock:
             process = Process(
                 id=max(self.processes, default=1) + 1 if id is None else id,
@@ -342,9 +333,6 @@ class Sandbox:
         self._later(request, after, complete)
 
     def _later(self, request: Request, after: float, action: Callable[[], None]) -> None:
-        if not is_seconds(after):
-            raise ValueError(f"after={after!r} is not a number of seconds")
-
         def act() -> None:
             if request.status == "ACTIVE":
                 action()
@@ -377,8 +365,7 @@ class Sandbox:
             retry_after: for 429 and 503, the header Retry-After; None leaves it out.
             at: for `truncated`, how much arrives: bytes, or a share if below 1.
         """
-        fault = _faults.Fault(_faults.check_kind(kind), seconds, retry_after, at)
-        self._add_rule(_faults.Rule([fault.kind], _faults.check_place(on, _PLACES), times, 1, random.Random(0), fault))
+        self._add_rule([kind], on, times=times, seconds=seconds, retry_after=retry_after, at=at)
 
     def misbehave(
         self,
@@ -391,9 +378,8 @@ class Sandbox:
         retry_after: int | str | None = 1,
     ) -> None:
         """Let a share `rate` of all calls fail from now on, in ways drawn from `kinds`; the same for the same seed."""
-        known = [_faults.check_kind(kind) for kind in kinds]
-        fault = _faults.Fault(known[0], seconds, retry_after)
-        self._add_rule(_faults.Rule(known, _faults.check_place(on, _PLACES), None, rate, random.Random(seed), fault))
+        chance = random.Random(seed)
+        self._add_rule(list(kinds), on, rate=rate, chance=chance, seconds=seconds, retry_after=retry_after)
 
     def unused_faults(self) -> list[str]:
         """The faults asked for with `fail_next` that no call has met."""
@@ -406,7 +392,8 @@ class Sandbox:
             self._rules.clear()
             self.maintenance = False
 
-    def _add_rule(self, rule: _faults.Rule) -> None:
+    def _add_rule(self, kinds: list[_faults.Kind], on: str | None, **options: Any) -> None:
+        rule = _faults.Rule(kinds, (on or "").replace(API, ""), **options)
         with self._lock:
             self._rules.append(rule)
 
@@ -448,8 +435,6 @@ class Sandbox:
         path = request.url.path
         if path == "/oauth/token" and request.method == "POST":
             return self._oauth(request)
-        if path == "/docs":
-            return answer(document())
         if path == "/login":
             return _shapes.html(200, "Log In")
         if request.method == "POST" and re.fullmatch(rf"{API}/process_events/(?![0-9]+$)[^/]+", path):
