@@ -6,14 +6,18 @@ import base64
 import json
 import math
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import attrs
 import httpx
 
 from ._data import as_array, read_body
-from ._model import Clock, User
+from ._model import User
 from ._objects import CREDENTIALS_CLIENT, PASSWORD_CLIENT
 from ._shapes import Json, Refused, answer, message
+
+if TYPE_CHECKING:
+    from ._server import Sandbox
 
 TRIES_PER_MINUTE = 60
 
@@ -29,14 +33,12 @@ class _Grant:
 class TokenEndpoint:
     """Issues tokens, and finds the user of a token."""
 
-    def __init__(self, users: dict[str, User], clock: Clock, expires_in: int) -> None:
-        self.users = users
-        self.clock = clock
-        self.expires_in = expires_in
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
         # Both by the last part of the token, which is its name.
         self._grants: dict[str, _Grant] = {}
         self._revoked: set[str] = set()
-        self._window = (clock.now(), 0)
+        self._window = (sandbox.clock.now(), 0)
 
     def user_of(self, request: httpx.Request) -> User | None:
         """Return the user whose token the call carries; None if that is missing, unknown, expired or revoked."""
@@ -45,8 +47,8 @@ class TokenEndpoint:
         if scheme.lower() != "bearer" or name in self._revoked:
             return None
         if grant := self._grants.get(name):
-            return grant.user if self.clock.now() < grant.expires_at else None
-        return next((user for user in self.users.values() if user.token == name), None)
+            return grant.user if self._sandbox.clock.now() < grant.expires_at else None
+        return next((user for user in self._sandbox.users.values() if user.token == name), None)
 
     def revoke(self, token: str | None = None) -> None:
         """Make an access token invalid, or all that were issued by grants. Refresh tokens stay valid."""
@@ -67,7 +69,7 @@ class TokenEndpoint:
 
     def _try(self) -> int:
         """Count a sign-in and return how many are left in this minute; 429 if there are too many."""
-        now = self.clock.now()
+        now = self._sandbox.clock.now()
         start, tries = self._window
         if now >= start + timedelta(minutes=1):
             start, tries = now, 0
@@ -91,7 +93,7 @@ class TokenEndpoint:
                 return self._issue(None)
             case "password":
                 _check_client(client, PASSWORD_CLIENT)
-                user = self.users.get(form.get("username", ""))
+                user = self._sandbox.users.get(form.get("username", ""))
                 if user is None or user.password != form.get("password"):
                     raise Refused(_error(400, "invalid_grant", "The user credentials were incorrect."))
                 return self._issue(user)
@@ -113,9 +115,9 @@ class TokenEndpoint:
 
     def _issue(self, user: User | None) -> Json:
         number = len(self._grants) + 1
-        now = self.clock.now()
+        now = self._sandbox.clock.now()
         refresh_token = f"sandbox-refresh-token-{number}" if user else ""
-        grant = _Grant(user, now + timedelta(seconds=self.expires_in), refresh_token)
+        grant = _Grant(user, now + timedelta(seconds=self._sandbox.expires_in), refresh_token)
         name = f"sandbox-access-token-{number}"
         self._grants[name] = grant
         said = {
@@ -124,7 +126,11 @@ class TokenEndpoint:
             "exp": grant.expires_at.timestamp(),
             "sub": str(user.id) if user else "",
         }
-        issued: Json = {"token_type": "Bearer", "expires_in": self.expires_in, "access_token": web_token(said, name)}
+        issued: Json = {
+            "token_type": "Bearer",
+            "expires_in": self._sandbox.expires_in,
+            "access_token": web_token(said, name),
+        }
         return issued | ({"refresh_token": refresh_token} if user else {})
 
 

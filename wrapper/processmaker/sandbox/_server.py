@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from email.utils import format_datetime
 from itertools import count
@@ -36,7 +36,7 @@ from ._oauth import TokenEndpoint, web_token
 from ._objects import PROCESSES, users
 from ._routes import API, ApiCall, Pending, find_handler
 from ._shapes import Refused, answer, message, not_found
-from ._transport import BlockingChannel, Channel, SandboxTransport, run
+from ._transport import Channel, SandboxTransport, run
 
 URL = "https://pm.example.com"
 LONGEST_URL = 8000
@@ -100,6 +100,7 @@ class Sandbox:
         self.journal = MemoryJournal()
         self.journal.clock = self.clock
         self.asynchronous = asynchronous
+        self.expires_in = expires_in
         self.body_limit = body_limit
         self.start_takes = start_takes
         self.appears_after = appears_after
@@ -112,7 +113,7 @@ class Sandbox:
         self.file_numbers = count(1)
         self.shapes = _shapes.Shapes(self.clock.now())
         self.engine = Engine(self.clock, self.processes, self.users, self.shapes.variables)
-        self._oauth = TokenEndpoint(self.users, self.clock, expires_in)
+        self._oauth = TokenEndpoint(self)
         self._rules: list[_faults.Rule] = []
         self._lock = self.engine.lock
 
@@ -120,7 +121,7 @@ class Sandbox:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         request.read()
-        return run(self.answer(request, BlockingChannel(self.clock)))
+        return run(self.answer(request, Channel(self.clock)))
 
     async def answer(self, request: httpx.Request, channel: Channel) -> httpx.Response:
         """The answer to a request that has been read, for a call that comes in this way."""
@@ -147,8 +148,7 @@ class Sandbox:
         """A transport for `httpx.Client` and `httpx.AsyncClient`. A client with it uses the sandbox's clock."""
         return SandboxTransport(self)
 
-    @contextmanager
-    def serve(self, port: int = 0, *, log: Callable[[str], None] | None = None) -> Iterator[str]:
+    def serve(self, port: int = 0, *, log: Callable[[str], None] | None = None) -> AbstractContextManager[str]:
         """Serve on 127.0.0.1 while the block runs; gives the URL.
 
         Args:
@@ -157,8 +157,7 @@ class Sandbox:
         """
         from ._socket import serving
 
-        with serving(self, port, log) as url:
-            yield url
+        return serving(self, port, log)
 
     # For tests: who, what, and what happened
 
@@ -172,14 +171,6 @@ class Sandbox:
         """The Requests started so far, oldest first."""
         self.engine.catch_up()
         return self.engine.requests
-
-    @property
-    def expires_in(self) -> int:
-        return self._oauth.expires_in
-
-    @expires_in.setter
-    def expires_in(self, seconds: int) -> None:
-        self._oauth.expires_in = seconds
 
     def user(self, username: str = "integration.bot") -> User:
         """One of the users admin, integration.bot, mail.user and reviewer.
@@ -413,7 +404,7 @@ class Sandbox:
     async def _wait_for(self, pending: Pending, request: httpx.Request, channel: Channel) -> httpx.Response:
         """The answer to a call that takes effect at its time, also if its client leaves."""
         for seconds in sorted(set(pending.after)):
-            await channel.wait(request, seconds, began=pending.began, with_others=True)
+            await channel.wait(request, seconds, began=pending.began)
         with self._lock:
             self.engine.catch_up()
             response, started = pending.answer(), pending.request()
@@ -435,8 +426,6 @@ class Sandbox:
         path = request.url.path
         if path == "/oauth/token" and request.method == "POST":
             return self._oauth(request)
-        if path == "/login":
-            return _shapes.html(200, "Log In")
         if request.method == "POST" and re.fullmatch(rf"{API}/process_events/(?![0-9]+$)[^/]+", path):
             text = f"The POST method is not supported for route {path[1:]}. Supported methods: GET, HEAD."
             return message(405, text)

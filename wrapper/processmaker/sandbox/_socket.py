@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -22,43 +22,23 @@ HOST_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
 @contextmanager
-def serving(sandbox: Sandbox, port: int, log: Callable[[str], None] | None = None) -> Iterator[str]:
+def serving(sandbox: Sandbox, port: int, log: Callable[[str], None] | None) -> Iterator[str]:
     """Serve on 127.0.0.1 from a thread of its own; yields the URL."""
     with _Server(("127.0.0.1", port), _Handler) as server:
         server.sandbox, server.log = sandbox, log
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
-            server.close_connections()
 
 
 class _Server(ThreadingHTTPServer):
     sandbox: Sandbox
     log: Callable[[str], None] | None
-    daemon_threads = False  # so that closing waits for them
     request_queue_size = 128
-
-    def __init__(self, *args: Any) -> None:
-        self._open: set[socket.socket] = set()
-        super().__init__(*args)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self._open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self._open.discard(request)
-        super().shutdown_request(request)
-
-    def close_connections(self) -> None:
-        """End the connections that clients keep open."""
-        for connection in list(self._open):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print no traceback if a client closes its connection."""
@@ -72,10 +52,8 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_call(self) -> None:
         host = self.headers.get("host", "")
         if host.rpartition(":")[0].lower() not in HOST_NAMES or not host.endswith(f":{self.server.server_port}"):
-            self._log("421")
             text = f"This sandbox is not {host!r}: use its own address.\n"
             self._send(httpx.Response(421, headers={"connection": "close"}, text=text))
-            self.close_connection = True
             return
         request = httpx.Request(
             self.command,
@@ -83,28 +61,30 @@ class _Handler(BaseHTTPRequestHandler):
             headers=list(self.headers.items()),
             content=self._body(),
         )
+        sandbox = self.server.sandbox
         try:
-            response = run(self.server.sandbox.answer(request, SocketChannel(self.server.sandbox.clock)))
-        except (httpx.ReadError, httpx.ConnectError):
-            self._log("no answer: the connection is reset")
-            # Closing with SO_LINGER 0 sends a reset. It is too late to refuse; this comes nearest.
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
-            self.close_connection = True
-            return
-        except httpx.ReadTimeout:
-            self._log("no answer")
+            response = run(sandbox.answer(request, SocketChannel(sandbox.clock)))
+        except httpx.TransportError as problem:
             # The connection ends without an answer; keeping it open would block the client's tests.
             self.close_connection = True
+            if isinstance(problem, httpx.ReadTimeout):
+                self._log("no answer")
+            else:
+                self._log("no answer: the connection is reset")
+                # Closing with SO_LINGER 0 sends a reset. It is too late to refuse; this comes nearest.
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
             return
-        self._log(str(response.status_code))
         self._send(response)
 
     def _send(self, response: httpx.Response) -> None:
+        self._log(str(response.status_code))
         self.send_response_only(response.status_code)
         for name, value in response.headers.items():
-            if not (name == "content-length" and response.status_code in (204, 304)):
+            if name != "content-length":
                 self.send_header(name, value)
+        if response.status_code not in (204, 304):
+            self.send_header("content-length", str(len(response.content)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(response.content)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,11 +19,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 YIELD, LONGER_YIELD = 0.001, 0.01
-"""Real seconds in which other threads run during a start: if it takes no time, and if it does."""
+"""Real seconds in which other callers run during a call: if it takes no time, and if it does."""
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that never suspends, without an event loop."""
+    """Return the result of a coroutine that never suspends, without an event loop."""
     try:
         coroutine.send(None)
     except StopIteration as finished:
@@ -33,58 +32,45 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("a call in blocking code was suspended")
 
 
-class Channel(ABC):
-    """How calls come in, and how time passes for them."""
-
-    socket = False
+class Channel:
+    """A way in, for blocking code in memory: time jumps, after other threads have run."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
 
-    @abstractmethod
-    async def until(self, instant: datetime, *, with_others: bool = False) -> None:
-        """Let the sandbox's time pass until then. with_others: other callers run before."""
+    async def until(self, instant: datetime) -> None:
+        """Let the sandbox's time pass until then."""
+        if threading.active_count() > 1:
+            time.sleep(LONGER_YIELD if instant > self.clock.now() else YIELD)
+        self.clock.reach(instant)
 
-    async def wait(
-        self, request: httpx.Request, seconds: float, *, began: datetime | None = None, with_others: bool = False
-    ) -> None:
+    async def wait(self, request: httpx.Request, seconds: float, *, began: datetime | None = None) -> None:
         """Let the client wait until `seconds` after `began` (now), but no longer than its time-out.
 
         Raises:
             httpx.ReadTimeout: the client would have given up. Behind a socket, it does so itself.
         """
         began = began or self.clock.now()
-        limit = None if self.socket else request.extensions.get("timeout", {}).get("read")
+        limit = request.extensions.get("timeout", {}).get("read")
         if limit is None or seconds <= limit:
-            await self.until(began + timedelta(seconds=seconds), with_others=with_others)
+            await self.until(began + timedelta(seconds=seconds))
         else:
-            await self.until(began + timedelta(seconds=limit), with_others=with_others)
+            await self.until(began + timedelta(seconds=limit))
             raise timed_out(request)
 
 
-class BlockingChannel(Channel):
-    """In memory, for blocking code: time jumps, after other threads have run."""
-
-    async def until(self, instant: datetime, *, with_others: bool = False) -> None:
-        if with_others and threading.active_count() > 1:
-            time.sleep(LONGER_YIELD if instant > self.clock.now() else YIELD)
-        self.clock.reach(instant)
-
-
 class AsyncChannel(Channel):
-    """In memory, for asyncio: time jumps, after other tasks have run."""
+    """A way in, for asyncio in memory: time jumps, after other tasks have run."""
 
-    async def until(self, instant: datetime, *, with_others: bool = False) -> None:
-        await asyncio.sleep(LONGER_YIELD if with_others and instant > self.clock.now() else 0)
+    async def until(self, instant: datetime) -> None:
+        await asyncio.sleep(LONGER_YIELD if instant > self.clock.now() else 0)
         self.clock.reach(instant)
 
 
 class SocketChannel(Channel):
-    """Over a socket: time really passes."""
+    """A way in over a socket: time really passes."""
 
-    socket = True
-
-    async def until(self, instant: datetime, *, with_others: bool = False) -> None:  # noqa: ARG002
+    async def until(self, instant: datetime) -> None:
         time.sleep(max((instant - self.clock.now()).total_seconds(), 0))
         self.clock.reach(instant)  # for a clock that stands still
 
