@@ -53,19 +53,7 @@ KINDS: dict[Kind, str] = {
     "503 after": "processed; a line of text without Retry-After, from a gateway",
     "504 after": "processed; HTML",
 }
-MIX: tuple[Kind, ...] = (
-    "answer lost",
-    "reset",
-    "lost before",
-    "refused",
-    429,
-    502,
-    503,
-    "502 after",
-    "503 after",
-    "html",
-    "truncated",
-)
+MIX: tuple[Kind, ...] = ("answer lost", "lost before", "reset", "refused", "html", 429, 502, 503, "503 after")
 """What `misbehave` mixes unless told otherwise."""
 
 

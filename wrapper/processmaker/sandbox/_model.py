@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from math import ceil
 from typing import Any, Protocol
 
@@ -376,28 +377,21 @@ class Started:
 
 
 def with_ids(steps: Sequence[Any]) -> tuple[Step, ...]:
-    """The steps as nodes with ids: a text becomes a task, a list or tuple becomes tasks at once.
+    """Return the steps as nodes with ids: a text becomes a task, a list or tuple becomes tasks at once.
 
     Raises:
-        ValueError: one of them is no node; the message says what may stand there.
+        ValueError: one of them is no node.
     """
-    number = 0
+    numbers = count(1)
 
-    def node(given: Any, *kinds: type[Any]) -> Any:
-        nonlocal number
-        number += 1
-        made: Any = Task(given) if isinstance(given, str) else given
-        if type(made) not in kinds or not made.name:
-            names = ", ".join(kind.__name__ for kind in kinds)
-            raise ValueError(f"{given!r} among tasks= is neither a name nor one of {names}")
+    def node(given: Any) -> Any:
+        made = Task(given) if isinstance(given, str) else given
+        if not isinstance(made, Node):
+            raise ValueError(f"{given!r} among tasks= is neither a name nor a Task, Script or the like")
+        number = next(numbers)
         return made if made.id else attrs.evolve(made, id=f"node_task_{number}")
 
-    return tuple(
-        tuple(node(one, Task) for one in step)
-        if isinstance(step, list | tuple)
-        else node(step, Task, Script, SubProcess, CatchEvent, ThrowEvent)
-        for step in steps
-    )
+    return tuple(tuple(map(node, step)) if isinstance(step, list | tuple) else node(step) for step in steps)
 
 
 def uuid_of(kind: str, number: int) -> str:

@@ -11,6 +11,7 @@ from email.utils import format_datetime
 from itertools import count
 from typing import Any, NamedTuple
 
+import attrs
 import httpx
 
 from ..journal import MemoryJournal
@@ -53,6 +54,11 @@ class Call(NamedTuple):
     """What the client got; None if it got no answer."""
 
 
+def _by_id(processes: Iterable[Process]) -> dict[int, Process]:
+    return {process.id: process for process in processes}
+
+
+@attrs.define(kw_only=True, slots=False, eq=False, repr=False)
 class Sandbox:
     """An in-memory ProcessMaker: a function from `httpx.Request` to `httpx.Response`, with state.
 
@@ -82,33 +88,22 @@ class Sandbox:
             any time.
     """
 
-    def __init__(
-        self,
-        *,
-        url: str = URL,
-        clock: Clock | None = None,
-        processes: Iterable[Process] = PROCESSES,
-        asynchronous: bool = False,
-        expires_in: int = 31_536_000,
-        body_limit: int = 1024 * 1024,
-        start_takes: float = 0,
-        appears_after: float | None = None,
-        completion_takes: float = 0,
-    ) -> None:
-        self._url = url
-        self.clock = clock or Clock()
+    _url: str = attrs.field(default=URL, alias="url")
+    clock: Clock = attrs.field(factory=Clock)
+    processes: dict[int, Process] = attrs.field(default=PROCESSES, converter=_by_id)
+    asynchronous: bool = False
+    expires_in: int = 31_536_000
+    body_limit: int = 1024 * 1024
+    start_takes: float = 0
+    appears_after: float | None = None
+    completion_takes: float = 0
+
+    def __attrs_post_init__(self) -> None:
         self.journal = MemoryJournal()
         self.journal.clock = self.clock
-        self.asynchronous = asynchronous
-        self.expires_in = expires_in
-        self.body_limit = body_limit
-        self.start_takes = start_takes
-        self.appears_after = appears_after
-        self.completion_takes = completion_takes
         self.maintenance = False
         self.calls: list[Call] = []
         self.users: dict[str, User] = {user.username: user for user in users()}
-        self.processes: dict[int, Process] = {process.id: process for process in processes}
         self.files: dict[int, File] = {}
         self.file_numbers = count(1)
         self.shapes = _shapes.Shapes(self.clock.now())
@@ -224,7 +219,8 @@ class Sandbox:
             broken: lets its BPMN be invalid: a start answers 500.
 
         Raises:
-            ValueError: the name or the id is taken, or another argument cannot be what it is; the message says which.
+            ValueError: the name or the id is taken, or a task is none, or calls a process that is not there.
+            LookupError: there is no such user.
         """
         for argument, given in (("tasks", tasks), ("users", users)):
             if isinstance(given, str):
@@ -236,7 +232,7 @@ class Sandbox:
                 description=description,
                 start_events=tuple(start_events),
                 steps=with_ids(tasks),
-                users=tuple(self._known_users(users)),
+                users=tuple(self.user(name).id for name in users),
                 status=status,
                 fails_with=fails_with,
                 broken=broken,
@@ -246,18 +242,12 @@ class Sandbox:
                 if isinstance(node, SubProcess) and node.process not in names:
                     raise ValueError(f"{node!r} calls a process that is not there: add it first")
                 if isinstance(node, Task):
-                    self._known_users([*node.claimable_by, *([node.user] if node.user else [])])
+                    for username in (*node.claimable_by, *([node.user] if node.user else [])):
+                        self.user(username)
             if id in self.processes or name in names:
                 raise ValueError(f"there is a process {name!r}, or one with the id {id}, already: names are unique")
             self.processes[process.id] = process
             return process
-
-    def _known_users(self, names: Iterable[str]) -> list[int]:
-        """The ids of these users; ValueError if there is no such user."""
-        try:
-            return [self.user(name).id for name in names]
-        except LookupError as problem:
-            raise ValueError(str(problem)) from None
 
     def started(self, process_name: str) -> list[Started]:
         """What callers started of that process, as they sent it, oldest first.

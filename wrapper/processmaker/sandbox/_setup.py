@@ -39,7 +39,7 @@ def set_up(sandbox: Sandbox, path: str) -> None:
                         sandbox.misbehave(**entry)
                     case _:
                         raise ValueError("there are only processes, faults and misbehave")
-    except (ValueError, TypeError, AttributeError) as problem:
+    except (ValueError, TypeError, AttributeError, LookupError) as problem:
         raise ValueError(f"{place}: {problem}") from None
 
 
