@@ -20,10 +20,8 @@ LONGEST_COMMENT = 8190
 _BLANKS = "".join(map(chr, (*range(9, 14), 32, 0, 0x85, 0xA0, 0x1680, 0x180E, *range(0x2000, 0x200C), 0x200E))) + (
     "\u2028\u2029\u202f\u205f\u3000\ufeff"
 )
-_COMMENTS = (
-    (re.compile(r"<\?.+?\?>", re.DOTALL), len("<??>"), "?>"),
-    (re.compile(r"<!--.+?-->", re.DOTALL), len("<!---->"), "-->"),
-)
+_COMMENTS = ((re.compile(r"<\?.+?\?>", re.DOTALL), len("<??>")), (re.compile(r"<!--.+?-->", re.DOTALL), len("<!---->")))
+"""What is a comment, and how much of it are its marks."""
 _TAG = re.compile(r"</?[a-zA-Z0-9][^>]*>")
 _FORM_TAG = re.compile(r"</?(?:form|input|button)\b[^>]*>", re.IGNORECASE)
 # PHP's is_numeric.
@@ -70,14 +68,11 @@ def _trimmed(text: str) -> str | None:
 
 def _without_tags(text: str) -> str:
     """Without server-side tags, comments and tags. One comment that is too long loses the whole text."""
-    for comment, marks, end in _COMMENTS:
-        # Only up to the last end: without it, each beginning would be followed to the end of the text.
-        head, found, tail = text.rpartition(end)
-        if any(len(match[0]) - marks > LONGEST_COMMENT for match in comment.finditer(head + found)):
+    for comment, marks in _COMMENTS:
+        if any(len(match[0]) - marks > LONGEST_COMMENT for match in comment.finditer(text)):
             return ""
-        text = comment.sub("", head + found) + tail
-    head, found, tail = text.rpartition(">")
-    return _TAG.sub("", head + found) + tail
+        text = comment.sub("", text)
+    return _TAG.sub("", text)
 
 
 def _without_braces(text: str) -> str:
@@ -129,27 +124,36 @@ def as_array(value: Any) -> dict[str, Any]:
 
 
 def altered(value: Any, text: Callable[[str], Any]) -> Any:
-    """What is done at every depth: `text` to strings, `{}` to `[]`, 3.0 to 3, longer than 64 bits to float.
+    """What is done at every depth: `text` to strings, `{}` to `[]`, 3.0 to 3, longer than 64 bits to float."""
+
+    def scalar(value: Any) -> Any:
+        if isinstance(value, str):
+            return text(value)
+        if isinstance(value, float) and value.is_integer() and abs(value) < 1e17:
+            return int(Decimal(repr(value)))
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            return float(value)
+        return value
+
+    return _each(value, scalar, lambda members: members or [])
+
+
+def _each(value: Any, scalar: Callable[[Any], Any], whole: Callable[[dict[str, Any]], Any]) -> Any:
+    """Apply `scalar` to each value at any depth, and `whole` to each object that is made of the results.
 
     One frame for each level, as data may be nested deeply.
     """
-    if isinstance(value, str):
-        return text(value)
     if isinstance(value, list):
         items = []
         for item in value:
-            items.append(altered(item, text))  # noqa: PERF401
+            items.append(_each(item, scalar, whole))  # noqa: PERF401
         return items
     if isinstance(value, dict):
         members = {}
         for key, item in value.items():
-            members[key] = altered(item, text)
-        return members or []
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e17:
-        return int(Decimal(repr(value)))
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return float(value)
-    return value
+            members[key] = _each(item, scalar, whole)
+        return whole(members)
+    return scalar(value)
 
 
 # Showing
@@ -162,17 +166,11 @@ def shown(data: dict[str, Any]) -> Any:
 
 def read_back(value: Any) -> Any:
     """What the API makes of stored data: an object whose keys are all numbers comes as a list, at every depth."""
-    if isinstance(value, list):
-        items = []
-        for item in value:
-            items.append(read_back(item))  # noqa: PERF401
-        return items
-    if isinstance(value, dict):
-        members = {}
-        for key, item in value.items():
-            members[key] = read_back(item)
+
+    def whole(members: dict[str, Any]) -> Any:
         return list(members.values()) if all(_NUMBER.fullmatch(key) for key in members) else members
-    return value
+
+    return _each(value, lambda scalar: scalar, whole)
 
 
 def summary(data: dict[str, Any]) -> list[dict[str, Any]]:
