@@ -28,9 +28,12 @@ As a function, the sandbox raises httpx's exceptions. Behind a socket, a time-ou
 answer, a refused or broken connection is a reset, and `slow` really takes its time.
 `Sandbox(start_takes=0.15, appears_after=1.5)` lets a start take time, so that races can be tested.
 
+It knows the calls that this package makes, and those that move a Request on: PUT /requests/{id} and its /retry and
+/events. Any other call is 404.
+
 Assumed, not recorded: a call without a token and without `Accept: application/json` is redirected to /login; a refresh
-revokes the old access token, too; POST /processes creates a process once its name is valid; the 8,000 characters of a
-URL are counted exactly; a sub-process that was canceled gives its data back like one that was completed.
+revokes the old access token, too; the 8,000 characters of a URL are counted exactly; a sub-process that was canceled
+gives its data back like one that was completed.
 """
 
 from ._faults import KINDS, Kind

@@ -71,7 +71,7 @@ class Pending:
 Handler = Callable[["Sandbox", ApiCall], "httpx.Response | Pending"]
 
 
-def need_administrator(call: ApiCall, text: str = _UNAUTHORIZED) -> None:
+def need_administrator(call: ApiCall, text: str) -> None:
     if not call.user.is_administrator:
         raise Refused(message(403, text))
 
@@ -159,29 +159,6 @@ def _begin(sandbox: Sandbox, process: Process, event: StartEvent, call: ApiCall)
 
     engine.at(began + timedelta(seconds=made_after), make)
     return Pending(began, lambda: made[0][1], (made_after, takes), lambda: made[0][0])
-
-
-def list_processes(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
-    need_administrator(call)
-    processes = _filtered(list(sandbox.processes.values()), call)
-    ordered = _ordered(processes, sandbox.shapes.process, call, "name")
-    return answer(_shapes.page(ordered, lambda found: list(map(sandbox.shapes.listed_process, found)), call.params))
-
-
-def show_process(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
-    if call.id not in sandbox.processes:
-        return not_found()
-    need_administrator(call)
-    return answer(sandbox.shapes.shown_process(sandbox.processes[call.id], call.include))
-
-
-def create_process(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
-    """Observed only for a name that is not valid."""
-    need_administrator(call)
-    name = str(_data.as_array(call.body).get("name"))
-    if not re.fullmatch(r"[\w\s]+", name):
-        return _shapes.invalid({"name": "The Name may only contain alphanumeric characters."})
-    return answer(sandbox.shapes.shown_process(sandbox.add_process(name), set()), 201)
 
 
 # Requests
@@ -470,26 +447,7 @@ def delete_file(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
     return no_content()
 
 
-def show_file(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
-    file = sandbox.files.get(call.id)
-    if file is None or not file.request.visible_to(call.user):
-        return message(400, _NO_FILE)
-    return answer({**sandbox.shapes.file(file), "model": sandbox.shapes.request_row(file.request)})
-
-
-def fail_on_file_contents(sandbox: Sandbox, call: ApiCall) -> httpx.Response:  # noqa: ARG001
-    """It needs a route of a package that the recorded server does not have."""
-    return message(500, "Server Error")
-
-
-# Users and signals
-
-
-def list_users(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
-    need_administrator(call, "Not authorized to view users.")
-    ordered = _ordered(list(sandbox.users.values()), sandbox.shapes.user, call, "id")
-    path = str(call.url.copy_with(query=None))
-    return answer(_shapes.page(ordered, lambda found: list(map(sandbox.shapes.user, found)), call.params, path=path))
+# Users
 
 
 def show_user(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
@@ -501,29 +459,9 @@ def show_user(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
     return answer(sandbox.shapes.user(user))
 
 
-def list_signals(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
-    need_administrator(call)
-    signals = sandbox.shapes.signals(list(sandbox.processes.values()))
-    meta = {"count": len(signals), "current_page": 1, "filter": "", "from": 1, "last_page": 1, "path": "/"}
-    more = {"per_page": 10, "sort_by": "id", "sort_order": "asc", "to": 10, "total": len(signals), "total_pages": 1}
-    return answer({"data": signals, "meta": meta | more})
-
-
-def define_signal(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
-    """Observed only for a signal that exists. It sends nothing."""
-    need_administrator(call)
-    signal = {"id": None, "name": None, **_data.as_array(call.body)}
-    if signal["id"] in [known["id"] for known in sandbox.shapes.signals(list(sandbox.processes.values()))]:
-        return answer({"errors": {"id": ["The signal ID already exists"]}}, 422)
-    return answer({"id": signal["id"], "name": signal["name"]})
-
-
 ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/process_events/{process_id}", start),
     ("GET", "/start_processes", list_start_processes),
-    ("GET", "/processes", list_processes),
-    ("POST", "/processes", create_process),
-    ("GET", "/processes/{process_id}", show_process),
     ("GET", "/requests", list_requests),
     ("GET", "/requests/{request_id}", show_request),
     ("PUT", "/requests/{request_id}", update_request),
@@ -533,15 +471,10 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/requests/{request_id}/files", upload_file),
     ("GET", "/requests/{request_id}/files/{file_id}", download_file),
     ("DELETE", "/requests/{request_id}/files/{file_id}", delete_file),
-    ("GET", "/files/{file_id}", show_file),
-    ("GET", "/files/{file_id}/contents", fail_on_file_contents),
     ("GET", "/tasks", list_tasks),
     ("GET", "/tasks/{task_id}", show_task),
     ("PUT", "/tasks/{task_id}", update_task),
-    ("GET", "/users", list_users),
     ("GET", "/users/{user_id}", show_user),
-    ("GET", "/signals", list_signals),
-    ("POST", "/signals", define_signal),
 )
 """Method, path below /api/1.0, and handler."""
 

@@ -170,30 +170,8 @@ class Shapes:
         """In start_processes: `startEvents` are all but timers, `events` those that this user may use."""
         return {
             **self.process(process),
-            "startEvents": self._all_but_timers(process),
+            "startEvents": self.events(process, tuple(event for event in process.start_events if not event.timer)),
             "events": self.events(process, process.events_for(user)),
-        }
-
-    def _all_but_timers(self, process: Process) -> list[Json]:
-        return self.events(process, tuple(event for event in process.start_events if not event.timer))
-
-    def listed_process(self, process: Process) -> Json:
-        return {
-            **self.shown_process(process, {"events"}),
-            "startEvents": self._all_but_timers(process),
-            "bookmark_id": 0,
-            "launchpad": None,
-        }
-
-    def shown_process(self, process: Process, include: set[str]) -> Json:
-        silent = dict.fromkeys(("started", "canceled", "completed", "error", "comment"), False)
-        events = {"events": self.events(process, process.start_events)} if "events" in include else {}
-        return {
-            **self.process(process),
-            "notifications": dict.fromkeys(("requester", "assignee", "participants", "manager"), silent),
-            "task_notifications": {},
-            **events,
-            "manager_id": None,
         }
 
     # Users
@@ -379,7 +357,7 @@ class Shapes:
             rows.append({**row, "user_viewed_at": None})
         return rows
 
-    # Files and signals
+    # Files
 
     def file(self, file: File) -> Json:
         made_at = f"{file.created_at:%Y-%m-%dT%H:%M:%S}.000000Z"
@@ -401,29 +379,6 @@ class Shapes:
             "original_url": f"https://pm.example.com/storage/{file.id}/{file.file_name}",
             "process_request_id": file.request.id,
         }
-
-    def signals(self, processes: list[Process]) -> list[Json]:
-        """GET /signals: each signal, with the processes that throw or catch it, the ones that it starts last."""
-        found: dict[str, list[Json]] = {}
-        places = [
-            (node.signal, process, node, f"intermediate{type(node).__name__}")
-            for process in processes
-            for node in process.nodes
-            if isinstance(node, CatchEvent | ThrowEvent) and node.signal
-        ] + [
-            (event.signal, process, event, "startEvent")
-            for process in processes
-            for event in process.start_events
-            if event.signal
-        ]
-        for signal, process, node, kind in places:
-            catches = [{"id": node.id, "name": node.name, "type": kind}]
-            row = {"id": process.id, "name": process.name, "is_system": 0, "catches": catches}
-            found.setdefault(str(signal), []).append(row)
-        return [
-            {"id": signal_id(name), "name": name, "detail": "", "processes": rows, "type": "signal"}
-            for name, rows in found.items()
-        ]
 
 
 def version_id(process: Process) -> int:
