@@ -12,8 +12,8 @@ from typing import Any
 from . import _data
 from ._model import CatchEvent, Clock, Process, Request, Script, StartEvent, SubProcess, Task, ThrowEvent, Token, User
 
-ENGINES_OWN = ("_user", "_request", "_parent")
-"""Top-level keys that the engine fills. They do not go back from a sub-process to its parent."""
+PARENT = "_parent"
+"""The key under which a sub-process is told its parent. It does not go back."""
 _COMPLETED_TWICE = (
     "ProcessMaker\\Jobs\\CompleteActivity::action(): Argument #1 ($token) must be of type "
     "ProcessMaker\\Models\\ProcessRequestToken, null given, called in /var/www/processmaker/vendor/laravel/framework/"
@@ -28,7 +28,6 @@ class Engine:
         clock: its time.
         processes: all processes, by id.
         users: all users, by name.
-        variables: gives `_user` and `_request` of a Request that calls another.
     """
 
     def __init__(
@@ -36,15 +35,13 @@ class Engine:
         clock: Clock,
         processes: dict[int, Process],
         users: dict[str, User],
-        variables: Callable[[Request], dict[str, Any]],
     ) -> None:
         self.clock = clock
         self.lock = threading.RLock()
         self.requests: list[Request] = []
-        self.last_token = self.last_case = self.last_collaboration = 0
+        self.last_token = self.last_case = 0
         self._processes = processes
         self._users = users
-        self._variables = variables
         # What is to happen and when: (instant, number, action), the next one first.
         self._agenda: list[tuple[datetime, int, Callable[[], object]]] = []
         self._numbers = count()
@@ -113,7 +110,6 @@ class Engine:
             sent=sent,
             called=called,
             call=call,
-            collaboration=call.request.collaboration if call else None,
         )
         self.requests.append(request)
         self.next_token()
@@ -155,7 +151,7 @@ class Engine:
             request.completed_at = request.updated_at = now
             call = request.call
             if call and call.status == "ACTIVE":
-                returned = {key: value for key, value in request.data.items() if key not in ENGINES_OWN}
+                returned = {key: value for key, value in request.data.items() if key != PARENT}
                 self.complete(call, returned)
 
     def fail(self, request: Request, text: str) -> None:
@@ -253,11 +249,8 @@ class Engine:
     def _call(self, token: Token, process: Process) -> None:
         """Start the Request of a sub-process, with a copy of all data."""
         caller = token.request
-        if caller.collaboration is None:
-            self.last_collaboration += 2
-            caller.collaboration = self.last_collaboration
         place = {"process_id": caller.process.id, "request_id": caller.id, "node_id": token.element_id}
-        data = {**caller.data, **self._variables(caller), "_parent": place}
+        data = {**caller.data, PARENT: place}
         token.child = self.start(process, process.start_events[0], caller.user, data, call=token)
 
     def _throw(self, signal: str, sender: Request) -> None:

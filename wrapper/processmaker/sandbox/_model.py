@@ -271,7 +271,6 @@ class Request:
     """Whether a call started it, and not a signal or another Request."""
     call: Token | None = attrs.field(default=None, repr=False)
     """The token of the sub-process that started it."""
-    collaboration: int | None = attrs.field(default=None, repr=False)
     status: str = "ACTIVE"
     completed_at: datetime | None = attrs.field(default=None, repr=False)
     errors: list[dict[str, Any]] | None = None

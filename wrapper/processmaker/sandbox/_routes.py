@@ -109,12 +109,12 @@ def list_start_processes(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
         and any(not event.timer for event in process.events_for(call.user))
     ]
 
-    def render(found: list[Process]) -> list[Json]:
-        return [sandbox.shapes.startable_process(process, call.user) for process in found]
+    def row(process: Process) -> Json:
+        return sandbox.shapes.startable_process(process, call.user)
 
     try:
         ordered = _ordered(_filtered(processes, call), sandbox.shapes.process, call, "name")
-        response = answer(_shapes.page(ordered, render, call.params, sliced=True))
+        response = answer(_shapes.page(ordered, row, call.params, sliced=True))
     except Refused as refused:
         response = refused.response
     # Observed: the tag is the same whatever the filter and the page, and even an error has it.
@@ -189,11 +189,11 @@ def list_requests(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
         and matches(request)
     ]
 
-    def render(found: list[Request]) -> list[Json]:
-        return [sandbox.shapes.listed_request(request, call.include, now) for request in found]
+    def row(request: Request) -> Json:
+        return sandbox.shapes.listed_request(request, call.include, now)
 
     ordered = _ordered(requests, sandbox.shapes.request_row, call, "name")
-    return answer(_shapes.page(ordered, render, call.params))
+    return answer(_shapes.page(ordered, row, call.params))
 
 
 def _request(sandbox: Sandbox, call: ApiCall) -> Request:
@@ -310,13 +310,13 @@ def list_tasks(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
         if name in params:
             tasks = [task for task in tasks if matches(task, params[name])]
 
-    def render(found: list[Token]) -> list[Json]:
-        return sandbox.shapes.listed_tasks(found, user, sandbox.clock.now())
+    def row(task: Token) -> Json:
+        return sandbox.shapes.listed_task(task, user, sandbox.clock.now())
 
-    ordered = _ordered(tasks, lambda task: render([task])[0], call, "updated_at")
+    ordered = _ordered(tasks, row, call, "updated_at")
     if not params.get("per_page", "1").strip("0").isdecimal():  # other sizes were not recorded for this list
         params = params.remove("per_page")
-    body = _shapes.page(ordered, render, params, path=str(call.url.copy_with(query=None)))
+    body = _shapes.page(ordered, row, params, path=str(call.url.copy_with(query=None)))
     body["meta"]["in_overdue"] = sum(row["advanceStatus"] == "overdue" for row in body["data"])
     return answer(body)
 

@@ -107,7 +107,7 @@ class Sandbox:
         self.files: dict[int, File] = {}
         self.file_numbers = count(1)
         self.shapes = _shapes.Shapes(self.clock.now())
-        self.engine = Engine(self.clock, self.processes, self.users, self.shapes.variables)
+        self.engine = Engine(self.clock, self.processes, self.users)
         self._oauth = TokenEndpoint(self)
         self._rules: list[_faults.Rule] = []
         self._lock = self.engine.lock

@@ -1,4 +1,4 @@
-"""The JSON of ProcessMaker 4.15.5, key for key as recorded."""
+"""The JSON of ProcessMaker 4.15.5, as recorded but for a few keys that no client reads."""
 
 from __future__ import annotations
 
@@ -15,15 +15,10 @@ import httpx
 
 from . import _data
 from ._model import (
-    CatchEvent,
     File,
     Process,
     Request,
-    Script,
     StartEvent,
-    SubProcess,
-    Task,
-    ThrowEvent,
     Token,
     User,
     uuid_of,
@@ -96,10 +91,6 @@ def iso(instant: datetime | None) -> str | None:
     return instant.isoformat(timespec="seconds") if instant else None
 
 
-def sql(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%d %H:%M:%S}"
-
-
 def signal_id(name: str) -> str:
     return SIGNALS.get(name, re.sub(r"\W", "_", name))
 
@@ -131,39 +122,19 @@ class Shapes:
 
     def process(self, process: Process) -> Json:
         return {
+            **_ROWS["process"],
             "id": process.id,
             "uuid": uuid_of("process", process.id),
             "process_category_id": "2",
             "user_id": 1,
-            **self._process_columns(process),
-            "created_at": iso(self.installed),
-            "updated_at": iso(self.installed),
-            "has_timer_start_events": any(event.timer for event in process.start_events),
-            "projects": "[]",
-        }
-
-    def process_version(self, process: Process) -> Json:
-        return {
-            "id": version_id(process),
-            "process_id": process.id,
-            "process_category_id": 2,
-            "user_id": 1,
-            "draft": 0,
-            **self._process_columns(process),
-            "created_at": sql(self.installed),
-            "updated_at": sql(self.installed),
-        }
-
-    def _process_columns(self, process: Process) -> Json:
-        signals = [signal_id(event.signal) for event in process.start_events if event.signal]
-        return {
-            **_ROWS["process"],
             "description": process.description,
             "name": process.name,
             "status": process.status,
             "start_events": self.events(process, process.start_events),
-            "signal_events": signals,
-            "properties": {"manager_id": 1} if _needs_manager(process) else None,
+            "created_at": iso(self.installed),
+            "updated_at": iso(self.installed),
+            "has_timer_start_events": any(event.timer for event in process.start_events),
+            "projects": "[]",
         }
 
     def startable_process(self, process: Process, user: User) -> Json:
@@ -177,9 +148,6 @@ class Shapes:
     # Users
 
     def user(self, user: User) -> Json:
-        return {**self._user_columns(user), "remember_token": None}
-
-    def _user_columns(self, user: User) -> Json:
         return {
             **_ROWS["user"],
             "id": user.id,
@@ -192,46 +160,33 @@ class Shapes:
             "is_administrator": user.is_administrator,
             "created_at": iso(self.installed),
             "updated_at": iso(self.installed),
-            "password_changed_at": None if user.is_administrator else sql(self.installed),
             "fullname": f"{user.firstname} {user.lastname}",
         }
 
     # Requests
 
     def started(self, request: Request) -> Json:
-        """The answer to a start: the Request, not wrapped in `data`. It holds more once a task was reached."""
-        process = self.process(request.process)
-        version = self.process_version(request.process)
-        if any(isinstance(node, Task | SubProcess) for node in request.process.nodes):
-            version["process"] = process
-        signals, collaboration = _signal_events(request), request.collaboration
+        """The answer to a start: the Request, not wrapped in `data`."""
         return {
-            **self._request_at_start(request, request.status),
-            "updated_at": iso(request.updated_at),
-            **({} if signals is None else {"signal_events": signals}),
-            **({"process_collaboration_id": collaboration, "collaboration": None} if collaboration else {}),
+            **self._columns(request),
             **({"completed_at": iso(request.completed_at)} if request.completed_at else {}),
             **({"errors": request.errors} if request.errors else {}),
-            "process_version": version,
-            "process": process,
-            "parent_request": None,
-            "process_version_alternative": "A",
+            "process": self.process(request.process),
         }
 
-    def _request_at_start(self, request: Request, status: str) -> Json:
+    def _columns(self, request: Request) -> Json:
         title = request.case.process.name
         return {
             **_ROWS["request"],
             "process_id": request.process.id,
-            "process_version_id": version_id(request.process),
             "user_id": request.user.id,
             "name": request.process.name,
-            "status": status,
+            "status": request.status,
             "initiated_at": iso(request.created_at),
             "case_title": title,
             "case_title_formatted": title,
             "uuid": request.uuid,
-            "updated_at": iso(request.created_at),
+            "updated_at": iso(request.updated_at),
             "created_at": iso(request.created_at),
             "id": request.id,
             "case_number": request.case_number,
@@ -239,29 +194,21 @@ class Shapes:
 
     def request_row(self, request: Request) -> Json:
         return {
-            **self._request_at_start(request, request.status),
-            "process_collaboration_id": request.collaboration,
+            **self._columns(request),
             "parent_request_id": request.parent.id if request.parent else None,
             "participant_id": None,
             "errors": request.errors,
             "completed_at": iso(request.completed_at),
-            "updated_at": iso(request.updated_at),
-            "signal_events": _signal_events(request),
         }
 
     def shown_request(self, request: Request, include: set[str], now: datetime) -> Json:
         """GET /requests/{id}. Observed: `include=process` adds nothing here, `errors` is always there."""
-        return {
-            **self.request_row(request),
-            "process_version_alternative": "A",
-            **self._included(request, include, now),
-        }
+        return {**self.request_row(request), **self._included(request, include, now)}
 
     def listed_request(self, request: Request, include: set[str], now: datetime) -> Json:
         return {
             **self.shown_request(request, include, now),
             "user_viewed_at": None,
-            "process_version": self.process_version(request.process),
             **({"process": self.process(request.process)} if "process" in include else {}),
         }
 
@@ -270,7 +217,7 @@ class Shapes:
         if "data" in include:
             included["data"] = _data.shown(request.data)
         if "summary" in include:
-            included["summary"] = _data.summary({**request.data, **self._variables_now(request)})
+            included["summary"] = _data.summary(request.data)
         if "participants" in include:
             users = {user.id: user for user in (request.user, *(task.user for task in request.tasks)) if user}
             included["participants"] = [
@@ -290,24 +237,6 @@ class Shapes:
                 for task in request.open_tasks
             ]
         return included
-
-    def _variables_now(self, request: Request) -> Json:
-        """What the engine keeps beside the data while a task or a script is open."""
-        nodes = [token.node for token in request.tokens if token.status != "CLOSED"]
-        if request.completed_at or not any(isinstance(node, Task | Script) for node in nodes):
-            return {}
-        scripted = isinstance(nodes[0], Script)
-        return {
-            "_user": None if scripted else self._user_columns(request.user),
-            "_request": self._request_at_start(request, "ACTIVE"),
-        }
-
-    def variables(self, request: Request) -> Json:
-        """What a sub-process gets beside the data of the Request that calls it."""
-        event = request.event
-        more = {"startEventId": event.id, "startEventName": event.name, "alternative": "A"}
-        row = self._request_at_start(request, "ACTIVE")
-        return {"_user": self._user_columns(request.user), "_request": {**row, "signal_events": [], **more}}
 
     # Tasks
 
@@ -344,18 +273,11 @@ class Shapes:
     def task_and_user(self, task: Token, user: User, now: datetime) -> Json:
         return {**self.task(task, user, now), "user": self.user(task.user) if task.user else None}
 
-    def listed_tasks(self, tasks: list[Token], user: User, now: datetime) -> list[Json]:
-        """Rows of GET /tasks. Observed: the second row of a Request shows its parent, the first does not."""
-        rows, seen = [], set()
-        for task in tasks:
-            row, request = self.task_and_user(task, user, now), task.request
-            del row["process"]["warnings"]
-            row["process_request"]["process"] = row["process"]
-            if request.id in seen:
-                row["process_request"]["parent_request"] = self.request_row(request.parent) if request.parent else None
-            seen.add(request.id)
-            rows.append({**row, "user_viewed_at": None})
-        return rows
+    def listed_task(self, task: Token, user: User, now: datetime) -> Json:
+        """A row of GET /tasks."""
+        row = {**self.task_and_user(task, user, now), "user_viewed_at": None}
+        row["process_request"]["process"] = row["process"]
+        return row
 
     # Files
 
@@ -381,24 +303,6 @@ class Shapes:
         }
 
 
-def version_id(process: Process) -> int:
-    """Each process from 13 on was saved twice, which makes a version each."""
-    return process.id if process.id <= 12 else 2 * process.id - 12
-
-
-def _needs_manager(process: Process) -> bool:
-    """A task of a given user goes to the process manager if that user is gone."""
-    return any(isinstance(node, Task) and node.user for node in process.nodes)
-
-
-def _signal_events(request: Request) -> list[str] | None:
-    """The signals that its process waits for; None if it has no node that keeps a Request open."""
-    nodes = [node for node in request.process.nodes if not isinstance(node, ThrowEvent)]
-    if not nodes:
-        return None
-    return [signal_id(node.signal) for node in nodes if isinstance(node, CatchEvent) and node.signal]
-
-
 def _advance_status(task: Token, now: datetime) -> str:
     if task.completed_at:
         return "completed"
@@ -407,7 +311,7 @@ def _advance_status(task: Token, now: datetime) -> str:
 
 def page(
     items: list[T],
-    render: Callable[[list[T]], list[Json]],
+    row: Callable[[T], Json],
     params: httpx.QueryParams,
     *,
     path: str = "/",
@@ -417,7 +321,7 @@ def page(
 
     Args:
         items: the whole list.
-        render: makes rows of items.
+        row: makes a row of an item.
         params: the query.
         path: what links and `path` begin with.
         sliced: start_processes cuts its pages out of the whole list itself: a page below 1 counts from the end, and a
@@ -436,12 +340,8 @@ def page(
     elif sliced and wanted < 1:
         begin = max(len(items) + (wanted - 1) * per_page, 0)
         shown = items[begin : begin + per_page]
-    rows = render(shown)
+    rows = list(map(row, shown))
     last = max(pages, 1)
-
-    def link(target: int, label: str) -> Json:
-        url = f"{path}?page={target}" if target >= 1 and (target <= last or target < number) else None
-        return {"url": url, "label": label, "active": label == str(number)}
 
     meta = {
         "filter": params.get("filter", ""),
@@ -452,31 +352,12 @@ def page(
         "current_page": number,
         "from": first + 1 if rows else None,
         "last_page": last,
-        "links": [
-            link(number - 1, "&laquo; Previous"),
-            *(link(target, str(target)) if target else _GAP for target in _linked(number, last)),
-            link(number + 1, "Next &raquo;"),
-        ],
         "path": path,
         "per_page": per_page,
         "to": first + len(rows) if rows else None,
         "total": len(items),
     }
     return {"data": rows, "meta": meta}
-
-
-_GAP = {"url": None, "label": "...", "active": False}
-
-
-def _linked(number: int, last: int) -> list[int]:
-    """The pages that Laravel links from a page; 0 stands for a gap."""
-    if last < 14:
-        return list(range(1, last + 1))
-    if number <= 7:
-        return [*range(1, 11), 0, last - 1, last]
-    if number > last - 7:
-        return [1, 2, 0, *range(last - 9, last + 1)]
-    return [1, 2, 0, *range(number - 3, number + 4), 0, last - 1, last]
 
 
 def _number(params: httpx.QueryParams, name: str, default: int, *, otherwise: int) -> int:
