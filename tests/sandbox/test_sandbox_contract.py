@@ -28,16 +28,10 @@ NOT_SERVED = re.compile(r"/api/1\.0/(processes(/\d+)?|users|signals|files/\d+(/c
 """Calls that no method of the client makes. The sandbox answers 404."""
 LEFT_OUT = {
     *("links", "parent_request", "process_collaboration_id", "collaboration", "process_version", "process_version_id"),
-    *(
-        "process_version_alternative",
-        "signal_events",
-        "properties",
-        "warnings",
-        "password_changed_at",
-        "remember_token",
-    ),
+    *("process_version_alternative", "signal_events", "properties", "warnings", "password_changed_at"),
+    *("remember_token", "type"),
 }
-"""What no client reads. The sandbox does not send it."""
+"""What no client reads, and the sandbox does not send. `type` is that of each value in a summary."""
 ENGINES_OWN = ("_user", "_request")
 """The data that the engine adds to a Request with an open task, and that a sub-process gets. The sandbox does not."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
@@ -26,7 +24,6 @@ _TAG = re.compile(r"</?[a-zA-Z0-9][^>]*>")
 _FORM_TAG = re.compile(r"</?(?:form|input|button)\b[^>]*>", re.IGNORECASE)
 # PHP's is_numeric.
 _NUMBER = re.compile(r"[ \t\n\r\v\f]*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?[ \t\n\r\v\f]*", re.ASCII)
-_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[T ](\d\d):(\d\d)(?::(\d\d))?)?", re.ASCII)
 
 
 def read_body(content_type: str, body: bytes) -> Any:
@@ -174,20 +171,5 @@ def read_back(value: Any) -> Any:
 
 
 def summary(data: dict[str, Any]) -> list[dict[str, Any]]:
-    """`include=summary`: every key, hidden ones too, with its value and type."""
-    return [{"key": key, "value": read_back(value), "type": _type(value)} for key, value in data.items()]
-
-
-def _type(value: Any) -> str:
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        return "int" if value.isdecimal() else "float"
-    if isinstance(value, str) and (found := _DATE.fullmatch(value)):
-        parts = [int(part or 0) for part in found.groups()]
-        with suppress(ValueError):
-            datetime(*parts)  # type: ignore[arg-type]
-            return "datetime" if any(parts[3:]) else "date"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, (list, dict)):
-        return "array"
-    return {int: "int", float: "float"}.get(type(value), "string")
+    """`include=summary`: every key, hidden ones too, with its value."""
+    return [{"key": key, "value": read_back(value)} for key, value in data.items()]

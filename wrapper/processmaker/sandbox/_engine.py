@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
@@ -77,9 +77,6 @@ class Engine:
         user: User,
         data: dict[str, Any],
         *,
-        sent: Any = None,
-        called: bool = False,
-        appears_at: datetime | None = None,
         call: Token | None = None,
     ) -> Request:
         """Make a Request and let it run as far as it goes.
@@ -89,9 +86,6 @@ class Engine:
             event: the start event.
             user: who started it.
             data: as stored.
-            sent: the body of the call that started it.
-            called: whether a call started it.
-            appears_at: when GET /requests begins to list it; now, unless given.
             call: the token of the sub-process that starts it.
         """
         now = self.now()
@@ -106,9 +100,7 @@ class Engine:
             updated_at=now,
             event=event,
             case_number=call.request.case_number if call else self.last_case,
-            appears_at=appears_at or now,
-            sent=sent,
-            called=called,
+            appears_at=now,
             call=call,
         )
         self.requests.append(request)
@@ -261,16 +253,12 @@ class Engine:
             for token in request.tokens
             if token.status == "ACTIVE" and isinstance(token.node, CatchEvent) and token.node.signal == signal
         ]
-        for process, event in list(self._starting(signal)):
-            self.start(process, event, sender.user, dict(sender.data))
-        for token in waiting:
-            self.complete(token, sender.data)
-
-    def _starting(self, signal: str) -> Iterable[tuple[Process, StartEvent]]:
         for process in self._processes.values():
             for event in process.start_events:
                 if event.signal == signal and process.status == "ACTIVE":
-                    yield process, event
+                    self.start(process, event, sender.user, dict(sender.data))
+        for token in waiting:
+            self.complete(token, sender.data)
 
     def _fail(
         self,

@@ -90,30 +90,26 @@ def _ordered(items: list[T], row: Callable[[T], Json], call: ApiCall, default: s
         raise Refused(message(500, "Server Error")) from None
 
 
-def _filtered(processes: list[Process], call: ApiCall) -> list[Process]:
-    """Those with `filter` in their name, description or category."""
-    wanted = call.params.get("filter", "").lower()
-    return [one for one in processes if any(wanted in text.lower() for text in (one.name, one.description))]
-
-
 # Processes
 
 
 def list_start_processes(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
     """The ACTIVE processes with an event, not a timer, that this user may start."""
+    wanted = call.params.get("filter", "").lower()
     processes = [
         process
         for process in sandbox.processes.values()
         if process.status == "ACTIVE"
         and not process.broken
         and any(not event.timer for event in process.events_for(call.user))
+        and (wanted in process.name.lower() or wanted in process.description.lower())
     ]
 
     def row(process: Process) -> Json:
         return sandbox.shapes.startable_process(process, call.user)
 
     try:
-        ordered = _ordered(_filtered(processes, call), sandbox.shapes.process, call, "name")
+        ordered = _ordered(processes, sandbox.shapes.process, call, "name")
         response = answer(_shapes.page(ordered, row, call.params, sliced=True))
     except Refused as refused:
         response = refused.response
@@ -152,9 +148,8 @@ def _begin(sandbox: Sandbox, process: Process, event: StartEvent, call: ApiCall)
     def make() -> None:
         body = call.body
         appears_at = began + timedelta(seconds=appears_after)
-        request = engine.start(
-            process, event, call.user, _data.stored(body), sent=body, called=True, appears_at=appears_at
-        )
+        request = engine.start(process, event, call.user, _data.stored(body))
+        request.sent, request.called, request.appears_at = body, True, appears_at
         made.append((request, answer(sandbox.shapes.started(request), 201)))
 
     engine.at(began + timedelta(seconds=made_after), make)
@@ -175,17 +170,14 @@ def list_requests(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
     except _pmql.UnknownField:
         return message(500, "Server Error")
     kind = call.params.get("type", "")
-    kinds: dict[str, Callable[[Request], bool]] = {
-        "in_progress": lambda request: request.status == "ACTIVE",
-        "started_me": lambda request: request.status == "ACTIVE" and request.user is call.user,
-        "completed": lambda request: request.status == "COMPLETED",
-    }
+    status = {"in_progress": "ACTIVE", "started_me": "ACTIVE", "completed": "COMPLETED"}.get(kind)
     requests = [
         request
         for request in sandbox.engine.requests
         if request.visible_to(call.user)
         and request.appears_at <= now
-        and (kind not in kinds or kinds[kind](request))
+        and status in (None, request.status)
+        and (kind != "started_me" or request.user is call.user)
         and matches(request)
     ]
 
@@ -314,8 +306,6 @@ def list_tasks(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
         return sandbox.shapes.listed_task(task, user, sandbox.clock.now())
 
     ordered = _ordered(tasks, row, call, "updated_at")
-    if not params.get("per_page", "1").strip("0").isdecimal():  # other sizes were not recorded for this list
-        params = params.remove("per_page")
     body = _shapes.page(ordered, row, params, path=str(call.url.copy_with(query=None)))
     body["meta"]["in_overdue"] = sum(row["advanceStatus"] == "overdue" for row in body["data"])
     return answer(body)
@@ -325,10 +315,9 @@ def _task(sandbox: Sandbox, call: ApiCall) -> Token:
     for request in sandbox.engine.requests:
         for task in request.tasks:
             if task.id == call.id:
-                if call.user.is_administrator or task.user is call.user or task.claimable_by(call.user):
-                    return task
                 # Whoever completes a self-service task without a claim may ask for it again.
-                if task.is_self_service and call.user in task.candidates:
+                candidate = task.is_self_service and call.user in task.candidates
+                if call.user.is_administrator or task.user is call.user or candidate:
                     return task
                 raise Refused(message(403, _UNAUTHORIZED))
     raise Refused(not_found())

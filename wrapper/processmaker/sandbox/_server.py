@@ -18,18 +18,16 @@ from ..journal import MemoryJournal
 from . import _faults, _shapes
 from ._engine import Engine
 from ._model import (
-    CatchEvent,
     Clock,
     File,
     Identified,
+    Node,
     Process,
     Request,
-    Script,
     Started,
     StartEvent,
     SubProcess,
     Task,
-    ThrowEvent,
     User,
     with_ids,
 )
@@ -194,7 +192,7 @@ class Sandbox:
         self,
         name: str,
         *,
-        tasks: Sequence[str | Task | Script | SubProcess | CatchEvent | ThrowEvent | Sequence[str | Task]] = (),
+        tasks: Sequence[str | Node | Sequence[str | Task]] = (),
         start_events: Sequence[StartEvent] = (StartEvent("node_1", "Start"),),
         id: int | None = None,  # noqa: A002 - the API's word
         users: Sequence[str] = ("integration.bot",),

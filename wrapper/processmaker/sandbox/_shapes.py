@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import attrs
 import httpx
 
 from . import _data
@@ -150,14 +151,8 @@ class Shapes:
     def user(self, user: User) -> Json:
         return {
             **_ROWS["user"],
-            "id": user.id,
+            **attrs.asdict(user, filter=attrs.filters.exclude("password")),
             "uuid": uuid_of("user", user.id),
-            "email": user.email,
-            "firstname": user.firstname,
-            "lastname": user.lastname,
-            "username": user.username,
-            "timezone": user.timezone,
-            "is_administrator": user.is_administrator,
             "created_at": iso(self.installed),
             "updated_at": iso(self.installed),
             "fullname": f"{user.firstname} {user.lastname}",
