@@ -27,7 +27,7 @@ _NUMBER = re.compile(r"[ \t\n\r\v\f]*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?[ \t
 
 
 def read_body(content_type: str, body: bytes) -> Any:
-    """The body as PHP hands it to the application.
+    """Return the body as PHP hands it to the application.
 
     JSON that does not parse is silently empty. JSON sent as a form, which is what `curl -d` does, becomes one long
     key without a value. Without a known Content-Type nothing is read.
@@ -64,7 +64,7 @@ def _trimmed(text: str) -> str | None:
 
 
 def _without_tags(text: str) -> str:
-    """Without server-side tags, comments and tags. One comment that is too long loses the whole text."""
+    """Remove server-side tags, comments and tags. One comment that is too long loses the whole text."""
     for comment, marks in _COMMENTS:
         if any(len(match[0]) - marks > LONGEST_COMMENT for match in comment.finditer(text)):
             return ""
@@ -90,7 +90,7 @@ _STRIPPED_LESS: dict[str, Callable[[str], str]] = {
 
 
 def stored(body: Any) -> dict[str, Any]:
-    """The data of a start as the server stores it: strings are trimmed at every depth, stripped at the top only."""
+    """Return the data of a start as the server stores it: trimmed at every depth, stripped at the top only."""
     found = {}
     for key, value in as_array(body).items():
         if isinstance(value, str):
@@ -102,12 +102,12 @@ def stored(body: Any) -> dict[str, Any]:
 
 
 def stored_by_completion(data: dict[str, Any]) -> dict[str, Any]:
-    """The data of a completed task as the server stores it: stripped at every depth, and never trimmed."""
+    """Return the data of a completed task as the server stores it: stripped at every depth, and never trimmed."""
     return {key: altered(value, _stripped) for key, value in data.items()}
 
 
 def stored_by_change(data: dict[str, Any]) -> dict[str, Any]:
-    """The data of PUT /requests/{id} as the server stores it: only trimmed."""
+    """Return the data of PUT /requests/{id} as the server stores it: only trimmed."""
     return {key: altered(value, _trimmed) for key, value in data.items()}
 
 
@@ -121,7 +121,7 @@ def as_array(value: Any) -> dict[str, Any]:
 
 
 def altered(value: Any, text: Callable[[str], Any]) -> Any:
-    """What is done at every depth: `text` to strings, `{}` to `[]`, 3.0 to 3, longer than 64 bits to float."""
+    """Apply `text` to strings at every depth; turn `{}` into `[]`, 3.0 into 3, integers beyond 64 bits into floats."""
 
     def scalar(value: Any) -> Any:
         if isinstance(value, str):
@@ -162,7 +162,7 @@ def shown(data: dict[str, Any]) -> Any:
 
 
 def read_back(value: Any) -> Any:
-    """What the API makes of stored data: an object whose keys are all numbers comes as a list, at every depth."""
+    """Return stored data as the API shows it: an object whose keys are all numbers becomes a list, at every depth."""
 
     def whole(members: dict[str, Any]) -> Any:
         return list(members.values()) if all(_NUMBER.fullmatch(key) for key in members) else members

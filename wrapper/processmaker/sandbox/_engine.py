@@ -13,7 +13,7 @@ from . import _data
 from ._model import CatchEvent, Clock, Process, Request, Script, StartEvent, SubProcess, Task, ThrowEvent, Token, User
 
 PARENT = "_parent"
-"""The key under which a sub-process is told its parent. It does not go back."""
+"""The key of the data that names the parent of a sub-process. It does not go back to the parent."""
 _COMPLETED_TWICE = (
     "ProcessMaker\\Jobs\\CompleteActivity::action(): Argument #1 ($token) must be of type "
     "ProcessMaker\\Models\\ProcessRequestToken, null given, called in /var/www/processmaker/vendor/laravel/framework/"
@@ -54,12 +54,12 @@ class Engine:
         return self._instant or self.clock.now()
 
     def at(self, instant: datetime, action: Callable[[], object]) -> None:
-        """Let an action happen at that instant."""
+        """Schedule an action for that instant."""
         with self.lock:
             heappush(self._agenda, (instant, next(self._numbers), action))
 
     def catch_up(self) -> None:
-        """Let everything happen that is due by now, in order."""
+        """Run all actions that are due by now, in order."""
         with self.lock:
             while self._agenda and self._agenda[0][0] <= self.clock.now():
                 self._instant, _, action = heappop(self._agenda)
@@ -147,7 +147,7 @@ class Engine:
                 self.complete(call, returned)
 
     def fail(self, request: Request, text: str) -> None:
-        """Let the engine fail at the open task, or at the start."""
+        """Fail the Request at its open task, or at its start."""
         nodes = [(token.element_id, token.name) for token in request.tokens if token.status == "ACTIVE"]
         self._fail(request, text, *(nodes or [(request.event.id, request.event.name)])[0])
 

@@ -59,7 +59,7 @@ MIX: tuple[Kind, ...] = ("answer lost", "lost before", "reset", "refused", "html
 
 @attrs.define
 class Rule:
-    """Let calls fail: those that begin with `on`, `times` times or always, a share `rate` of them."""
+    """Says which calls fail: those that begin with `on`, `times` times or always, a share `rate` of them."""
 
     kinds: Sequence[Kind]
     on: str = ""

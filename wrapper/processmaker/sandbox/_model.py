@@ -268,7 +268,7 @@ class Request:
     sent: Any = attrs.field(default=None, repr=False)
     """The body of its start, as the caller sent it."""
     called: bool = attrs.field(default=False, repr=False)
-    """Whether a call started it, and not a signal or another Request."""
+    """True if a call started it, not a signal or another Request."""
     call: Token | None = attrs.field(default=None, repr=False)
     """The token of the sub-process that started it."""
     status: str = "ACTIVE"

@@ -53,7 +53,7 @@ class UnknownField(ValueError):
 
 
 def _sql(instant: datetime | None) -> str | None:
-    """As the database keeps it, in whole seconds."""
+    """Return an instant as the database keeps it, in whole seconds."""
     return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if instant else None
 
 
@@ -167,7 +167,7 @@ class _Parser:
         return _STATUSES.get(text.lower(), text).lower() if field.lower() == "status" else text.lower()
 
     def converted(self, text: str) -> str:
-        """The value after `=`, `<` and so on: if it reads as an instant, the server converts it to UTC."""
+        """Convert a value after `=`, `<` and so on to UTC if it reads as an instant, as the server does."""
         if found := _INSTANT.fullmatch(text):
             with suppress(ValueError):
                 local = datetime(*(int(part or 0) for part in found.groups()))  # type: ignore[arg-type]
@@ -178,7 +178,7 @@ class _Parser:
         return text
 
     def instant(self) -> str:
-        """What follows NOW: nothing, or a number and a unit."""
+        """Read what follows NOW: nothing, or a number and a unit."""
         number = self.take("number")
         unit = self.need("SECOND", "MINUTE", "HOUR", "DAY") if number else "DAY"
         return str(_sql(self.now + timedelta(**{f"{unit.lower()}s": float(number or 0)})))
@@ -208,14 +208,14 @@ def _at(data: Any, path: list[str]) -> Any:
 
 
 def _among(literals: list[Literal]) -> Callable[[Any], bool]:
-    """Whether a value equals one of them; as fast for many."""
+    """Return a function that says whether a value equals one of them. It is as fast for many."""
     texts = {literal.rstrip(" ") for literal in literals if isinstance(literal, str)}
     numbers = [literal for literal in literals if isinstance(literal, float)]
     return lambda value: _text(value) in texts or any(_compare(value, "=", number) for number in numbers)
 
 
 def _text(value: Any) -> str | None:
-    """The text as which MariaDB compares a value: the first 255 characters, without trailing blanks; None if as none.
+    """Return the text that MariaDB compares: the first 255 characters, without trailing blanks; None for no text.
 
     Text with a `"` or a backslash is not found, however it is escaped.
     """
@@ -226,7 +226,7 @@ def _text(value: Any) -> str | None:
 
 
 def _compare(value: Any, sign: str, literal: Literal) -> bool:
-    """As MariaDB compares."""
+    """Compare as MariaDB does."""
     if isinstance(literal, float):
         try:
             return sign != "LIKE" and _COMPARISONS[sign](float(value), literal)

@@ -39,7 +39,7 @@ class ApiCall:
     content: bytes
     url: httpx.URL
     parts: tuple[str, ...] = ()
-    """What stands in the variable places of the path."""
+    """The values of the placeholders in the path."""
 
     @property
     def id(self) -> int:
@@ -77,7 +77,7 @@ def need_administrator(call: ApiCall, text: str) -> None:
 
 
 def _ordered(items: list[T], row: Callable[[T], Json], call: ApiCall, default: str) -> list[T]:
-    """By order_by and order_direction: text without regard to case, null first. Unknown columns: 500."""
+    """Sort by order_by and order_direction: text without regard to case, null first. An unknown column is 500."""
     column = call.params.get("order_by") or default
 
     def key(item: T) -> tuple[bool, Any]:
@@ -189,7 +189,7 @@ def list_requests(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
 
 
 def _request(sandbox: Sandbox, call: ApiCall) -> Request:
-    """The Request in the path; refused if there is none, or if the user may not see it."""
+    """Return the Request in the path. Refuse the call if there is none, or if the user may not see it."""
     try:
         request = sandbox.request(call.id)
     except LookupError:
@@ -200,7 +200,7 @@ def _request(sandbox: Sandbox, call: ApiCall) -> Request:
 
 
 def _own_request(sandbox: Sandbox, call: ApiCall) -> Request:
-    """The Request in the path; refused if the user did not start it."""
+    """Return the Request in the path. Refuse the call if the user did not start it."""
     request = _request(sandbox, call)
     if not call.user.is_administrator and request.user is not call.user:
         raise Refused(message(403, _UNAUTHORIZED))
@@ -394,7 +394,7 @@ def upload_file(sandbox: Sandbox, call: ApiCall) -> httpx.Response:
 
 
 def _part(call: ApiCall, wanted: str) -> tuple[str, bytes] | None:
-    """The file name and the content of the part with this name."""
+    """Return the file name and the content of the part with this name."""
     whole = email.message_from_bytes(f"Content-Type: {call.content_type}\r\n\r\n".encode() + call.content)
     for part in whole.walk():
         if part.get_param("name", header="content-disposition") == wanted and part.get_filename():
@@ -403,7 +403,7 @@ def _part(call: ApiCall, wanted: str) -> tuple[str, bytes] | None:
 
 
 def _mime_type(name: str, content: bytes) -> str:
-    """By the content: text is text/plain, whatever the file name."""
+    """Return the type by the content: text is text/plain, whatever the file name."""
     try:
         content.decode()
         return "text/plain"
@@ -412,7 +412,7 @@ def _mime_type(name: str, content: bytes) -> str:
 
 
 def _file(sandbox: Sandbox, call: ApiCall) -> File:
-    """The file in the path; refused if there is none, or if it belongs to another Request."""
+    """Return the file in the path. Refuse the call if there is none, or if it belongs to another Request."""
     request, file = _request(sandbox, call), sandbox.files.get(int(call.parts[1]))
     if file is None or file.request is not request:
         raise Refused(message(400, _NO_FILE))
@@ -477,7 +477,7 @@ _PATTERNS = [(method, _pattern(path), handler) for method, path, handler in ROUT
 
 
 def find_handler(method: str, path: str) -> tuple[Handler, tuple[str, ...]] | None:
-    """The handler of a call, and what stands in the variable places of its path."""
+    """Return the handler of a call, and the values of the placeholders in its path."""
     for known, pattern, handler in _PATTERNS:
         if known == method and (match := pattern.fullmatch(path)):
             return handler, match.groups()

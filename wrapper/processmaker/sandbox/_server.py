@@ -117,7 +117,7 @@ class Sandbox:
         return run(self.answer(request, Channel(self.clock)))
 
     async def answer(self, request: httpx.Request, channel: Channel) -> httpx.Response:
-        """The answer to a request that has been read, for a call that comes in this way."""
+        """Answer a request that has been read; `channel` is the way in which it came."""
         path = request.url.path.removeprefix(API)
         with self._lock:
             call = f"{request.method} {path}"
@@ -248,7 +248,7 @@ class Sandbox:
             return process
 
     def started(self, process_name: str) -> list[Started]:
-        """What callers started of that process, as they sent it, oldest first.
+        """Return what callers started of that process, as they sent it, oldest first.
 
         Sub-processes and what a signal started are left out; `requests` has them.
 
@@ -264,14 +264,14 @@ class Sandbox:
         return found
 
     def request(self, request_id: int | Identified) -> Request:
-        """One Request, by its id or as a client returned it; LookupError if there is none."""
+        """Return a Request by its id, or as a client returned it. LookupError: there is none."""
         number = request_id if isinstance(request_id, int) else request_id.id
         if not 1 <= number <= len(self.requests):
             raise LookupError(f"no Request {number}")
         return self.engine.requests[number - 1]
 
     def finish(self, request_id: int | Identified, *, after: float = 0) -> None:
-        """Let a Request complete, whatever tasks are left: at once, or after so many seconds if it is ACTIVE then."""
+        """Complete a Request, whatever tasks are left: at once, or after so many seconds if it is ACTIVE then."""
         request = self.request(request_id)
         self._later(request, after, lambda: self.engine.end(request, "COMPLETED"))
 
@@ -334,7 +334,7 @@ class Sandbox:
         retry_after: int | str | None = 1,
         at: float = 0.5,
     ) -> None:
-        """Let the next calls fail.
+        """Make the next calls fail.
 
         Args:
             kind: one of `KINDS`.
@@ -356,17 +356,17 @@ class Sandbox:
         seconds: float | None = None,
         retry_after: int | str | None = 1,
     ) -> None:
-        """Let a share `rate` of all calls fail from now on, in ways drawn from `kinds`; the same for the same seed."""
+        """Make a share `rate` of all calls fail from now on, in ways drawn from `kinds`; the same for the same seed."""
         chance = random.Random(seed)
         self._add_rule(list(kinds), on, rate=rate, chance=chance, seconds=seconds, retry_after=retry_after)
 
     def unused_faults(self) -> list[str]:
-        """The faults asked for with `fail_next` that no call has met."""
+        """Return the faults asked for with `fail_next` that no call has met."""
         with self._lock:
             return [str(rule) for rule in self._rules if rule.times is not None and not rule.used]
 
     def behave(self) -> None:
-        """No more faults, no more maintenance."""
+        """End all faults and the maintenance."""
         with self._lock:
             self._rules.clear()
             self.maintenance = False
@@ -390,7 +390,7 @@ class Sandbox:
         return response
 
     async def _wait_for(self, pending: Pending, request: httpx.Request, channel: Channel) -> httpx.Response:
-        """The answer to a call that takes effect at its time, also if its client leaves."""
+        """Answer a call that takes effect at its time, also if its client leaves."""
         for seconds in sorted(set(pending.after)):
             await channel.wait(request, seconds, began=pending.began)
         with self._lock:

@@ -56,7 +56,7 @@ def no_content() -> httpx.Response:
 
 
 def message(status: int, text: str, **headers: str) -> httpx.Response:
-    """What the framework answers to an exception."""
+    """Return what the framework answers to an exception."""
     return answer({"message": text}, status, pretty=True, **headers)
 
 
@@ -65,14 +65,14 @@ def not_found() -> httpx.Response:
 
 
 def invalid(errors: dict[str, str]) -> httpx.Response:
-    """The answer to a body that is not valid: the message is the first error and the number of others."""
+    """Return the answer to a body that is not valid: the message is the first error and the number of others."""
     first, *others = errors.values()
     more = f" (and {len(others)} more error{'s' if len(others) > 1 else ''})" if others else ""
     return answer({"message": first + more, "errors": {field: [text] for field, text in errors.items()}}, 422)
 
 
 def html(status: int, title: str, **headers: str) -> httpx.Response:
-    """A page such as nginx writes."""
+    """Return a page such as nginx writes."""
     page = (
         f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n"
         "<hr><center>nginx/1.22.1</center>\r\n</body>\r\n</html>\r\n"
@@ -312,7 +312,7 @@ def page(
     path: str = "/",
     sliced: bool = False,
 ) -> Json:
-    """A list as Laravel pages it. With per_page=0 or text, the server fails (not recorded for tasks).
+    """Page a list as Laravel does. With per_page=0 or text, the server fails (not recorded for tasks).
 
     Args:
         items: the whole list.
@@ -356,7 +356,7 @@ def page(
 
 
 def _number(params: httpx.QueryParams, name: str, default: int, *, otherwise: int) -> int:
-    """A number in the query; `otherwise` if it is other text."""
+    """Read a number of the query; `otherwise` if it is other text."""
     text = params.get(name, "")
     if not text:
         return default

@@ -39,13 +39,13 @@ class Channel:
         self.clock = clock
 
     async def until(self, instant: datetime) -> None:
-        """Let the sandbox's time pass until then."""
+        """Pass the sandbox's time until then."""
         if threading.active_count() > 1:
             time.sleep(LONGER_YIELD if instant > self.clock.now() else YIELD)
         self.clock.reach(instant)
 
     async def wait(self, request: httpx.Request, seconds: float, *, began: datetime | None = None) -> None:
-        """Let the client wait until `seconds` after `began` (now), but no longer than its time-out.
+        """Wait until `seconds` after `began` (now), but no longer than the client's time-out.
 
         Raises:
             httpx.ReadTimeout: the client would have given up. Behind a socket, it does so itself.
