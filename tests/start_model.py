@@ -34,7 +34,7 @@ from processmaker import (
 from processmaker.journal import MemoryJournal
 from processmaker.models import Request
 from processmaker.once.key import fingerprint_of
-from processmaker.once.start import start_and_resolve
+from processmaker.once.start import start_or_wait
 from processmaker.once.state import Start, Starts
 
 SITE = "https://pm.example.com"
@@ -160,7 +160,7 @@ class Caller:
             again=self.again,
         )
         self.start.owner = f"machine:1:{self.number}:x"
-        self.coroutine = start_and_resolve(self.starts, self.start)
+        self.coroutine = start_or_wait(self.starts, self.start)
         self.due = self.world.clock.time + self.world.random.choice((0.0, 0.0, self.world.random.uniform(0, 20)))
 
     @property

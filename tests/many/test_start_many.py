@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import subprocess
 import sys
 import threading
@@ -256,7 +255,7 @@ def test_a_look_for_many_that_fails_leaves_each_row_to_itself(pm: Any, sandbox: 
     assert [outcome.request.created for outcome in all_of(pm, rows(2), key="order")] == [False, True]
 
 
-def test_what_the_journal_knows_is_read_in_blocks_by_its_ids(connect: Connect, sandbox: Sandbox) -> None:
+def test_what_the_journal_knows_is_read_in_blocks(connect: Connect, sandbox: Sandbox) -> None:
     journal = journal_of(sandbox)
     pm = connect(
         sandbox.url, token=sandbox.token(), transport=sandbox.transport(), clock=sandbox.clock, journal=journal
@@ -268,25 +267,6 @@ def test_what_the_journal_knows_is_read_in_blocks_by_its_ids(connect: Connect, s
     assert all(outcome.request.created is False and outcome.request.status for outcome in again)
     assert 1 <= looks(sandbox) < 30
     assert {(call.method, call.path) for call in sandbox.calls} == {("GET", "/requests")}
-
-
-def test_what_the_journal_knows_is_read_by_a_condition_that_a_real_server_was_seen_to_take(sandbox: Sandbox) -> None:
-    asked: list[str] = []
-
-    def watched(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.params.get("pmql", ""))
-        return sandbox(request)
-
-    journal = MemoryJournal()
-    transport = httpx.MockTransport(watched)
-    with ProcessMaker(sandbox.url, token=sandbox.token(), transport=transport, journal=journal) as pm:
-        all_of(pm, rows(5))
-        all_of(pm, rows(3), key="order")
-        asked.clear()
-        all_of(pm, rows(3), key="order")
-    assert asked
-    for condition in asked:
-        assert re.fullmatch(r'data\._idempotency_key IN \["order[^\]]*"\] AND process_id = 4 AND id > [5-7]', condition)
 
 
 # --- beside other callers -------------------------------------------------------------------------------------------

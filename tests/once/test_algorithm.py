@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from processmaker.journal import MemoryJournal, protocol, rows
-from processmaker.once import lookup, lost, others, start
+from processmaker.once import lookup, lost, start
 from processmaker.once.state import Start, Starts
 from start_model import run_schedule
 
@@ -101,7 +101,6 @@ def without_a_bound_of_ids_for_what_is_started_again(patch: pytest.MonkeyPatch) 
 
 def without_comparing_fingerprints(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(start, "check_fingerprint", lambda _, request: request)
-    patch.setattr(others, "check_fingerprint", lambda _, request: request)
 
 
 def with_a_child_that_takes_its_parents_entries_for_its_own(patch: pytest.MonkeyPatch) -> None:

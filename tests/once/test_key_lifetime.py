@@ -69,10 +69,10 @@ def test_every_look_is_among_the_newer_requests(pm: Any, sandbox: Sandbox, asked
     assert all(look.endswith(f" AND process_id = 4 AND id > {old.id}") for look in looks)
 
 
-def test_where_the_age_begins_is_asked_once_an_hour(pm: Any, sandbox: Sandbox, asked: list[str]) -> None:
+def test_where_the_age_begins_is_asked_once_in_a_24th_of_it(pm: Any, sandbox: Sandbox, asked: list[str]) -> None:
     for number in range(6):
         start(pm, f"k{number}")
-        sandbox.clock.advance(900)
+        sandbox.clock.advance(DAY / 2)
     assert asked.count("created < NOW -30 day") == 2
 
 

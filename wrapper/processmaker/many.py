@@ -25,29 +25,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from attrs import define, field, frozen
 
 from .data import OnAlteredData, altered_places, check_data, check_on_altered_data, report_alterations
-from .errors import Forbidden, InvalidData, NotFound, ProcessMakerError
+from .errors import Forbidden, InvalidData, NotFound, ProcessMakerError, StartOutcomeUnknown
 from .follow.reading import check_seconds
-from .journal.protocol import RESERVATION
+from .journal import Entry
 from .models import Request
 from .once.key import check_fingerprint_without, check_key
 from .once.lookup import KEYS_IN_ONE_CALL
-from .once.others import KeyInProgress, explain_waiting, is_over_in
-from .once.start import (
-    attempt_start,
-    check_on_reused_key,
-    correct_ids,
-    give_back,
-    prepare,
-)
-from .once.state import OnReusedKey, Start, Starts, run_to_end
+from .once.others import KeyInProgress, explain_waiting, is_over_in, longest_wait
+from .once.start import check_on_reused_key, correct_ids, give_back, is_look_old, prepare, start_once
+from .once.state import OnReusedKey, Start, Starts
 from .processes import AnyEvent, AnyProcess, Catalog
-from .wire.call import run
+from .wire.call import iterate, run
 from .wire.retry import RateGate
 
 CONCURRENCY = 8
@@ -55,6 +48,9 @@ CONCURRENCY = 8
 
 FIRST_DEFERRAL, LONGEST_DEFERRAL = 0.1, 4.0
 """Seconds after which a deferred row is tried again; each time is twice the one before."""
+
+LONGEST_NAP = 0.5
+"""Seconds that a worker sleeps at a time until a deferred row is due, as the run may be stopped."""
 
 MOST_DEFERRED = 5_000
 """Deferred rows beside which others are read: more than runs that were killed leave behind."""
@@ -114,11 +110,15 @@ class Row:
     number: int
     given: Any
     key: str | None = None
-    start: Start | None = None
+    start: Start = field(init=False)
     altered: tuple[str, ...] = ()
-    waits_for: KeyInProgress | None = None
+    waits_for: Entry | None = None
     deferred_since: float = 0.0
     deferral: float = FIRST_DEFERRAL
+
+
+Job = Row | list[Row] | float
+"""A row to start, a block of rows to prepare, or seconds to sleep."""
 
 
 @define(eq=False)
@@ -147,9 +147,8 @@ class Run:
     preparing: bool = field(default=False, init=False)
     exhausted: bool = field(default=False, init=False)
     lock: threading.RLock = field(factory=threading.RLock, init=False)
-    changes: int = field(default=0, init=False)
-    wake_workers: Callable[[], object] = field(default=lambda: None, init=False)
-    wake_caller: Callable[[], object] = field(default=lambda: None, init=False)
+    wake: Callable[[], object] = field(default=lambda: None, init=False)
+    """Wakes the workers and the caller that wait for a change."""
 
     def __attrs_post_init__(self) -> None:
         check_seconds("look_again_for", self.look_again_for)
@@ -191,7 +190,7 @@ class Run:
                     self.end(row, error=error, started=False)
                 else:
                     (self.ready if row.key is None else self.pending).append(row)
-        self.change()
+        self.wake()
 
     def check(self, row: Row) -> None:
         data = check_data(row.given)
@@ -212,34 +211,38 @@ class Run:
 
     # --- work -------------------------------------------------------------------------------------------------------
 
-    async def work(self, wait_for_change: Callable[[int, float | None], Awaitable[None]]) -> None:
+    async def work(self, next_job: Callable[[], Awaitable[Job | None]]) -> None:
         """Prepare blocks and start rows until all have ended, or the run was stopped.
 
         Args:
-            wait_for_change: waits while the count of `changes` is the given one; at most for that many seconds.
+            next_job: waits for a job; None if the run is over.
         """
-        while not self.is_over:
-            seen = self.changes
-            job = self.take()
-            if isinstance(job, Row):
-                await self.start_row(job)
-            elif isinstance(job, list):
-                await self.prepare_block(job)
-            else:
-                await wait_for_change(seen, job)
+        try:
+            while (job := await next_job()) is not None:
+                if isinstance(job, Row):
+                    await self.start_row(job)
+                elif isinstance(job, list):
+                    await self.prepare_block(job)
+                else:
+                    await self.starts.io.sleep(min(job, LONGEST_NAP))
+        finally:
+            self.stop()  # the run is over, or else this worker was broken off, and its row has no outcome
 
     @property
     def is_over(self) -> bool:
         return self.gate.cancelled or (self.exhausted and self.under_way == 0)
 
-    def take(self) -> Row | list[Row] | float | None:
-        """Return a row to start, a block to prepare, the seconds until the next deferred row is due, or None."""
+    def take(self) -> Job | None:
+        """Return a row to start, a block to prepare, or the seconds until a deferred row is due; None if none is."""
         with self.lock:
             if self.gate.cancelled or len(self.outcomes) >= self.concurrency:  # whoever reads them may leave
                 return None
             now = self.starts.io.clock.monotonic()
             while self.deferred and self.deferred[0][0] <= now:
                 self.pending.append(heapq.heappop(self.deferred)[2])
+            if self.ready and is_look_old(self.starts, self.ready[0].start):
+                self.pending.extendleft(reversed(self.ready))  # to be looked for once more, in blocks
+                self.ready.clear()
             enough = len(self.pending) >= KEYS_IN_ONE_CALL and len(self.ready) <= self.concurrency
             if self.pending and not self.preparing and (enough or not self.ready):
                 self.preparing = True
@@ -250,62 +253,61 @@ class Run:
 
     async def prepare_block(self, rows: list[Row]) -> None:
         """Reserve the keys of these rows and look for them. If that fails, each row does it for itself."""
-        block = [row.start for row in rows if row.start]
         try:
-            await prepare(self.starts, block)
+            await prepare(self.starts, [row.start for row in rows])
         except Exception:  # each row then meets the same, and tells it
-            for start in block:
-                await give_back(self.starts, start)  # the run may be stopped before the row is started
-                start.forget_attempt()
+            for row in rows:
+                await give_back(self.starts, row.start)  # the run may be stopped before the row is started
+                row.start.forget_attempt()
         finally:
             with self.lock:
                 self.preparing = False
                 self.ready.extend(rows)
-        self.change()
+        self.wake()
 
     async def start_row(self, row: Row) -> None:
         """Start one row, and tell its outcome or defer it."""
-        assert row.start is not None
         try:
             if (row.start.process_id, row.start.event) != self.ids:  # they were corrected meanwhile
                 await give_back(self.starts, row.start)
                 row.start = row.start.with_ids(*self.ids)
-            try:
-                request = await attempt_start(self.starts, row.start)
-            except (Forbidden, NotFound) as error:
-                if (row.start.process_id, row.start.event) == self.ids:  # no other row has corrected them meanwhile
-                    self.ids = await correct_ids(self.catalog, self.process, self.event, row.start, error)
-                row.start = row.start.with_ids(*self.ids)
-                request = await attempt_start(self.starts, row.start)
+            request = await start_once(self.starts, row.start)
         except KeyInProgress as other:
-            self.defer(row, other)
+            self.defer(row, other.entry)
+        except (Forbidden, NotFound) as error:
+            await self.correct(row, error)
         except Exception as error:
             self.end(row, error=error, started=getattr(error, "started", None))
         else:
             self.end(row, request=request, started=True)
 
-    def defer(self, row: Row, other: KeyInProgress) -> None:
+    async def correct(self, row: Row, error: Forbidden | NotFound) -> None:
+        """Start a row that the server refused with other ids, if there are other ones."""
+        try:
+            if (row.start.process_id, row.start.event) == self.ids:  # no other row has corrected them meanwhile
+                self.ids = await correct_ids(self.catalog, self.process, self.event, row.start, error)
+        except Exception as refusal:
+            self.end(row, error=refusal, started=getattr(refusal, "started", None))
+        else:
+            await self.start_row(row)
+
+    def defer(self, row: Row, entry: Entry) -> None:
         """Try the row again later: another caller holds its key."""
-        assert row.start is not None
         with self.lock:
             now = self.starts.io.clock.monotonic()
             if row.waits_for is None:
                 row.deferred_since = now
-            row.waits_for = other
-            row.start.forget_attempt()
-            longest = 2 * max(self.starts.journal.lease, RESERVATION)
-            if now - row.deferred_since > longest:  # other callers reserve it again and again
-                self.end(row, error=self.explain(row))
+            row.waits_for = entry
+            if now - row.deferred_since > longest_wait(self.starts):
+                self.end(row, error=self.explain(row, entry))
                 return
-            due = now + min(row.deferral, is_over_in(self.starts, other.entry) + 0.01)
+            due = now + min(row.deferral, is_over_in(self.starts, entry))
             row.deferral = min(2 * row.deferral, LONGEST_DEFERRAL)
             heapq.heappush(self.deferred, (due, row.number, row))
-        self.change()
+        self.wake()
 
-    def explain(self, row: Row) -> ProcessMakerError:
-        assert row.start is not None
-        assert row.waits_for is not None
-        return explain_waiting(self.starts, row.start, row.waits_for.entry, "another caller is starting it")
+    def explain(self, row: Row, entry: Entry) -> StartOutcomeUnknown:
+        return explain_waiting(self.starts, row.start, entry, "another caller is starting it")
 
     # --- outcomes out -----------------------------------------------------------------------------------------------
 
@@ -327,31 +329,21 @@ class Run:
             started=True if request is not None else started,
             altered=row.altered,
         )
-        if row.start is not None:
-            row.start.forget_attempt()  # it holds the whole block, and the block holds it
         with self.lock:
             self.under_way -= 1
             self.outcomes.append(outcome)
-        self.wake_caller()
-        if self.is_over:
-            self.change()
+        self.wake()
 
     def drain(self) -> Iterator[Outcome[Any]]:
         """Yield the outcomes since it was last asked."""
         while self.outcomes:
             yield self.outcomes.popleft()
-            self.change()
-
-    def change(self) -> None:
-        """Wake the workers that wait for a change."""
-        self.changes += 1
-        self.wake_workers()
+            self.wake()
 
     def stop(self) -> None:
         """Start nothing more. May be called at any time, also by a signal handler."""
         self.gate.cancelled = True
-        self.change()
-        self.wake_caller()
+        self.wake()
 
     async def drop(self) -> None:
         """After a stop: release the keys of rows that were not sent, and tell of those that were deferred."""
@@ -362,8 +354,8 @@ class Run:
             self.deferred.clear()
         for row in held:
             if row.waits_for is not None:
-                self.end(row, error=self.explain(row))
-            elif row.start is not None:
+                self.end(row, error=self.explain(row, row.waits_for))
+            else:
                 await give_back(self.starts, row.start)
 
 
@@ -403,135 +395,162 @@ def key_part(value: object, where: str) -> str:
     return str(value)
 
 
-# --- by threads -----------------------------------------------------------------------------------------------------
+# --- by threads, or by tasks ----------------------------------------------------------------------------------------
 
 
-def run_in_threads(this: Run, rows: Iterable[object]) -> Generator[Outcome[Any], None, None]:
-    """Yield the outcomes of all rows. What ends after the caller has left goes into `rest`."""
-    run(this.resolve())
-    arrived: SimpleQueue[None] = SimpleQueue()
-    changed = threading.Condition(this.lock)
+class Threads:
+    """Threads that work for a run. Its rows are read by the caller's thread."""
 
-    def wake_workers() -> None:
-        with changed:
-            changed.notify_all()
+    def __init__(self, this: Run, rows: Iterable[object]) -> None:
+        self._run = this
+        self._rows: Iterator[object] | None = iter(rows)
+        self._rows_at_once = KEYS_IN_ONE_CALL if isinstance(rows, list | tuple) else 1
+        self._changed = threading.Condition(this.lock)
+        # Its `get` takes nothing out if Ctrl-C interrupts it, which most often comes while the caller waits there.
+        self._tokens: SimpleQueue[None] = SimpleQueue()
+        self._pool = ThreadPoolExecutor(this.concurrency, "start_many")
+        self._workers: list[Any] = []
 
-    async def wait_for_change(seen: int, seconds: float | None) -> None:
-        if seconds is not None:  # until a deferred row is due; in parts, as the run may be stopped
-            await this.starts.io.sleep(min(seconds, LONGEST_DEFERRAL / 8))
-            return
-        with changed:
-            if this.changes == seen and not this.is_over:
-                changed.wait()
-
-    this.wake_workers, this.wake_caller = wake_workers, lambda: arrived.put(None)
-    source: Iterator[object] | None = iter(rows)
-    at_once = KEYS_IN_ONE_CALL if isinstance(rows, list | tuple) else 1
-    pool = ThreadPoolExecutor(this.concurrency, "start_many")
-    workers = []
-    try:
+    async def begin(self) -> None:
+        self._run.wake = self._wake
         try:
-            workers += [pool.submit(run, this.work(wait_for_change)) for _ in range(this.concurrency)]
+            for _ in range(self._run.concurrency):
+                self._workers.append(self._pool.submit(lambda: run(self._run.work(self._next_job))))
         except RuntimeError as problem:
             raise ProcessMakerError(f"start_many needs threads: {problem}. Nothing was sent.") from problem
-        while True:
-            yield from this.drain()
-            if source and this.wants_more:
-                part = list(islice(source, at_once))
-                this.add(part)
-                if not part:
-                    source, this.exhausted = None, True
-                    this.change()
-            elif this.is_over and not this.outcomes:
-                break
-            elif not this.outcomes:
-                arrived.get()  # Ctrl-C, which most often comes while the caller waits here, takes nothing out
-        pool.shutdown()  # after `stop`, some starts may be in flight
-        run(this.drop())
-        yield from this.drain()
-    finally:
-        this.stop()
-        pool.shutdown()  # waits for what is in flight
-        run(this.drop())
-        this.rest += this.drain()
-    for worker in workers:
-        worker.result()
+
+    async def go_on(self) -> None:
+        """Read rows if more are wanted, else wait for an outcome."""
+        if self._rows and self._run.wants_more:
+            part = list(islice(self._rows, self._rows_at_once))
+            if not part:
+                self._rows, self._run.exhausted = None, True
+            self._run.add(part)
+        elif not self._run.outcomes and not self._run.is_over:
+            self._tokens.get()
+
+    async def end(self) -> None:
+        """Wait for what is in flight, after a stop."""
+        self._pool.shutdown()
+
+    def check(self) -> None:
+        """Raise what broke a worker off."""
+        for worker in self._workers:
+            worker.result()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+        self._tokens.put(None)
+
+    async def _next_job(self) -> Job | None:
+        with self._changed:
+            while not self._run.is_over:
+                if (job := self._run.take()) is not None:
+                    return job
+                self._changed.wait()
+        return None
 
 
-# --- by tasks -------------------------------------------------------------------------------------------------------
+class Tasks:
+    """Tasks of the running loop that work for a run. One more reads its rows."""
+
+    def __init__(self, this: Run, rows: Iterable[object] | AsyncIterable[object]) -> None:
+        self._run = this
+        self._rows = rows if isinstance(rows, AsyncIterable) else as_async(rows)
+        self._changed = asyncio.Event()
+
+    async def begin(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._run.wake = self._wake
+        self._reading = asyncio.create_task(self._read())
+        work = self._run.work
+        self._workers = [asyncio.create_task(work(self._next_job)) for _ in range(self._run.concurrency)]
+
+    async def go_on(self) -> None:
+        """Wait for an outcome."""
+        self._changed.clear()
+        if self._reading.done():
+            self._reading.result()  # raises what the rows raised
+        if not self._run.outcomes and not self._run.is_over:
+            await self._changed.wait()
+
+    async def end(self) -> None:
+        """Wait for what is in flight, after a stop."""
+        self._reading.cancel()  # it may be long until the next row comes
+        try:
+            await asyncio.wait([*self._workers, self._reading])
+        except asyncio.CancelledError:
+            for worker in self._workers:
+                worker.cancel()
+            raise
+
+    def check(self) -> None:
+        """Raise what broke a worker off."""
+        for worker in self._workers:
+            worker.result()
+
+    def _wake(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._changed.set)
+
+    async def _read(self) -> None:
+        try:
+            async for row in self._rows:
+                self._run.add([row])
+                while not self._run.wants_more and not self._run.is_over:
+                    self._changed.clear()
+                    await self._changed.wait()
+            self._run.exhausted = True
+        finally:
+            self._run.wake()
+
+    async def _next_job(self) -> Job | None:
+        while not self._run.is_over:
+            self._changed.clear()
+            if (job := self._run.take()) is not None:
+                return job
+            await self._changed.wait()
+        return None
 
 
-async def run_in_tasks(this: Run, rows: Iterable[object] | AsyncIterable[object]) -> AsyncGenerator[Outcome[Any], None]:
-    """Yield the outcomes of all rows, as `run_in_threads` does, by tasks of the running loop."""
+async def as_async(rows: Iterable[object]) -> AsyncIterator[object]:
+    for row in rows:
+        yield row
+
+
+async def start_all(this: Run, workers: Threads | Tasks) -> AsyncGenerator[Outcome[Any], None]:
+    """Yield the outcomes of all rows. What ends after the caller has left goes into `rest`."""
     await this.resolve()
-    loop = asyncio.get_running_loop()
-    arrived, changed = asyncio.Event(), asyncio.Event()
-
-    def in_loop(event: asyncio.Event) -> Callable[[], object]:
-        def wake() -> None:
-            with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(event.set)
-
-        return wake
-
-    async def wait_for_change(seen: int, seconds: float | None) -> None:
-        if seconds is not None:
-            await this.starts.io.sleep(min(seconds, LONGEST_DEFERRAL / 8))
-        elif this.changes == seen and not this.is_over:
-            changed.clear()
-            await changed.wait()
-
-    async def read(source: AsyncIterator[object]) -> None:
-        with suppress(StopAsyncIteration):
-            while True:
-                this.add([await anext(source)])
-                while not this.wants_more and not this.is_over:
-                    seen = this.changes
-                    await wait_for_change(seen, None)
-
-    this.wake_workers, this.wake_caller = in_loop(changed), in_loop(arrived)
-    workers = [asyncio.create_task(this.work(wait_for_change)) for _ in range(this.concurrency)]
-    reading = asyncio.create_task(read(aiter(rows))) if isinstance(rows, AsyncIterable) else None
-    source = None if isinstance(rows, AsyncIterable) else iter(rows)
     try:
-        while True:
-            arrived.clear()
+        await workers.begin()
+        while this.outcomes or not this.is_over:
             for outcome in this.drain():
                 yield outcome
-            if source and this.wants_more:
-                part = list(islice(source, KEYS_IN_ONE_CALL))
-                this.add(part)
-                if not part:
-                    source, this.exhausted = None, True
-                    this.change()
-                continue
-            if reading and reading.done():
-                reading.result()  # raises what the rows raised
-                reading, this.exhausted = None, True
-                this.change()
-            if this.is_over and not this.outcomes:
-                break
-            if not this.outcomes:
-                await arrived.wait()
-        if reading:
-            reading.cancel()  # it may be long until the next row comes
-        await asyncio.wait(workers)  # after `stop`, some starts may be in flight
+            await workers.go_on()
+        this.stop()
+        await workers.end()
         await this.drop()
         for outcome in this.drain():
             yield outcome
     finally:
         this.stop()
-        if reading:
-            reading.cancel()
         try:
-            await asyncio.wait([*workers, *([reading] if reading else [])])
+            await workers.end()
         finally:
-            for task in workers:
-                task.cancel()
-            await run_to_end(this.drop())
+            await this.drop()
             this.rest += this.drain()
-    for task in workers:
-        task.result()
+    workers.check()
+
+
+def run_in_threads(this: Run, rows: Iterable[object]) -> Generator[Outcome[Any], None, None]:
+    """Yield the outcomes of all rows, by threads."""
+    yield from iterate(start_all(this, Threads(this, rows)))
+
+
+def run_in_tasks(this: Run, rows: Iterable[object] | AsyncIterable[object]) -> AsyncGenerator[Outcome[Any], None]:
+    """Yield the outcomes of all rows, by tasks of the running loop."""
+    return start_all(this, Tasks(this, rows))
 
 
 class Outcomes(Iterator[Outcome[R]]):
@@ -568,9 +587,7 @@ class Outcomes(Iterator[Outcome[R]]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -600,7 +617,5 @@ class AsyncOutcomes(AsyncIterator[Outcome[R]]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()

@@ -7,7 +7,7 @@ names its own process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from math import ceil
 from urllib.parse import quote
@@ -22,9 +22,6 @@ from ..processes import AnyProcess, Catalog
 from .key import check_key
 from .state import ENDED_BADLY, Starts
 
-REMEMBERED_FOR = timedelta(hours=1)
-"""How long the client remembers which Requests are too old, or a 24th of the lifetime of keys if that is shorter."""
-
 KEYS_IN_ONE_CALL = 100
 """Keys that one call looks for at most; it is as fast as for one key (observed on 4.15.5)."""
 
@@ -37,33 +34,8 @@ async def find_by_key(
 ) -> Request | None:
     """Check the arguments of `ProcessMaker.find`, and look."""
     check_key_lifetime(lifetime)
-    return await find(starts, await catalog.process_id(process), check_key(key), lifetime=lifetime)
-
-
-async def find(
-    starts: Starts,
-    process_id: int,
-    key: str,
-    *,
-    newer_than: int = 0,
-    lifetime: timedelta | None = None,
-    within: float | None = None,
-    once: bool = False,
-) -> Request | None:
-    """Return the Request of that process that counts for that key, or None.
-
-    Args:
-        starts: the starts of the client.
-        process_id: the process.
-        key: the idempotency key.
-        newer_than: only Requests with a larger id count.
-        lifetime: how old the Request may be, in place of the client's setting.
-        within: seconds for all calls together.
-        once: do not retry a call that fails.
-    """
-    found = await find_all(
-        starts, process_id, [key], newer_than=newer_than, lifetime=lifetime, within=within, once=once
-    )
+    process_id = await catalog.process_id(process)
+    found = await find_all(starts, process_id, [check_key(key)], lifetime=lifetime)
     return choose(found.get(key, ()))
 
 
@@ -77,9 +49,17 @@ async def find_all(
     within: float | None = None,
     once: bool = False,
 ) -> dict[str, list[Request]]:
-    """Return the Requests that count for each of these keys, by key. The other arguments are those of `find`."""
-    if not keys:
-        return {}
+    """Return the Requests that count for each of these keys, by key.
+
+    Args:
+        starts: the starts of the client.
+        process_id: the process that the Requests are of.
+        keys: the idempotency keys.
+        newer_than: only Requests with a larger id count.
+        lifetime: how old a Request may be, in place of the client's setting.
+        within: seconds for all calls together.
+        once: do not retry a call that fails.
+    """
     io = starts.io
     deadline = None if within is None else io.clock.monotonic() + within
 
@@ -134,19 +114,12 @@ def choose(requests: Iterable[Request]) -> Request | None:
     return alive[0] if alive else ordered[-1] if ordered else None
 
 
-def split_keys(keys: Sequence[str]) -> Iterator[list[str]]:
+def split_keys(keys: Sequence[str]) -> list[Sequence[str]]:
     """Split the keys into parts that each fit into one call."""
-    block: list[str] = []
-    characters = 0
-    for key in keys:
-        length = len(quote(f'"{key}", ', safe=""))
-        if block and (len(block) == KEYS_IN_ONE_CALL or characters + length > URL_CHARACTERS):
-            yield block
-            block, characters = [], 0
-        block.append(key)
-        characters += length
-    if block:
-        yield block
+    if len(keys) == 1 or (len(keys) <= KEYS_IN_ONE_CALL and len(quote(f"{keys}", safe="")) <= URL_CHARACTERS):
+        return [keys]
+    middle = len(keys) // 2
+    return split_keys(keys[:middle]) + split_keys(keys[middle:])
 
 
 async def newest_too_old(
@@ -154,15 +127,16 @@ async def newest_too_old(
 ) -> int:
     """Return the id of the newest Request that is too old to be found, by the server's clock; 0 if there is none.
 
-    It is one call, which takes a while on a large server (270 ms among 500,000 Requests, observed on 4.15.5). A
-    remembered id can only be too low, so that a look finds more than it has to.
+    A look among newer ids costs the same on a server of any size; a condition on the time would not (observed on
+    4.15.5). This call takes a while on a large server (270 ms among 500,000 Requests), so its answer is remembered for
+    a 24th of the client's lifetime of keys. A remembered id can only be too low: a look finds more than it has to.
     """
     age = starts.key_lifetime if lifetime is None else lifetime
     if age is None:
         return 0
-    known, asked_at = starts.too_old.get(age, (0, float("-inf")))
+    known, asked_at = starts.too_old
     now = starts.io.clock.monotonic()
-    if now - asked_at <= min(REMEMBERED_FOR, age / 24).total_seconds():
+    if lifetime is None and now - asked_at <= age.total_seconds() / 24:
         return known
     hours = ceil(age / timedelta(hours=1))
     query: RequestQuery = {
@@ -175,5 +149,6 @@ async def newest_too_old(
     async for request in listed(starts.io, query, within=within, once=once):
         newest = request.id
         break
-    starts.too_old[age] = newest, now
+    if lifetime is None:
+        starts.too_old = newest, now
     return newest

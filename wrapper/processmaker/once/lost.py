@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from math import ceil
 
 from attrs import evolve
@@ -17,11 +17,11 @@ from .state import Start, Starts
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 4.0
 """Seconds between two looks at the server; each pause is twice the one before. A start takes 0.15 s (4.15.5)."""
 
-CLOCKS_DIFFER_BY = timedelta(minutes=5)
-"""How much older than its start a Request may seem: the server's clock is not this machine's."""
+MADE_LATELY = timedelta(minutes=10)
+"""The age up to which a Request may be that of a start without a key. The server's clock is not this machine's."""
 
 
-async def resolve_lost(starts: Starts, this: Start, wire_error: ProcessMakerError, began: datetime) -> Request:
+async def resolve_lost(starts: Starts, this: Start, wire_error: ProcessMakerError) -> Request:
     """Return the Request that a start made whose answer was lost. Never send the start again.
 
     `created` is True if the answer named the Request, and None if it was found by its key: then another caller may
@@ -35,14 +35,13 @@ async def resolve_lost(starts: Starts, this: Start, wire_error: ProcessMakerErro
     if request_id is not None:
         try:
             named = await fetch(starts.io, request_id, ("summary",) if this.key is not None else ())
+            if is_of(starts, named, this):
+                return evolve(named, created=True)
+            request_id = None
         except (NotFound, Forbidden) as error:
             request_id, look_error = None, error
         except ProcessMakerError as error:
             look_error = error
-        else:
-            if is_of(named, this, began):
-                return evolve(named, created=True)
-            request_id = None
     if request_id is None and this.key is not None:
         found, look_error = await look_again(starts, this)
         if found:
@@ -50,21 +49,16 @@ async def resolve_lost(starts: Starts, this: Start, wire_error: ProcessMakerErro
     if request_id is not None and this.holds_key:
         await starts.try_step("started", this.keyed(starts), this.owner, request_id, fingerprint=this.fingerprint)
         this.entry = None
-    retry_after = None
-    if this.key is not None and this.sent_at is not None and request_id is None:
-        retry_after = max(this.sent_at + starts.journal.lease - starts.io.clock.monotonic(), 0.0)
-    raise explain_unknown(
-        this, wire_error, request_id=request_id, look_error=look_error, retry_after=retry_after
-    ) from wire_error
+    raise explain_unknown(starts, this, wire_error, request_id=request_id, look_error=look_error) from wire_error
 
 
-def is_of(request: Request, this: Start, began: datetime) -> bool:
+def is_of(starts: Starts, request: Request, this: Start) -> bool:
     """Whether a Request whose id came in what arrived of an answer is of this start."""
-    if request.process_id not in (None, this.process_id) or request.id <= (this.newer_than):
+    if request.process_id not in (None, this.process_id) or request.id <= this.newer_than:
         return False
     if this.key is not None and request.idempotency_key is not None:
         return request.idempotency_key == this.key
-    return request.created_at is None or request.created_at > began - CLOCKS_DIFFER_BY
+    return request.created_at is None or starts.io.clock.now() - request.created_at < MADE_LATELY
 
 
 async def look_again(starts: Starts, this: Start) -> tuple[Request | None, ProcessMakerError | None]:
@@ -74,10 +68,9 @@ async def look_again(starts: Starts, this: Start) -> tuple[Request | None, Proce
         The Request, or None; and why the last look failed, if it did.
     """
     io, key = starts.io, str(this.key)
-    seconds = this.look_again_for
+    deadline, pause = io.clock.monotonic() + this.look_again_for, FIRST_PAUSE
     if this.deadline is not None:
-        seconds = min(seconds, max(this.deadline - io.clock.monotonic(), 0.0))
-    deadline, pause = io.clock.monotonic() + seconds, FIRST_PAUSE
+        deadline = min(deadline, this.deadline)
     while True:
         failed, within = None, deadline - io.clock.monotonic()
         try:
@@ -98,6 +91,7 @@ async def look_again(starts: Starts, this: Start) -> tuple[Request | None, Proce
 
 
 def explain_unknown(
+    starts: Starts,
     this: Start,
     cause: Exception,
     *,
@@ -105,27 +99,39 @@ def explain_unknown(
     request: Request | None = None,
     look_error: ProcessMakerError | None = None,
     retry_after: float | None = None,
-    sent: bool = True,
 ) -> StartOutcomeUnknown:
     """Return the error for a start of which it is not known whether its Request exists.
 
     Args:
+        starts: the starts of the client.
         this: the start.
         cause: what went wrong.
         request_id, request: the Request, as far as it is known: then it exists.
         look_error: why the last look failed.
-        retry_after: seconds for which the server may still be at work on the lost start.
-        sent: whether this call sent the start.
+        retry_after: seconds for which the server may still be at work on the start of another caller.
     """
     request_id = request.id if request else request_id
+    exists = None if request_id is None else True
+    if this.key is not None and this.sent_at is not None and not exists:
+        retry_after = max(this.sent_at + starts.journal.lease - starts.io.clock.monotonic(), 0.0)
+    if exists:
+        fact, hint = f"The Request was started, as {request_id}.", f"Read it: get({request_id})."
+    elif this.key is not None:
+        fact = f'Whether the Request was started is not known: none with the idempotency key "{this.key}" was found.'
+        later = f" after {ceil(retry_after)} s: until then the server may be at work on it" if retry_after else ""
+        hint = f"Start again with the same key{later}. It is looked for first, and only started if it is not there."
+    else:
+        fact = "Whether the Request was started is not known. It was not sent again, as that could make a second one."
+        hint = f"Look among the latest Requests, requests(process={this.process_id}), before you start again. Give "
+        hint += "the next start an idempotency_key, and it is looked for."
+    if look_error:
+        fact += f" The last look for it failed: {sentence(look_error.message)}"
     said = cause.message if isinstance(cause, ProcessMakerError) else str(cause)
-    fact, hint = next_step(this, request_id, retry_after)
-    failed_look = f" The last look for it failed: {sentence(look_error.message)}" if look_error else ""
     return StartOutcomeUnknown(
-        f"{sentence(said or type(cause).__name__)} {fact}{failed_look}",
+        f"{sentence(said or type(cause).__name__)} {fact}",
         hint=hint,
-        processed=True if request_id is not None and sent else None if sent else False,
-        started=None if request_id is None else True,
+        processed=False if this.sent_at is None else exists,
+        started=exists,
         process_id=this.process_id,
         event=this.event,
         idempotency_key=this.key,
@@ -135,21 +141,3 @@ def explain_unknown(
         look_error=look_error,
         retry_after=retry_after,
     )
-
-
-def next_step(this: Start, request_id: int | None, retry_after: float | None) -> tuple[str, str]:
-    """Return what is known of the Request, and what to do."""
-    if request_id is not None:
-        return f"The Request was started, as {request_id}.", f"Read it: get({request_id})."
-    if this.key is not None:
-        later = f" after {ceil(retry_after)} s: until then the server may be at work on it" if retry_after else ""
-        return (
-            f'Whether the Request was started is not known: none with the idempotency key "{this.key}" was found.',
-            f"Start again with the same key{later}. It is looked for first, and only started if it is not there.",
-        )
-    fact = "Whether the Request was started is not known. It was not sent again, as that could make a second one."
-    hint = (
-        f"Look among the latest Requests, requests(process={this.process_id}), before you start again. Give the next "
-        "start an idempotency_key, and it is looked for."
-    )
-    return fact, hint

@@ -1,10 +1,8 @@
-"""The Request of another caller who holds, or held, the key of a start."""
+"""The Request that a key has already, and the other caller who holds a key."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from itertools import chain
 
 from attrs import evolve
 
@@ -21,10 +19,7 @@ from ..errors import (
 from ..follow.reading import fetch, request_canceled, request_failed
 from ..journal import Entry
 from ..journal.protocol import RESERVATION
-from ..log import log
 from ..models import Request
-from ..wire.call import AsyncIO
-from .lookup import choose, find_all
 from .lost import FIRST_PAUSE, LONGEST_PAUSE, explain_unknown
 from .state import ENDED_BADLY, Start, Starts
 
@@ -44,20 +39,27 @@ class KeyInProgress(Exception):
         self.entry = entry
 
 
-async def read_recorded(starts: Starts, this: Start) -> Request:
-    """Return the Request as which the journal says that the key was started, read with the token of this caller.
+async def read_existing(starts: Starts, this: Start, entry: Entry) -> Request:
+    """Return the Request of a key that this start does not hold, read with the token of this caller.
+
+    Args:
+        starts: the starts of the client.
+        this: the start, after its look for the key.
+        entry: what the journal says of the key.
 
     Raises:
-        KeyInProgress: the key is not started yet.
+        KeyInProgress: the key is not started yet, or its Request is not listed yet.
         Forbidden: this token may not see the Request.
         StartOutcomeUnknown: the server does not have it, or it has another key.
     """
-    entry = this.entry
-    if entry is None or entry.state != "started" or entry.request_id is None:
-        raise KeyInProgress(entry)  # type: ignore[arg-type]
-    io, request_id = starts.io, entry.request_id
-    if this.recorded is not None and this.recorded.id == request_id:
-        return this.recorded
+    io, request_id, found = starts.io, entry.request_id, this.found
+    if entry.state != "started" or request_id is None:
+        # One that ended badly may be what the other caller replaces.
+        if found is None or found.status in ENDED_BADLY:
+            raise KeyInProgress(entry)
+        return found
+    if found is not None and found.id == request_id:
+        return found
     deadline, pause = io.clock.monotonic() + this.look_again_for, FIRST_PAUSE
     while True:
         try:
@@ -69,7 +71,7 @@ async def read_recorded(starts: Starts, this: Start) -> Request:
             raise
         except NotFound as error:  # a replica may lag behind
             if io.clock.monotonic() >= deadline:
-                raise explain_unknown(this, error, sent=False) from error
+                raise explain_unknown(starts, this, error) from error
         await io.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
     same = entry.uuid is not None and entry.uuid == request.uuid
@@ -78,79 +80,37 @@ async def read_recorded(starts: Starts, this: Start) -> Request:
             f'the journal says that the key "{this.key}" was started as Request {request_id}, and that one has another '
             "key; was the database of the server replaced?"
         )
-        raise explain_unknown(this, ConfigurationError(words), sent=False)
+        raise explain_unknown(starts, this, ConfigurationError(words))
     fingerprint = request.idempotency_fingerprint or entry.fingerprint
     return evolve(request, created=False, idempotency_key=this.key, idempotency_fingerprint=fingerprint)
 
 
-async def read_all_recorded(starts: Starts, block: Sequence[Start]) -> None:
-    """Read the Requests that the journal names for a block of starts, with one call for all."""
-    named = {this.entry.request_id: this for this in block if this.entry and not this.entry.mine}
-    ids = [request_id for request_id in named if request_id is not None]
-    if not ids:
-        return
-    keys = [str(named[request_id].key) for request_id in ids]
-    rows = await find_all(starts, block[0].process_id, keys, newer_than=min(ids) - 1, once=True)
-    for request in chain.from_iterable(rows.values()):
-        if this := named.get(request.id):
-            this.recorded = request
-
-
-async def wait_for_other(starts: Starts, this: Start, entry: Entry, began: float) -> Request | None:
-    """Wait for the caller who holds the key.
-
-    Returns:
-        The Request, if a look at the server found it. None if another attempt makes sense: the journal says something
-        else now, or the key may be taken over.
+async def wait_for_change(starts: Starts, this: Start, entry: Entry, seconds: float) -> None:
+    """Wait until the journal says something else of the key, or the key may be taken over; at most that long.
 
     Raises:
-        StartOutcomeUnknown: the wait is over, and nothing is known.
         TimedOut: the time for the whole start is over.
     """
-    io = starts.io
-    same_thread = entry.owner.rpartition(":")[0] == this.owner.rpartition(":")[0]
-    if same_thread and entry.state != "unknown" and not isinstance(io, AsyncIO):
-        # In a signal handler, a finalizer, or the thread of an event loop: the other start cannot go on meanwhile.
-        raise explain_waiting(starts, this, entry, "this thread itself is starting it")
-    longest = this.look_again_for if entry.state == "unknown" else starts.journal.lease + LONGEST_PAUSE
-    poll, next_look, between_looks = FIRST_POLL, io.clock.monotonic() + FIRST_PAUSE, 2 * FIRST_PAUSE
-    while True:
-        now = io.clock.monotonic()
-        if entry.state in ("sending", "unknown") and now >= next_look:
-            next_look, between_looks = now + between_looks, min(2 * between_looks, LONGEST_PAUSE)
-            if found := await look_for_other(starts, this):
-                return found
-        if now - began > longest:
-            raise explain_waiting(starts, this, entry, "another caller is starting it, or its outcome is not known")
+    clock = starts.io.clock
+    until, poll = clock.monotonic() + min(seconds, is_over_in(starts, entry)), FIRST_POLL
+    while (left := until - clock.monotonic()) > 0:
         this.seconds_left(starts)
-        await io.sleep(poll)
+        await starts.io.sleep(min(poll, left))
         poll = min(2 * poll, LONGEST_POLL)
         current: Entry | None = await starts.step("read", this.keyed(starts))
         if current is None or (current.state, current.owner) != (entry.state, entry.owner):
-            return None
-        if not is_over_in(starts, current):
-            return None
+            return
 
 
 def is_over_in(starts: Starts, entry: Entry) -> float:
-    """Return the seconds until another caller may take the key over, 0 if that is so now."""
-    return max((RESERVATION if entry.state == "reserved" else starts.journal.lease) - entry.age, 0.0)
+    """Return the seconds until another caller may take the key over."""
+    over = RESERVATION if entry.state == "reserved" else starts.journal.lease
+    return max(over - entry.age, 0.0) + 0.01  # the journal wants more than those seconds
 
 
-async def look_for_other(starts: Starts, this: Start) -> Request | None:
-    """Look for the Request that another caller may have made."""
-    try:
-        rows = await find_all(
-            starts, this.process_id, [str(this.key)], newer_than=this.newer_than, within=this.seconds_left(starts)
-        )
-    except ProcessMakerError as error:
-        if not error.transient:
-            raise
-        log.warning("%s That was a look for the start of another caller.", sentence(error))
-        return None
-    found = choose(rows.get(str(this.key), ()))
-    # One that ended badly may be what the other caller replaces.
-    return None if found is None or found.status in ENDED_BADLY else found
+def longest_wait(starts: Starts) -> float:
+    """Return the seconds after which a start gives up whose key other callers hold again and again."""
+    return max(starts.journal.lease, RESERVATION) + LONGEST_PAUSE
 
 
 def check_fingerprint(this: Start, request: Request) -> Request:
@@ -176,7 +136,7 @@ def check_fingerprint(this: Start, request: Request) -> Request:
                 started=False,
             )
         warnings.warn(f"{words}.", KeyReusedWarning, stacklevel=callers_level())
-    return evolve(request, idempotency_key=this.key)
+    return request
 
 
 def raise_if_ended(request: Request) -> Request:
@@ -198,4 +158,4 @@ def raise_if_ended(request: Request) -> Request:
 def explain_waiting(starts: Starts, this: Start, entry: Entry, why: str) -> StartOutcomeUnknown:
     """Return the error for a start that waited for another caller, and sent nothing."""
     words = ProcessMakerError(f'the key "{this.key}" is held by {entry.owner}: {why}', processed=False)
-    return explain_unknown(this, words, retry_after=is_over_in(starts, entry), sent=False)
+    return explain_unknown(starts, this, words, retry_after=is_over_in(starts, entry))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 
 from attrs import evolve
 from processmaker_api.api.processes import trigger_start_event
@@ -24,12 +26,21 @@ from ..journal.protocol import new_owner
 from ..log import about, log, of_request
 from ..models import Request, request_from
 from ..processes import AnyEvent, AnyProcess, Catalog
+from ..wire.call import AsyncIO
 from ..wire.retry import Retries, retrying
-from .key import check_fingerprint_without, check_key
+from .key import check_fingerprint_without, check_key, with_key
 from .lookup import choose, find_all
-from .lost import explain_unknown, resolve_lost
-from .others import KeyInProgress, check_fingerprint, raise_if_ended, read_all_recorded, read_recorded, wait_for_other
-from .state import ENDED_BADLY, OnReusedKey, Start, Starts
+from .lost import FIRST_PAUSE, LONGEST_PAUSE, explain_unknown, resolve_lost
+from .others import (
+    KeyInProgress,
+    check_fingerprint,
+    explain_waiting,
+    longest_wait,
+    raise_if_ended,
+    read_existing,
+    wait_for_change,
+)
+from .state import REMEMBERED_ANSWERS, OnReusedKey, Start, Starts
 
 LOOK_IS_FRESH_FOR = 2.0
 """Seconds for which a look counts, if callers of other processes do not share the journal."""
@@ -81,10 +92,10 @@ async def start(
         deadline=deadline,
     )
     try:
-        return await start_and_resolve(starts, this)
+        return await start_or_wait(starts, this)
     except (Forbidden, NotFound) as error:
         ids = await correct_ids(catalog, process, event, this, error)
-    return await start_and_resolve(starts, this.with_ids(*ids))
+    return await start_or_wait(starts, this.with_ids(*ids))
 
 
 async def correct_ids(
@@ -123,65 +134,63 @@ def check_on_reused_key(how: object) -> OnReusedKey:
     return how
 
 
-async def start_and_resolve(starts: Starts, this: Start) -> Request:
-    """Return the Request of a start; wait for another caller who holds the key.
+async def start_or_wait(starts: Starts, this: Start) -> Request:
+    """Return the Request of a start. While another caller holds its key, wait and try again.
 
     Raises:
+        StartOutcomeUnknown: the wait was too long.
         ProcessMakerError: see `ProcessMaker.start`.
     """
-    began = starts.io.clock.monotonic()
-    token = about.set(this)
-    try:
-        while True:
-            try:
-                return await attempt_start(starts, this)
-            except KeyInProgress as other:
-                entry = other.entry
-            request = await wait_for_other(starts, this, entry, began)
-            if request is not None:
-                return raise_if_ended(check_fingerprint(this, request))
-    finally:
-        about.reset(token)
+    clock, pause = starts.io.clock, FIRST_PAUSE
+    began = clock.monotonic()
+    while True:
+        try:
+            return await start_once(starts, this)
+        except KeyInProgress as other:
+            entry = other.entry
+        is_unknown = entry.state == "unknown"
+        same_thread = entry.owner.rpartition(":")[0] == this.owner.rpartition(":")[0]
+        if same_thread and not is_unknown and not isinstance(starts.io, AsyncIO):
+            # In a signal handler, a finalizer, or the thread of an event loop: the other start cannot go on meanwhile.
+            raise explain_waiting(starts, this, entry, "this thread itself is starting it")
+        if clock.monotonic() - began >= (this.look_again_for if is_unknown else longest_wait(starts)):
+            raise explain_waiting(starts, this, entry, "another caller is starting it, or its outcome is not known")
+        await wait_for_change(starts, this, entry, pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
 
 
-async def attempt_start(starts: Starts, this: Start) -> Request:
+async def start_once(starts: Starts, this: Start) -> Request:
     """Return the Request of a start. Retry what certainly was not processed.
 
     Raises:
         KeyInProgress: another caller holds the key.
         ProcessMakerError: see `ProcessMaker.start`.
     """
-    io = starts.io
-    send_or_find = send if this.key is None else find_or_send
-    retries: Retries | None = io.retries
+    retries: Retries | None = starts.io.retries
     if retries and (left := this.seconds_left(starts)) is not None:
         retries = evolve(retries, total=min(retries.total, left))
     pause = this.gate.pause if this.gate else None
     token = about.set(this)
     try:
-        request = await retrying(io, retries, lambda: send_or_find(starts, this), pause=pause)
-        how = "started" if this.request is request else "found"
+        request = await retrying(starts.io, retries, lambda: attempt(starts, this), pause=pause)
+        how = "found" if request.created is False else "started"
         how += "" if this.key is None else f' with the key "{this.key}"'
         log.info("Request %d of process %d was %s.", request.id, this.process_id, how, extra=of_request(request.id))
-    except KeyInProgress:
-        raise
-    except ProcessMakerError as error:
-        if isinstance(error, UnreadableResponse) and this.sent_at is None:
-            raise explain_unknown(this, error, sent=False) from error  # a look: start again later
-        if this.key is None and error.started is None:
-            error.started = error.processed
+    except UnreadableResponse as error:  # to a look: start again later
+        raise explain_unknown(starts, this, error) from error
+    except (KeyInProgress, ProcessMakerError):
         raise
     except Exception as problem:
         if this.sent_at is None:
             raise
         # A log handler, an auth or a callback of the caller's own: it must not hide a Request that was made.
-        raise explain_unknown(this, problem, request=this.request) from problem
+        raise explain_unknown(starts, this, problem, request=this.request) from problem
     finally:
         about.reset(token)
     return raise_if_ended(request)
 
 
-async def find_or_send(starts: Starts, this: Start) -> Request:
+async def attempt(starts: Starts, this: Start) -> Request:
     """Make one attempt: reserve the key, look for it, send the start, record what became of it.
 
     Raises:
@@ -189,32 +198,15 @@ async def find_or_send(starts: Starts, this: Start) -> Request:
         ProcessMakerError: with `processed` False if the start certainly was not processed.
     """
     try:
-        while True:
-            if this.entry is None:
-                await prepare(starts, [this])
-            if not this.holds_key:
-                if this.found is not None and this.found.status not in ENDED_BADLY:
-                    return check_fingerprint(this, this.found)
-                request = await read_recorded(starts, this)
-                if not (this.again and request.status in ENDED_BADLY):
-                    return check_fingerprint(this, request)
-                this.replaces, this.newer_than = request.id, max(this.newer_than, request.id)
-                this.forget_attempt()
-                continue
-            if this.found is not None and not this.replaces_found:
-                await record(starts, this, this.found)
-                return check_fingerprint(this, this.found)
-            if this.found is not None:
-                this.newer_than = max(this.newer_than, this.found.id)
-            if this.gate:
-                await this.gate.wait_open()
-            if await nothing_new(starts, this):
-                try:
-                    return await send(starts, this)
-                except ReservationLost:
-                    this.forget_attempt()
+        request = None
+        while request is None:  # again if the reservation was lost
+            if this.key is not None:
+                request = await find_or_reserve(starts, this)
+            if request is None:
+                request = await send(starts, this)
+        return request
     except BaseException as error:
-        absent = this.holds_key and this.looked_at is not None and (this.found is None or this.replaces_found)
+        absent = this.key is None or (this.holds_key and this.looked_at is not None and this.found is None)
         if isinstance(error, ProcessMakerError) and error.processed is False and error.started is None and absent:
             error.started = False
         if not isinstance(error, GeneratorExit):  # a coroutine that is closed can await nothing
@@ -226,62 +218,101 @@ async def find_or_send(starts: Starts, this: Start) -> Request:
 # --- reserve and look -----------------------------------------------------------------------------------------------
 
 
-async def prepare(starts: Starts, block: Sequence[Start]) -> None:
-    """Reserve the keys of a block of starts of one process, then look for what was reserved with one call for all."""
+async def find_or_reserve(starts: Starts, this: Start) -> Request | None:
+    """Return the Request that the key has already. None if it has none, and is reserved for this start.
+
+    Raises:
+        KeyInProgress: another caller holds the key.
+    """
+    if this.entry is None:
+        await prepare(starts, [this])
+    while this.entry is not None and not this.entry.mine:
+        request = await read_existing(starts, this, this.entry)
+        if not this.is_replaced(request):
+            return check_fingerprint(this, request)
+        this.newer_than = max(this.newer_than, request.id)
+        await prepare(starts, [this], replace=request.id)
+    if this.found is None:
+        if this.gate:
+            await this.gate.wait_open()
+        if is_look_old(starts, this):
+            await look(starts, [this])
+    if this.found is not None:
+        await record(starts, this, this.found)
+        return check_fingerprint(this, this.found)
+    return None
+
+
+async def prepare(starts: Starts, block: Sequence[Start], *, replace: int | None = None) -> None:
+    """Reserve the keys of a block of starts of one process, then look for them with one call for all.
+
+    Args:
+        starts: the starts of the client.
+        block: the starts, all with keys.
+        replace: the ended Request, named by the journal, that the only start of the block replaces.
+    """
     for this in block:
         this.forget_attempt()
         this.owner = this.owner or new_owner()  # here, as it names the thread that starts it
-    pairs = [(this.keyed(starts), this.owner) for this in block]
-    replace = block[0].replaces if len(block) == 1 else None
-    entries = await starts.step("reserve", pairs, replace=replace)
+    entries = await starts.step("reserve", [(this.keyed(starts), this.owner) for this in block], replace=replace)
     for this, entry in zip(block, entries, strict=True):
         this.entry = entry
-    if worth_a_look := [this for this in block if this.holds_key or this.may_be_there]:
-        await look(starts, worth_a_look)
-    if len(block) > 1:
-        await read_all_recorded(starts, block)
+    # The Request that the journal names for one start is read by its id; those of many are found by one look.
+    if len(block) > 1 or entries[0].mine or entries[0].state in ("sending", "unknown"):
+        await look(starts, block)
 
 
 async def look(starts: Starts, block: Sequence[Start]) -> None:
     """Look for the keys of a block of starts of one process, with one call."""
     for this in block:
         this.looked_at = None  # if the look fails, nothing is known
-    left = block[0].seconds_left(starts) if len(block) == 1 else None
+    within = block[0].seconds_left(starts)
     try:
-        found = await find_all(starts, block[0].process_id, [str(this.key) for this in block], within=left, once=True)
+        found = await find_all(starts, block[0].process_id, [str(this.key) for this in block], within=within, once=True)
     except ProcessMakerError as error:
         error.args = (f"{sentence(error.args[0])} That was the look for the key before the start: nothing was sent.",)
         raise
     for this in block:
-        this.found, this.block = choose(found.get(str(this.key), ())), block
-        this.looked_at = starts.io.clock.monotonic()
+        this.looked_at, this.found = starts.io.clock.monotonic(), choose(found.get(str(this.key), ()))
+        if this.found is not None and this.is_replaced(this.found):
+            this.newer_than, this.found = max(this.newer_than, this.found.id), None
 
 
-async def nothing_new(starts: Starts, this: Start) -> bool:
-    """Whether the last look found nothing. If it is too old, look once more for all unsent starts of the block."""
-    now = starts.io.clock.monotonic()
-    old = this.looked_at is None or now - this.looked_at > LOOK_IS_FRESH_FOR
-    if old and not this.looked_twice and not starts.callers_share_journal:
-        unsent = [other for other in this.block if other.holds_key and other.sent_at is None and other.found is None]
-        await look(starts, unsent if this in unsent else [this])
-        this.looked_twice = True
-    return this.found is None or this.replaces_found
+def is_look_old(starts: Starts, this: Start) -> bool:
+    """Whether callers of other processes, who do not share the journal, may have started the key since the look."""
+    age = starts.io.clock.monotonic() - (this.looked_at or float("-inf"))
+    return this.holds_key and age > LOOK_IS_FRESH_FOR and not starts.callers_share_journal
 
 
 # --- send and record ------------------------------------------------------------------------------------------------
 
 
-async def send(starts: Starts, this: Start) -> Request:
-    """Send the start, once, and find out what became of it.
+async def send(starts: Starts, this: Start) -> Request | None:
+    """Send the start, once, and find out what became of it. None if the reservation was lost, and nothing was sent.
 
     Raises:
-        ReservationLost: nothing was sent.
         StartOutcomeUnknown: it is not known whether the Request exists.
         ProcessMakerError: with `processed` False, the start certainly was not processed.
     """
-    began = starts.io.clock.now()
+
+    def read(answer: object) -> Request:
+        request = request_from(answer, starts.io.site, created=True)
+        if request.process_id not in (None, this.process_id):
+            raise ValueError(f"the answer to the start of another process, {request.process_id}")
+        return evolve(request, idempotency_key=this.key, idempotency_fingerprint=this.fingerprint)
+
+    data = this.data if this.key is None else with_key(this.data, this.key, str(this.fingerprint))
+    body = TriggerStartEventBody.from_dict(data)
+    call = trigger_start_event.build_request(this.process_id, event=this.event, body=body)
+    sending = partial(write_sending, starts, this)
     try:
-        request = await post(starts, this)
+        within = this.seconds_left(starts)
+        request = await starts.io.call(call, read, once=True, within=within, sending=sending, expected=201)
+        if this.key is not None:
+            await check_answer(starts, this, request)
+    except ReservationLost:
+        this.forget_attempt()
+        return None
     except ProcessMakerError as error:
         if error.processed is False:
             this.sent_at = None
@@ -289,65 +320,51 @@ async def send(starts: Starts, this: Start) -> Request:
                 this.gate.close_for(error.retry_after)
             raise
         log.warning("%s Whether the Request was started is not known yet.", sentence(error))
-        request = await resolve_lost(starts, this, error, began)
+        request = await resolve_lost(starts, this, error)
     this.request = request
     await record(starts, this, request)
     return request
 
 
-async def post(starts: Starts, this: Start) -> Request:
-    """POST /process_events/{id}, once.
+async def write_sending(starts: Starts, this: Start) -> None:
+    """Write "sending" into the journal, right before the first byte leaves.
 
     Raises:
-        ProcessMakerError: `processed` is None if the answer is lost, or may be that of another start.
+        ReservationLost: another caller may hold the key.
+        ProcessMakerError: the run was left.
     """
-
-    def read(answer: object) -> Request:
-        request = request_from(answer, starts.io.site, created=True)
-        if request.process_id not in (None, this.process_id):
-            raise ValueError(f"the answer to the start of another process, {request.process_id}")
-        return request if this.key is None else evolve(request, idempotency_key=this.key)
-
-    async def write_sending() -> None:
-        if this.gate:
-            this.gate.check()
-        began = starts.io.clock.monotonic()
-        while this.key is not None:
-            if not await starts.step("sending", this.keyed(starts), this.owner):
-                raise ReservationLost
-            began, took = starts.io.clock.monotonic(), starts.io.clock.monotonic() - began
-            if took <= STEP_PART * starts.journal.lease:
-                break
-        this.sent_at = starts.io.clock.monotonic()
-
-    body = TriggerStartEventBody.from_dict(this.body)
-    call = trigger_start_event.build_request(this.process_id, event=this.event, body=body)
-    within = this.seconds_left(starts)
-    request = await starts.io.call(call, read, once=True, within=within, sending=write_sending, expected=201)
-    if this.key is None:
-        return request
-    before = starts.remember_answer(request.id, this.process_id, this.key)
-    if before not in (None, (this.process_id, this.key)) and not await has_key(starts, this, request.id):
-        # A proxy that repeats an earlier answer, for example.
-        raise ProcessMakerError(
-            f"the answer names Request {request.id}, which an earlier answer named for another key", processed=None
-        )
-    return request
+    if this.gate:
+        this.gate.check()
+    now, took = starts.io.clock.monotonic, float("inf")
+    while this.key is not None and took > STEP_PART * starts.journal.lease:
+        began = now()
+        if not await starts.step("sending", this.keyed(starts), this.owner):
+            raise ReservationLost
+        took = now() - began
+    this.sent_at = now()
 
 
-async def has_key(starts: Starts, this: Start, request_id: int) -> bool:
-    """Whether a Request has the key of this start."""
-    try:
-        return (await fetch(starts.io, request_id, ("summary",))).idempotency_key == this.key
-    except ProcessMakerError:
-        return False
+async def check_answer(starts: Starts, this: Start, request: Request) -> None:
+    """Check that an answer is this start's, and not an earlier one that a proxy repeats.
+
+    Raises:
+        ProcessMakerError: an earlier answer named the same Request for another key, and it does not have this key.
+    """
+    own = this.process_id, str(this.key)
+    if starts.answers.setdefault(request.id, own) != own:
+        with suppress(ProcessMakerError):
+            if (await fetch(starts.io, request.id, ("summary",))).idempotency_key == this.key:
+                return
+        words = f"the answer names Request {request.id}, which an earlier answer named for another key"
+        raise ProcessMakerError(words, processed=None)
+    if len(starts.answers) > REMEMBERED_ANSWERS:
+        starts.answers.popitem(last=False)
 
 
 async def record(starts: Starts, this: Start, request: Request) -> None:
     """Write into the journal as which Request the key was started. A failure loses nothing: the key is looked for."""
-    if this.key is not None and this.holds_key:
-        fingerprint = this.fingerprint if request is not this.found else request.idempotency_fingerprint
-        facts = {"uuid": request.uuid or None, "fingerprint": fingerprint}
+    if this.holds_key:
+        facts = {"uuid": request.uuid or None, "fingerprint": request.idempotency_fingerprint}
         await starts.try_step("started", this.keyed(starts), this.owner, request.id, **facts)
         this.entry = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import OrderedDict
-from collections.abc import Coroutine, Hashable, Sequence
+from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
@@ -18,15 +18,13 @@ from ..log import log
 from ..models import Request
 from ..wire.call import IO, AsyncIO
 from ..wire.retry import RateGate
-from ..wire.transport import handler_of_mock
-from .key import fingerprint_of, with_key
+from ..wire.transport import is_mock
+from .key import fingerprint_of
 
 T = TypeVar("T")
 
 _in_this_process = MemoryJournal()
 """The journal of all clients without `journal=`. It tells servers apart by their addresses."""
-
-_of_mocks: OrderedDict[Hashable, MemoryJournal] = OrderedDict()
 
 REMEMBERED_ANSWERS = 1_000
 """Answers of which a client remembers for which key it got them."""
@@ -69,26 +67,19 @@ class Start:
     gate: RateGate | None = None
     owner: str = field(default="", init=False)
     fingerprint: str | None = field(default=None, init=False)
-    body: dict[str, Any] = field(init=False)
-    # What the attempt under way knows: what the journal says, what the last look found, when, and for which block.
+    # What the attempt under way knows: what the journal says, what the last look found, and when that was.
     entry: Entry | None = field(default=None, init=False)
     found: Request | None = field(default=None, init=False)
     looked_at: float | None = field(default=None, init=False)
-    looked_twice: bool = field(default=False, init=False)
-    recorded: Request | None = field(default=None, init=False)
-    block: Sequence[Start] = field(default=(), init=False)
-    # What outlasts an attempt: when the start was sent, unless it certainly did nothing; the ended Request that the
-    # journal names and this start replaces; the id that what it makes is above; and the Request once it is known.
+    # What outlasts an attempt: when the start was sent, unless it certainly did nothing; the id of the ended Request
+    # that it replaces, which what it makes is above; and the Request once it is known.
     sent_at: float | None = field(default=None, init=False)
-    replaces: int | None = field(default=None, init=False)
     newer_than: int = field(default=0, init=False)
     request: Request | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.body = self.data
         if self.key is not None:
             self.fingerprint = fingerprint_of(self.process_id, self.event, self.data, self.fingerprint_without)
-            self.body = with_key(self.data, self.key, self.fingerprint)
 
     def with_ids(self, process_id: int, event: str) -> Start:
         """Return the same start of another process or start event."""
@@ -103,20 +94,13 @@ class Start:
         """Whether this start holds the reservation of its key, as far as it knows."""
         return self.entry is not None and self.entry.mine
 
-    @property
-    def may_be_there(self) -> bool:
-        """Whether another caller has sent the start, and has not recorded its Request."""
-        return self.entry is not None and self.entry.state in ("sending", "unknown")
-
-    @property
-    def replaces_found(self) -> bool:
-        """Whether the Request that was found ended badly and is to be replaced."""
-        return self.again and self.found is not None and self.found.status in ENDED_BADLY
+    def is_replaced(self, request: Request) -> bool:
+        """Whether that Request ended badly, and this start is to replace it."""
+        return self.again and request.status in ENDED_BADLY
 
     def forget_attempt(self) -> None:
         """Begin another attempt with nothing known."""
-        self.entry = self.found = self.looked_at = self.recorded = None
-        self.looked_twice, self.block = False, ()
+        self.entry = self.found = self.looked_at = None
 
     def seconds_left(self, starts: Starts) -> float | None:
         """Return the seconds left for the whole start; None if it has no bound.
@@ -141,28 +125,19 @@ class Starts:
         journal: holds the keys.
         key_lifetime: how old a Request may be to be found by its key; None for any age.
         answers: for the ids of the latest answers, which process and key they answered.
-        too_old: for an age, up to which id Requests are older than that, and when the server said so.
+        too_old: up to which id Requests are too old, and when the server said so.
     """
 
     io: IO
     journal: Journal | AsyncJournal
     key_lifetime: timedelta | None = None
     answers: OrderedDict[int, tuple[int, str]] = field(factory=OrderedDict)
-    too_old: dict[timedelta, tuple[int, float]] = field(factory=dict)
+    too_old: tuple[int, float] = (0, float("-inf"))
 
     @property
     def callers_share_journal(self) -> bool:
         """Whether callers of other processes write into the same journal."""
         return not isinstance(self.journal, MemoryJournal)
-
-    def remember_answer(self, request_id: int, process_id: int, key: str) -> tuple[int, str] | None:
-        """Remember for which key the server answered with this id; return for which key it did so before."""
-        before = self.answers.get(request_id)
-        if before is None:
-            self.answers[request_id] = process_id, key
-            if len(self.answers) > REMEMBERED_ANSWERS:
-                self.answers.popitem(last=False)
-        return before
 
     async def step(self, name: str, *args: Any, **options: Any) -> Any:
         """Take one step of the journal, such as "reserve".
@@ -178,10 +153,9 @@ class Starts:
         return await run_to_end(asyncio.to_thread(method, *args, **options))
 
     async def try_step(self, name: str, *args: Any, **options: Any) -> None:
-        """Take a step whose failure must not hide what became of a start. It comes to its end in any case."""
-        step = self.step(name, *args, **options)
+        """Take a step whose failure must not hide what became of a start."""
         try:
-            await (run_to_end(step) if isinstance(self.io, AsyncIO) else step)
+            await self.step(name, *args, **options)
         except Exception as problem:
             log.warning('The journal could not take the step "%s": %s', name, sentence(problem))
 
@@ -191,8 +165,8 @@ def choose_journal(
 ) -> Journal | AsyncJournal:
     """Return the journal of a client: the one that is given, that of its sandbox, or that of this process.
 
-    Transports that wrap the network, such as for tracing, share the journal of this process. What answers in place of
-    a server has one of its own: an `httpx.MockTransport` one for its handler, a sandbox's transport its `journal`.
+    Transports that wrap the network, such as for tracing, share the journal of this process. Each client of an
+    `httpx.MockTransport` has one of its own, so that one test's keys are not known to the next.
 
     Raises:
         ConfigurationError: what is given is no journal, or one for asyncio in blocking code.
@@ -201,10 +175,8 @@ def choose_journal(
         if check_journal(given) == "async" and not asynchronous:
             raise ConfigurationError(f"{given!r} is a journal for asyncio: give it to AsyncProcessMaker")
         return given
-    if (handler := handler_of_mock(transport)) is not None:
-        while len(_of_mocks) >= REMEMBERED_ANSWERS:
-            _of_mocks.popitem(last=False)
-        return _of_mocks.setdefault(handler, MemoryJournal())
+    if is_mock(transport):
+        return MemoryJournal()
     own = getattr(transport, "journal", None)
     return own if isinstance(own, MemoryJournal) else _in_this_process
 

@@ -22,7 +22,7 @@ import warnings
 import zlib
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from queue import Empty, SimpleQueue
@@ -613,7 +613,6 @@ class AsyncTransport(_Transport[httpx.AsyncHTTPTransport], httpx.AsyncBaseTransp
         self._loop, self._queue = None, asyncio.Semaphore(MAX_CONCURRENT)
 
 
-def handler_of_mock(transport: object) -> Hashable | None:
-    """Return what answers in place of a server if the transport is an httpx.MockTransport, else None."""
-    handler = transport.handler if isinstance(transport, httpx.MockTransport) else None
-    return handler if isinstance(handler, Hashable) else None
+def is_mock(transport: object) -> bool:
+    """Return whether a function answers in place of a server."""
+    return isinstance(transport, httpx.MockTransport)
