@@ -271,25 +271,19 @@ class Run:
             if (row.start.process_id, row.start.event) != self.ids:  # they were corrected meanwhile
                 await give_back(self.starts, row.start)
                 row.start = row.start.with_ids(*self.ids)
-            request = await start_once(self.starts, row.start)
+            try:
+                request = await start_once(self.starts, row.start)
+            except (Forbidden, NotFound) as error:
+                if (row.start.process_id, row.start.event) == self.ids:  # no other row has corrected them meanwhile
+                    self.ids = await correct_ids(self.catalog, self.process, self.event, row.start, error)
+                await self.start_row(row)
+                return
         except KeyInProgress as other:
             self.defer(row, other.entry)
-        except (Forbidden, NotFound) as error:
-            await self.correct(row, error)
         except Exception as error:
             self.end(row, error=error, started=getattr(error, "started", None))
         else:
-            self.end(row, request=request, started=True)
-
-    async def correct(self, row: Row, error: Forbidden | NotFound) -> None:
-        """Start a row that the server refused with other ids, if there are other ones."""
-        try:
-            if (row.start.process_id, row.start.event) == self.ids:  # no other row has corrected them meanwhile
-                self.ids = await correct_ids(self.catalog, self.process, self.event, row.start, error)
-        except Exception as refusal:
-            self.end(row, error=refusal, started=getattr(refusal, "started", None))
-        else:
-            await self.start_row(row)
+            self.end(row, request=request)
 
     def defer(self, row: Row, entry: Entry) -> None:
         """Try the row again later: another caller holds its key."""
@@ -319,14 +313,14 @@ class Run:
         error: Exception | None = None,
         started: bool | None = None,
     ) -> None:
-        request = getattr(error, "request", None) if request is None else request
+        request = request or getattr(error, "request", None)
         outcome = Outcome(
             number=row.number,
             row=row.given,
             key=row.key,
             request=request,
             error=error,
-            started=True if request is not None else started,
+            started=True if request else started,
             altered=row.altered,
         )
         with self.lock:
@@ -376,23 +370,17 @@ def key_of_row(row: Any, key: str | tuple[str, ...] | Callable[[Any], object]) -
     Raises:
         InvalidData: it has none, or none that can be one.
     """
-    if not callable(key):
-        names = (key,) if isinstance(key, str) else key
-        for name in names:
-            if row.get(name) is None:
-                raise InvalidData(f"the row has no {name!r}, which is to be its idempotency key. Nothing was sent.")
-        return check_key(":".join(key_part(row[name], f"its {name!r}") for name in names))
-    try:
-        value = key(row)
-    except Exception as problem:
-        raise InvalidData(f"the function given as key= raised {problem!r}. Nothing was sent.") from problem
-    return check_key(key_part(value, "what the function given as key= returned"))
-
-
-def key_part(value: object, where: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise InvalidData(f"{where}, {value!r}, cannot be an idempotency key: it must be a str or an int")
-    return str(value)
+    if callable(key):
+        try:
+            values = {"what the function given as key= returned": key(row)}
+        except Exception as problem:
+            raise InvalidData(f"the function given as key= raised {problem!r}. Nothing was sent.") from problem
+    else:
+        values = {f"the row's {name!r}": row.get(name) for name in ((key,) if isinstance(key, str) else key)}
+    for place, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise InvalidData(f"{place}, {value!r}, cannot be an idempotency key: it must be a str or an int")
+    return check_key(":".join(map(str, values.values())))
 
 
 # --- by threads, or by tasks ----------------------------------------------------------------------------------------
@@ -409,13 +397,13 @@ class Threads:
         # Its `get` takes nothing out if Ctrl-C interrupts it, which most often comes while the caller waits there.
         self._tokens: SimpleQueue[None] = SimpleQueue()
         self._pool = ThreadPoolExecutor(this.concurrency, "start_many")
-        self._workers: list[Any] = []
+        self.workers: list[Any] = []
 
     async def begin(self) -> None:
         self._run.wake = self._wake
         try:
             for _ in range(self._run.concurrency):
-                self._workers.append(self._pool.submit(lambda: run(self._run.work(self._next_job))))
+                self.workers.append(self._pool.submit(lambda: run(self._run.work(self._next_job))))
         except RuntimeError as problem:
             raise ProcessMakerError(f"start_many needs threads: {problem}. Nothing was sent.") from problem
 
@@ -432,11 +420,6 @@ class Threads:
     async def end(self) -> None:
         """Wait for what is in flight, after a stop."""
         self._pool.shutdown()
-
-    def check(self) -> None:
-        """Raise what broke a worker off."""
-        for worker in self._workers:
-            worker.result()
 
     def _wake(self) -> None:
         with self._changed:
@@ -465,7 +448,7 @@ class Tasks:
         self._run.wake = self._wake
         self._reading = asyncio.create_task(self._read())
         work = self._run.work
-        self._workers = [asyncio.create_task(work(self._next_job)) for _ in range(self._run.concurrency)]
+        self.workers = [asyncio.create_task(work(self._next_job)) for _ in range(self._run.concurrency)]
 
     async def go_on(self) -> None:
         """Wait for an outcome."""
@@ -479,16 +462,11 @@ class Tasks:
         """Wait for what is in flight, after a stop."""
         self._reading.cancel()  # it may be long until the next row comes
         try:
-            await asyncio.wait([*self._workers, self._reading])
+            await asyncio.wait([*self.workers, self._reading])
         except asyncio.CancelledError:
-            for worker in self._workers:
+            for worker in self.workers:
                 worker.cancel()
             raise
-
-    def check(self) -> None:
-        """Raise what broke a worker off."""
-        for worker in self._workers:
-            worker.result()
 
     def _wake(self) -> None:
         with suppress(RuntimeError):  # the loop is closed
@@ -519,28 +497,29 @@ async def as_async(rows: Iterable[object]) -> AsyncIterator[object]:
         yield row
 
 
-async def start_all(this: Run, workers: Threads | Tasks) -> AsyncGenerator[Outcome[Any], None]:
+async def start_all(this: Run, crew: Threads | Tasks) -> AsyncGenerator[Outcome[Any], None]:
     """Yield the outcomes of all rows. What ends after the caller has left goes into `rest`."""
     await this.resolve()
     try:
-        await workers.begin()
+        await crew.begin()
         while this.outcomes or not this.is_over:
             for outcome in this.drain():
                 yield outcome
-            await workers.go_on()
+            await crew.go_on()
         this.stop()
-        await workers.end()
+        await crew.end()
         await this.drop()
         for outcome in this.drain():
             yield outcome
     finally:
         this.stop()
         try:
-            await workers.end()
+            await crew.end()
         finally:
             await this.drop()
             this.rest += this.drain()
-    workers.check()
+    for worker in crew.workers:
+        worker.result()  # raises what broke it off
 
 
 def run_in_threads(this: Run, rows: Iterable[object]) -> Generator[Outcome[Any], None, None]:

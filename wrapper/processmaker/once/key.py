@@ -22,12 +22,8 @@ MAX_KEY_LENGTH = 200
 _NEVER_FOUND = '"\\'
 """Not found however they are escaped in PMQL (observed on 4.15.5)."""
 
-_REFUSED_CATEGORIES = {
-    "Cc": "a control character",
-    "Cs": "half of a surrogate pair",
-    "Zl": "a line separator",
-    "Zp": "a paragraph separator",
-}
+_REFUSED_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode's categories of control characters, halves of surrogate pairs, and separators of lines and paragraphs."""
 
 
 def check_key(key: str) -> str:
@@ -49,10 +45,9 @@ def check_key(key: str) -> str:
             "the server compares only the beginning of long keys: use a hash of it, such as its SHA-256",
         )
     for character in key:
-        refused = "which is never found again" if character in _NEVER_FOUND else None
-        refused = refused or _REFUSED_CATEGORIES.get(unicodedata.category(character))
-        if refused:
-            raise _invalid(f"{key!r} holds {character!r} (U+{ord(character):04X}), {refused}", "leave it out")
+        if character in _NEVER_FOUND or unicodedata.category(character) in _REFUSED_CATEGORIES:
+            words = f"{key!r} holds {character!r} (U+{ord(character):04X}), and would not be found again"
+            raise _invalid(words, "leave that character out")
     stored = stored_text(key)
     if stored != key:
         way_out = f"use {stored!r}" if stored and stored_text(stored) == stored else "use another key"

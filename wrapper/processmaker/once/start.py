@@ -112,15 +112,14 @@ async def correct_ids(
         raise error  # it was a look
     try:
         ids = await catalog.resolve_again(process, event, (this.process_id, this.event))
+        if ids != (this.process_id, this.event):
+            return ids
+        error.likely_cause = "none was found: this token may start this process with this start event."
     except CannotStart as cause:
         error.likely_cause = sentence(cause.message)
-        raise error from None
     except ProcessMakerError:
-        raise error from None
-    if ids == (this.process_id, this.event):
-        error.likely_cause = "none was found: this token may start this process with this start event."
-        raise error
-    return ids
+        pass  # the listing cannot be read, and the cause stays unknown
+    raise error
 
 
 def check_on_reused_key(how: object) -> OnReusedKey:

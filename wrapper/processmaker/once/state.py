@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from collections import OrderedDict
 from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
@@ -184,14 +185,9 @@ def choose_journal(
 async def run_to_end(step: Coroutine[Any, Any, T]) -> T:
     """Await a step to its end, also if the task is cancelled meanwhile; then the cancellation goes on."""
     task = asyncio.ensure_future(step)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:  # anyio cancels again at each await
-            cancelled = error
-    if cancelled:
-        if not task.cancelled():
-            task.exception()  # marks it as retrieved
-        raise cancelled
-    return task.result()
+    try:
+        return await asyncio.shield(task)
+    finally:
+        while not task.done():
+            with suppress(asyncio.CancelledError):  # anyio cancels again at each await
+                await asyncio.wait([task])
