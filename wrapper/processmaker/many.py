@@ -30,7 +30,7 @@ from typing import Any, Generic, Self, TypeVar
 from attrs import define, field, frozen
 
 from .data import OnAlteredData, altered_places, check_data, check_on_altered_data, report_alterations
-from .errors import Forbidden, InvalidData, NotFound, ProcessMakerError, StartOutcomeUnknown
+from .errors import Forbidden, InvalidData, NotFound, ProcessMakerError
 from .follow.reading import check_seconds
 from .journal import Entry
 from .models import Request
@@ -47,7 +47,7 @@ CONCURRENCY = 8
 """Starts at a time, unless told otherwise."""
 
 FIRST_DEFERRAL, LONGEST_DEFERRAL = 0.1, 4.0
-"""Seconds after which a deferred row is tried again; each time is twice the one before."""
+"""Seconds after which a deferred row is tried again: as long as it has waited already, between these two."""
 
 LONGEST_NAP = 0.5
 """Seconds that a worker sleeps at a time until a deferred row is due, as the run may be stopped."""
@@ -114,7 +114,6 @@ class Row:
     altered: tuple[str, ...] = ()
     waits_for: Entry | None = None
     deferred_since: float = 0.0
-    deferral: float = FIRST_DEFERRAL
 
 
 Job = Row | list[Row] | float
@@ -291,17 +290,13 @@ class Run:
             now = self.starts.io.clock.monotonic()
             if row.waits_for is None:
                 row.deferred_since = now
-            row.waits_for = entry
-            if now - row.deferred_since > longest_wait(self.starts):
-                self.end(row, error=self.explain(row, entry))
+            row.waits_for, waited = entry, now - row.deferred_since
+            if waited > longest_wait(self.starts):
+                self.end(row, error=explain_waiting(self.starts, row.start, entry))
                 return
-            due = now + min(row.deferral, is_over_in(self.starts, entry))
-            row.deferral = min(2 * row.deferral, LONGEST_DEFERRAL)
-            heapq.heappush(self.deferred, (due, row.number, row))
+            pause = min(max(waited, FIRST_DEFERRAL), LONGEST_DEFERRAL, is_over_in(self.starts, entry))
+            heapq.heappush(self.deferred, (now + pause, row.number, row))
         self.wake()
-
-    def explain(self, row: Row, entry: Entry) -> StartOutcomeUnknown:
-        return explain_waiting(self.starts, row.start, entry, "another caller is starting it")
 
     # --- outcomes out -----------------------------------------------------------------------------------------------
 
@@ -348,7 +343,7 @@ class Run:
             self.deferred.clear()
         for row in held:
             if row.waits_for is not None:
-                self.end(row, error=self.explain(row, row.waits_for))
+                self.end(row, error=explain_waiting(self.starts, row.start, row.waits_for))
             else:
                 await give_back(self.starts, row.start)
 
@@ -372,15 +367,15 @@ def key_of_row(row: Any, key: str | tuple[str, ...] | Callable[[Any], object]) -
     """
     if callable(key):
         try:
-            values = {"what the function given as key= returned": key(row)}
+            parts = [("what the function given as key= returned", key(row))]
         except Exception as problem:
             raise InvalidData(f"the function given as key= raised {problem!r}. Nothing was sent.") from problem
     else:
-        values = {f"the row's {name!r}": row.get(name) for name in ((key,) if isinstance(key, str) else key)}
-    for place, value in values.items():
+        parts = [(f"the row's {name!r}", row.get(name)) for name in ((key,) if isinstance(key, str) else key)]
+    for place, value in parts:
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise InvalidData(f"{place}, {value!r}, cannot be an idempotency key: it must be a str or an int")
-    return check_key(":".join(map(str, values.values())))
+    return check_key(":".join(str(value) for _, value in parts))
 
 
 # --- by threads, or by tasks ----------------------------------------------------------------------------------------
@@ -424,7 +419,8 @@ class Threads:
     def _wake(self) -> None:
         with self._changed:
             self._changed.notify_all()
-        self._tokens.put(None)
+        if self._tokens.empty():  # a token that is there is taken after what has changed
+            self._tokens.put(None)
 
     async def _next_job(self) -> Job | None:
         with self._changed:

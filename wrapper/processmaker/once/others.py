@@ -155,7 +155,9 @@ def raise_if_ended(request: Request) -> Request:
     raise error
 
 
-def explain_waiting(starts: Starts, this: Start, entry: Entry, why: str) -> StartOutcomeUnknown:
+def explain_waiting(
+    starts: Starts, this: Start, entry: Entry, why: str = "another caller is starting it, or its outcome is not known"
+) -> StartOutcomeUnknown:
     """Return the error for a start that waited for another caller, and sent nothing."""
     words = ProcessMakerError(f'the key "{this.key}" is held by {entry.owner}: {why}', processed=False)
     return explain_unknown(starts, this, words, retry_after=is_over_in(starts, entry))

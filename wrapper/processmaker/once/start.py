@@ -140,8 +140,7 @@ async def start_or_wait(starts: Starts, this: Start) -> Request:
         StartOutcomeUnknown: the wait was too long.
         ProcessMakerError: see `ProcessMaker.start`.
     """
-    clock, pause = starts.io.clock, FIRST_PAUSE
-    began = clock.monotonic()
+    began = starts.io.clock.monotonic()
     while True:
         try:
             return await start_once(starts, this)
@@ -152,10 +151,10 @@ async def start_or_wait(starts: Starts, this: Start) -> Request:
         if same_thread and not is_unknown and not isinstance(starts.io, AsyncIO):
             # In a signal handler, a finalizer, or the thread of an event loop: the other start cannot go on meanwhile.
             raise explain_waiting(starts, this, entry, "this thread itself is starting it")
-        if clock.monotonic() - began >= (this.look_again_for if is_unknown else longest_wait(starts)):
-            raise explain_waiting(starts, this, entry, "another caller is starting it, or its outcome is not known")
-        await wait_for_change(starts, this, entry, pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+        waited = starts.io.clock.monotonic() - began
+        if waited >= (this.look_again_for if is_unknown else longest_wait(starts)):
+            raise explain_waiting(starts, this, entry)
+        await wait_for_change(starts, this, entry, min(max(waited, FIRST_PAUSE), LONGEST_PAUSE))
 
 
 async def start_once(starts: Starts, this: Start) -> Request:
