@@ -57,7 +57,7 @@ def is_of(starts: Starts, request: Request, this: Start) -> bool:
     if request.process_id not in (None, this.process_id) or request.id <= this.newer_than:
         return False
     if this.key is not None and request.idempotency_key is not None:
-        return request.idempotency_key == this.key
+        return request.idempotency_key == this.key and request.idempotency_fingerprint in (None, this.fingerprint)
     return request.created_at is None or starts.io.clock.now() - request.created_at < MADE_LATELY
 
 

@@ -113,8 +113,8 @@ def longest_wait(starts: Starts) -> float:
     return max(starts.journal.lease, RESERVATION) + LONGEST_PAUSE
 
 
-def check_fingerprint(this: Start, request: Request) -> Request:
-    """Return the Request that is there, unless it was started with other data.
+def check_fingerprint(this: Start, request: Request) -> None:
+    """Refuse a Request that was started with other data.
 
     Raises:
         IdempotencyKeyReused: it was, and `on_reused_key` is "error".
@@ -136,7 +136,6 @@ def check_fingerprint(this: Start, request: Request) -> Request:
                 started=False,
             )
         warnings.warn(f"{words}.", KeyReusedWarning, stacklevel=callers_level())
-    return request
 
 
 def raise_if_ended(request: Request) -> Request:

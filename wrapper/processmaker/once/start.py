@@ -171,6 +171,7 @@ async def start_once(starts: Starts, this: Start) -> Request:
     token = about.set(this)
     try:
         request = await retrying(starts.io, retries, lambda: attempt(starts, this), pause=pause)
+        check_fingerprint(this, request)
         how = "found" if request.created is False else "started"
         how += "" if this.key is None else f' with the key "{this.key}"'
         log.info("Request %d of process %d was %s.", request.id, this.process_id, how, extra=of_request(request.id))
@@ -227,7 +228,7 @@ async def find_or_reserve(starts: Starts, this: Start) -> Request | None:
     while this.entry is not None and not this.entry.mine:
         request = await read_existing(starts, this, this.entry)
         if not this.is_replaced(request):
-            return check_fingerprint(this, request)
+            return request
         this.newer_than = max(this.newer_than, request.id)
         await prepare(starts, [this], replace=request.id)
     if this.found is None:
@@ -237,8 +238,7 @@ async def find_or_reserve(starts: Starts, this: Start) -> Request | None:
             await look(starts, [this])
     if this.found is not None:
         await record(starts, this, this.found)
-        return check_fingerprint(this, this.found)
-    return None
+    return this.found
 
 
 async def prepare(starts: Starts, block: Sequence[Start], *, replace: int | None = None) -> None:
@@ -255,8 +255,7 @@ async def prepare(starts: Starts, block: Sequence[Start], *, replace: int | None
     entries = await starts.step("reserve", [(this.keyed(starts), this.owner) for this in block], replace=replace)
     for this, entry in zip(block, entries, strict=True):
         this.entry = entry
-    # The Request that the journal names for one start is read by its id; those of many are found by one look.
-    if len(block) > 1 or entries[0].mine or entries[0].state in ("sending", "unknown"):
+    if len(block) > 1 or entries[0].state != "started":  # one that the journal names is read by its id
         await look(starts, block)
 
 
