@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from processmaker.journal import MemoryJournal, protocol, rows
-from processmaker.once import lookup, lost, start
+from processmaker.once import existing, lookup, start
 from processmaker.once.state import Start, Starts
 from start_model import run_schedule
 
@@ -96,7 +96,7 @@ def with_copies_that_count(patch: pytest.MonkeyPatch) -> None:
 
 def without_a_bound_of_ids_for_what_is_started_again(patch: pytest.MonkeyPatch) -> None:
     find_all = lookup.find_all
-    patch.setattr(lost, "find_all", lambda *args, **options: find_all(*args, **{**options, "newer_than": 0}))
+    patch.setattr(existing, "find_all", lambda *args, **options: find_all(*args, **{**options, "newer_than": 0}))
 
 
 def without_comparing_fingerprints(patch: pytest.MonkeyPatch) -> None:

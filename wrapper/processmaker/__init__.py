@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from .journal import Journal, MemoryJournal, RedisJournal, SQLiteJournal
     from .many import AsyncOutcomes, Outcome, Outcomes
     from .models import File, Process, Request, StartEvent, Task
-    from .once.others import KeyReusedWarning
+    from .once.existing import KeyReusedWarning
     from .wire.auth import PasswordGrant
     from .wire.retry import Retries
 
@@ -121,7 +121,7 @@ _MODULES = {
     "journal": ("Journal", "MemoryJournal", "RedisJournal", "SQLiteJournal"),
     "many": ("AsyncOutcomes", "Outcome", "Outcomes"),
     "models": ("File", "Process", "Request", "StartEvent", "Task"),
-    "once.others": ("KeyReusedWarning",),
+    "once.existing": ("KeyReusedWarning",),
     "wire.auth": ("PasswordGrant",),
     "wire.retry": ("Retries",),
 }

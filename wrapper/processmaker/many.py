@@ -34,9 +34,9 @@ from .errors import Forbidden, InvalidData, NotFound, ProcessMakerError
 from .follow.reading import check_seconds
 from .journal import Entry
 from .models import Request
+from .once.existing import KeyInProgress, explain_waiting, is_over_in, longest_wait
 from .once.key import check_fingerprint_without, check_key
 from .once.lookup import KEYS_IN_ONE_CALL
-from .once.others import KeyInProgress, explain_waiting, is_over_in, longest_wait
 from .once.start import check_on_reused_key, correct_ids, give_back, is_look_old, prepare, start_once
 from .once.state import OnReusedKey, Start, Starts
 from .processes import AnyEvent, AnyProcess, Catalog

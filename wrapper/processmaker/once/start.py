@@ -28,18 +28,21 @@ from ..models import Request, request_from
 from ..processes import AnyEvent, AnyProcess, Catalog
 from ..wire.call import AsyncIO
 from ..wire.retry import Retries, retrying
-from .key import check_fingerprint_without, check_key, with_key
-from .lookup import choose, find_all
-from .lost import FIRST_PAUSE, LONGEST_PAUSE, explain_unknown, resolve_lost
-from .others import (
+from .existing import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
     KeyInProgress,
     check_fingerprint,
+    explain_unknown,
     explain_waiting,
     longest_wait,
     raise_if_ended,
     read_existing,
+    resolve_lost,
     wait_for_change,
 )
+from .key import check_fingerprint_without, check_key, with_key
+from .lookup import choose, find_all
 from .state import REMEMBERED_ANSWERS, OnReusedKey, Start, Starts
 
 LOOK_IS_FRESH_FOR = 2.0
