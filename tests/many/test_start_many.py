@@ -296,8 +296,10 @@ class HeldClock(Clock):
     def __init__(self) -> None:
         super().__init__(datetime(2026, 11, 24, tzinfo=UTC))
         self.let_go = threading.Event()
+        self.asleep = threading.Event()
 
     def sleep(self, seconds: float) -> None:
+        self.asleep.set()
         self.let_go.wait(20)
         super().sleep(seconds)
 
@@ -570,20 +572,26 @@ def test_as_many_are_under_way_as_was_said_and_no_more(sandbox: Sandbox) -> None
     assert most == 4
 
 
-def test_a_refusal_holds_all_starts_back(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("key", [None, "order"])
+def test_a_refusal_holds_all_starts_back(key: str | None) -> None:
     """Also those of other rows: none is sent before the time that the server asked for."""
+    sandbox = Sandbox(clock=(clock := HeldClock()))
     sent: list[float] = []
 
     def watched(request: httpx.Request) -> httpx.Response:
         if request.method == "POST":
-            sent.append(sandbox.clock.monotonic())
+            sent.append(clock.monotonic())
+            if len(sent) > 1:
+                clock.asleep.wait(20)  # in flight beside the one that is refused
         return sandbox(request)
 
     sandbox.fail_next(429, on=START, retry_after=20)
     with ProcessMaker(sandbox.url, token=sandbox.token(), transport=httpx.MockTransport(watched)) as pm:
-        pm._io.clock = sandbox.clock
-        assert all(outcome.started for outcome in all_of(pm, rows(30), concurrency=1))
-    assert sent[1] - sent[0] >= 20
+        pm._io.clock = clock
+        threading.Timer(0.3, clock.let_go.set).start()
+        assert all(outcome.started for outcome in all_of(pm, rows(30), key=key, concurrency=4))
+    assert len(sent) == 31
+    assert sent[4] - sent[0] >= 20
 
 
 # --- asyncio --------------------------------------------------------------------------------------------------------

@@ -83,12 +83,8 @@ async def read_existing(starts: Starts, this: Start, entry: Entry) -> Request:
                 raise explain_unknown(starts, this, error) from error
         await io.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
-    same = entry.uuid is not None and entry.uuid == request.uuid
-    if not same and request.idempotency_key != this.key:
-        words = (
-            f'the journal says that the key "{this.key}" was started as Request {request_id}, and that one has another '
-            "key; was the database of the server replaced?"
-        )
+    if request.idempotency_key != this.key and entry.uuid != request.uuid:
+        words = f"the journal names Request {request_id}, which has another key; was the server's database replaced?"
         raise explain_unknown(starts, this, ConfigurationError(words))
     fingerprint = request.idempotency_fingerprint or entry.fingerprint
     return evolve(request, created=False, idempotency_key=this.key, idempotency_fingerprint=fingerprint)

@@ -22,6 +22,7 @@ from ..errors import (
     sentence,
 )
 from ..follow.reading import check_seconds, fetch
+from ..journal import MemoryJournal
 from ..journal.protocol import new_owner
 from ..log import about, log, of_request
 from ..models import Request, request_from
@@ -200,6 +201,8 @@ async def attempt(starts: Starts, this: Start) -> Request:
         ProcessMakerError: with `processed` False if the start certainly was not processed.
     """
     try:
+        if this.gate:
+            await this.gate.wait_open()
         request = None
         while request is None:  # again if the reservation was lost
             if this.key is not None:
@@ -234,11 +237,8 @@ async def find_or_reserve(starts: Starts, this: Start) -> Request | None:
             return request
         this.newer_than = max(this.newer_than, request.id)
         await prepare(starts, [this], replace=request.id)
-    if this.found is None:
-        if this.gate:
-            await this.gate.wait_open()
-        if is_look_old(starts, this):
-            await look(starts, [this])
+    if this.found is None and is_look_old(starts, this):
+        await look(starts, [this])
     if this.found is not None:
         await record(starts, this, this.found)
     return this.found
@@ -281,7 +281,7 @@ async def look(starts: Starts, block: Sequence[Start]) -> None:
 def is_look_old(starts: Starts, this: Start) -> bool:
     """Whether callers of other processes, who do not share the journal, may have started the key since the look."""
     age = starts.io.clock.monotonic() - (this.looked_at or float("-inf"))
-    return this.holds_key and age > LOOK_IS_FRESH_FOR and not starts.callers_share_journal
+    return this.holds_key and age > LOOK_IS_FRESH_FOR and isinstance(starts.journal, MemoryJournal)
 
 
 # --- send and record ------------------------------------------------------------------------------------------------

@@ -135,11 +135,6 @@ class Starts:
     answers: OrderedDict[int, tuple[int, str]] = field(factory=OrderedDict)
     too_old: tuple[int, float] = (0, float("-inf"))
 
-    @property
-    def callers_share_journal(self) -> bool:
-        """Whether callers of other processes write into the same journal."""
-        return not isinstance(self.journal, MemoryJournal)
-
     async def step(self, name: str, *args: Any, **options: Any) -> Any:
         """Take one step of the journal, such as "reserve".
 
