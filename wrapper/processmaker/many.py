@@ -253,6 +253,8 @@ class Run:
     async def prepare_block(self, rows: list[Row]) -> None:
         """Reserve the keys of these rows and look for them. If that fails, each row does it for itself."""
         try:
+            for row in rows:
+                await self.follow_ids(row)
             await prepare(self.starts, [row.start for row in rows])
         except Exception:  # each row then meets the same, and tells it
             for row in rows:
@@ -267,9 +269,7 @@ class Run:
     async def start_row(self, row: Row) -> None:
         """Start one row, and tell its outcome or defer it."""
         try:
-            if (row.start.process_id, row.start.event) != self.ids:  # they were corrected meanwhile
-                await give_back(self.starts, row.start)
-                row.start = row.start.with_ids(*self.ids)
+            await self.follow_ids(row)
             try:
                 request = await start_once(self.starts, row.start)
             except (Forbidden, NotFound) as error:
@@ -283,6 +283,12 @@ class Run:
             self.end(row, error=error, started=getattr(error, "started", None))
         else:
             self.end(row, request=request)
+
+    async def follow_ids(self, row: Row) -> None:
+        """Let a row be a start of other ids, if they were corrected meanwhile."""
+        if (row.start.process_id, row.start.event) != self.ids:
+            await give_back(self.starts, row.start)
+            row.start = row.start.with_ids(*self.ids)
 
     def defer(self, row: Row, entry: Entry) -> None:
         """Try the row again later: another caller holds its key."""
@@ -342,10 +348,9 @@ class Run:
             self.pending.clear()
             self.deferred.clear()
         for row in held:
+            await give_back(self.starts, row.start)
             if row.waits_for is not None:
                 self.end(row, error=explain_waiting(self.starts, row.start, row.waits_for))
-            else:
-                await give_back(self.starts, row.start)
 
 
 def check_key_source(key: object) -> None:

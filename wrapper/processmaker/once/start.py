@@ -181,10 +181,8 @@ async def start_once(starts: Starts, this: Start) -> Request:
         log.info("Request %d of process %d was %s.", request.id, this.process_id, how, extra=of_request(request.id))
     except UnreadableResponse as error:  # to a look: start again later
         raise explain_unknown(starts, this, error) from error
-    except (KeyInProgress, ProcessMakerError):
-        raise
     except Exception as problem:
-        if this.sent_at is None:
+        if this.sent_at is None or isinstance(problem, ProcessMakerError | KeyInProgress):
             raise
         # A log handler, an auth or a callback of the caller's own: it must not hide a Request that was made.
         raise explain_unknown(starts, this, problem, request=this.request) from problem
@@ -212,7 +210,7 @@ async def attempt(starts: Starts, this: Start) -> Request:
         return request
     except BaseException as error:
         absent = this.key is None or (this.holds_key and this.looked_at is not None and this.found is None)
-        if isinstance(error, ProcessMakerError) and error.processed is False and error.started is None and absent:
+        if absent and isinstance(error, ProcessMakerError) and error.processed is False and error.started is None:
             error.started = False
         if not isinstance(error, GeneratorExit):  # a coroutine that is closed can await nothing
             await give_back(starts, this)
@@ -311,6 +309,7 @@ async def send(starts: Starts, this: Start) -> Request | None:
         if this.key is not None:
             await check_answer(starts, this, request)
     except ReservationLost:
+        this.sent_at = None  # if it was sent already, the answer was a 401
         this.forget_attempt()
         return None
     except ProcessMakerError as error:
