@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -591,26 +590,6 @@ def test_a_cancelled_start_leaves_the_journal_as_it_is(sandbox: Sandbox, tmp_pat
     done = threading.Event()
     with SQLiteJournal(tmp_path / "starts.db") as journal:
         assert asyncio.run(main(journal)) == (["unknown"] if sent else [])
-
-
-AT_EXIT = """
-import atexit, httpx
-from processmaker import ProcessMaker, ProcessMakerError
-
-pm = ProcessMaker("https://pm.example.com", token="t", transport=httpx.MockTransport(lambda _: httpx.Response(500)))
-
-@atexit.register
-def late():
-    try:
-        print(list(pm.start_many(4, [{"n": 1}], event="node_1")))
-    except ProcessMakerError as error:
-        print(type(error).__name__, error.processed, error)
-"""
-
-
-def test_many_starts_while_the_interpreter_ends_are_an_error_of_this_package() -> None:
-    done = subprocess.run([sys.executable, "-c", AT_EXIT], capture_output=True, text=True, timeout=60)
-    assert "ProcessMakerError False start_many needs threads" in done.stdout, done.stderr
 
 
 # --- the time for a whole start -------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from typing import Any, Generic, Self, TypeVar
 from attrs import define, field, frozen
 
 from .data import OnAlteredData, altered_places, check_data, check_on_altered_data, report_alterations
-from .errors import Forbidden, InvalidData, NotFound, ProcessMakerError
+from .errors import Forbidden, InvalidData, NotFound
 from .follow.reading import check_seconds
 from .journal import Entry
 from .models import Request
@@ -140,7 +140,6 @@ class Run:
     ready: deque[Row] = field(factory=deque, init=False)
     deferred: list[tuple[float, int, Row]] = field(factory=list, init=False)
     outcomes: deque[Outcome[Any]] = field(factory=deque, init=False)
-    rest: list[Outcome[Any]] = field(factory=list, init=False)
     rows_read: int = field(default=0, init=False)
     under_way: int = field(default=0, init=False)
     preparing: bool = field(default=False, init=False)
@@ -157,16 +156,6 @@ class Run:
             raise InvalidData(f"concurrency={self.concurrency!r} is not a number of starts at a time, from 1")
         check_key_source(self.key)
         self.gate = RateGate(self.starts.io)
-
-    async def resolve(self) -> None:
-        """Find out what is to be started.
-
-        Raises:
-            CannotStart: it is not clear.
-            ConfigurationError: the client is closed.
-        """
-        self.starts.io.connections.check_open()
-        self.ids = await self.catalog.resolve(self.process, self.event)
 
     # --- rows in ----------------------------------------------------------------------------------------------------
 
@@ -186,7 +175,7 @@ class Run:
                 try:
                     self.check(row)
                 except Exception as error:
-                    self.end(row, error=error, started=False)
+                    self.end(row, error, started=False)
                 else:
                     (self.ready if row.key is None else self.pending).append(row)
         self.wake()
@@ -280,9 +269,9 @@ class Run:
         except KeyInProgress as other:
             self.defer(row, other.entry)
         except Exception as error:
-            self.end(row, error=error, started=getattr(error, "started", None))
+            self.end(row, error, started=getattr(error, "started", None))
         else:
-            self.end(row, request=request)
+            self.end(row, request)
 
     async def follow_ids(self, row: Row) -> None:
         """Let a row be a start of other ids, if they were corrected meanwhile."""
@@ -298,7 +287,7 @@ class Run:
                 row.deferred_since = now
             row.waits_for, waited = entry, now - row.deferred_since
             if waited > longest_wait(self.starts):
-                self.end(row, error=explain_waiting(self.starts, row.start, entry))
+                self.end(row, explain_waiting(self.starts, row.start, entry))
                 return
             pause = min(max(waited, FIRST_DEFERRAL), LONGEST_DEFERRAL, is_over_in(self.starts, entry))
             heapq.heappush(self.deferred, (now + pause, row.number, row))
@@ -306,15 +295,10 @@ class Run:
 
     # --- outcomes out -----------------------------------------------------------------------------------------------
 
-    def end(
-        self,
-        row: Row,
-        *,
-        request: Request | None = None,
-        error: Exception | None = None,
-        started: bool | None = None,
-    ) -> None:
-        request = request or getattr(error, "request", None)
+    def end(self, row: Row, result: Request | Exception, *, started: bool | None = None) -> None:
+        """Tell what became of a row. A Request, also one that an error names, means that it was started."""
+        error = result if isinstance(result, Exception) else None
+        request = getattr(error, "request", None) if isinstance(result, Exception) else result
         outcome = Outcome(
             number=row.number,
             row=row.given,
@@ -350,7 +334,7 @@ class Run:
         for row in held:
             await give_back(self.starts, row.start)
             if row.waits_for is not None:
-                self.end(row, error=explain_waiting(self.starts, row.start, row.waits_for))
+                self.end(row, explain_waiting(self.starts, row.start, row.waits_for))
 
 
 def check_key_source(key: object) -> None:
@@ -401,11 +385,8 @@ class Threads:
 
     async def begin(self) -> None:
         self._run.wake = self._wake
-        try:
-            for _ in range(self._run.concurrency):
-                self.workers.append(self._pool.submit(lambda: run(self._run.work(self._next_job))))
-        except RuntimeError as problem:
-            raise ProcessMakerError(f"start_many needs threads: {problem}. Nothing was sent.") from problem
+        for _ in range(self._run.concurrency):
+            self.workers.append(self._pool.submit(lambda: run(self._run.work(self._next_job))))
 
     async def go_on(self) -> None:
         """Read rows if more are wanted, else wait for an outcome."""
@@ -499,26 +480,23 @@ async def as_async(rows: Iterable[object]) -> AsyncIterator[object]:
 
 
 async def start_all(this: Run, crew: Threads | Tasks) -> AsyncGenerator[Outcome[Any], None]:
-    """Yield the outcomes of all rows. What ends after the caller has left goes into `rest`."""
-    await this.resolve()
+    """Yield the outcomes of all rows. Those that come after the caller has left stay in `this.outcomes`."""
+    this.starts.io.connections.check_open()
+    this.ids = await this.catalog.resolve(this.process, this.event)
     try:
         await crew.begin()
         while this.outcomes or not this.is_over:
             for outcome in this.drain():
                 yield outcome
             await crew.go_on()
-        this.stop()
-        await crew.end()
-        await this.drop()
-        for outcome in this.drain():
-            yield outcome
     finally:
         this.stop()
         try:
             await crew.end()
         finally:
             await this.drop()
-            this.rest += this.drain()
+    for outcome in this.drain():  # those that were in flight at a stop
+        yield outcome
     for worker in crew.workers:
         worker.result()  # raises what broke it off
 
@@ -548,7 +526,7 @@ class Outcomes(Iterator[Outcome[R]]):
     @property
     def rest(self) -> list[Outcome[R]]:
         """The outcomes that came after the caller had left."""
-        return self._run.rest
+        return list(self._run.outcomes)
 
     def stop(self) -> None:
         """Start nothing more; the outcomes of what is in flight still come. A signal handler may call it, too.
@@ -581,7 +559,7 @@ class AsyncOutcomes(AsyncIterator[Outcome[R]]):
     @property
     def rest(self) -> list[Outcome[R]]:
         """See `Outcomes.rest`."""
-        return self._run.rest
+        return list(self._run.outcomes)
 
     def stop(self) -> None:
         """See `Outcomes.stop`. Another thread may call it, too. It cancels a wait for the next of async rows."""
