@@ -424,6 +424,56 @@ def test_a_row_that_others_claim_again_and_again_is_given_up_as_unknown(connect:
     assert second.request.created
 
 
+def conditions_asked(sandbox: Sandbox) -> tuple[list[str], httpx.MockTransport]:
+    """The conditions of all looks, and a transport for a client whose starts take three seconds each."""
+    asked: list[str] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            asked.append(request.url.params.get("pmql", ""))
+            return sandbox(request)
+        if not sandbox.requests:
+            with ProcessMaker(sandbox.url, token=sandbox.token(), transport=httpx.MockTransport(sandbox)) as other:
+                other.start(4, rows(9)[8], event="node_1", idempotency_key="order-8")
+        answer = sandbox(request)
+        sandbox.clock.advance(3)
+        return answer
+
+    return asked, httpx.MockTransport(server)
+
+
+def test_rows_whose_look_is_old_are_looked_for_again_in_blocks(connect: Connect, sandbox: Sandbox) -> None:
+    """Another process, with a journal of its own, may have started them meanwhile."""
+    asked, transport = conditions_asked(sandbox)
+    pm = connect(sandbox.url, token=sandbox.token(), transport=transport, clock=sandbox.clock)
+    outcomes = all_of(pm, rows(20), key="order", concurrency=1)
+    assert [outcome.number for outcome in outcomes if outcome.how == "found"] == [8]
+    assert len(sandbox.requests) == 20
+    assert [condition.count("order-") for condition in asked[:3]] == [20, 19, 18]
+
+
+def test_a_row_that_was_held_back_is_looked_for_again() -> None:
+    sandbox = Sandbox(clock=(clock := HeldClock()))
+    sandbox.fail_next(429, on=START, retry_after=20)
+    first, second = rows(2)
+
+    def coming() -> Iterator[dict[str, Any]]:
+        yield first
+        clock.asleep.wait(20)  # the first one was refused, and all others are held back
+        yield second
+
+    def start_elsewhere() -> None:
+        with ProcessMaker(sandbox.url, token=sandbox.token(), transport=httpx.MockTransport(sandbox)) as other:
+            other.start(4, second, event="node_1", idempotency_key="order-1")
+        clock.let_go.set()
+
+    with ProcessMaker(sandbox.url, token=sandbox.token(), transport=sandbox.transport()) as pm:
+        threading.Timer(0.5, start_elsewhere).start()
+        outcomes = all_of(pm, coming(), key="order", concurrency=2)
+    assert [outcome.how for outcome in outcomes] == ["made", "found"]
+    assert len(sandbox.requests) == 2
+
+
 def test_stop_tells_of_the_rows_that_wait_for_another_caller(connect: Connect) -> None:
     sandbox = Sandbox(clock=(clock := HeldClock()))
     pm, _, _ = beside_another(connect, sandbox, keys=3)
@@ -503,6 +553,29 @@ def test_leaving_early_finishes_what_is_in_flight_and_starts_nothing_more(pm: An
     started = {outcome.request.id for outcome in told + in_flight if outcome.request}
     assert started == {request.id for request in sandbox.requests}
     assert list(outcomes) == []
+
+
+def test_leaving_early_releases_the_keys_of_rows_that_were_not_sent(connect: Connect, sandbox: Sandbox) -> None:
+    journal = journal_of(sandbox)
+    pm = connect(sandbox.url, token=sandbox.token(), transport=sandbox.transport(), journal=journal)
+    with pm.start_many(4, rows(300), event="node_1", key="order") as outcomes:
+        next(outcomes)
+    assert list(journal.entries()) == []
+
+
+def test_a_worker_that_is_broken_off_ends_the_run(sandbox: Sandbox) -> None:
+    def server(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST" and len(sandbox.requests) == 3:
+            raise SystemExit("out of memory, for example")
+        return sandbox(request)
+
+    transport = httpx.MockTransport(server)
+    with ProcessMaker(sandbox.url, token=sandbox.token(), transport=transport) as pm:
+        outcomes = pm.start_many(4, rows(20), event="node_1", concurrency=1)
+        told: list[Outcome[Any]] = []
+        with pytest.raises(SystemExit):
+            told.extend(outcomes)
+    assert [outcome.number for outcome in told] == [0, 1, 2]
 
 
 def test_what_was_held_back_when_the_caller_left_is_not_sent_again_and_may_be_started_later(

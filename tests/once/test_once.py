@@ -419,6 +419,47 @@ def test_a_request_that_is_gone_leaves_the_key_unknown(
     assert sandbox.requests == []
 
 
+def test_a_request_of_another_key_is_not_the_one_that_the_journal_names(
+    connect: Connect, sandbox: Sandbox, journal: MemoryJournal
+) -> None:
+    """Such as after the server's database was replaced."""
+    pm = connect(sandbox.url, **options(sandbox), journal=journal)
+    other = pm.start(**AUTO, idempotency_key="other")
+    journal.reserve([(KeyedStart(sandbox.url, 4, "k"), "a:1:1:x")])
+    journal.started(KeyedStart(sandbox.url, 4, "k"), "a:1:1:x", other.id, uuid="of another one")
+    with pytest.raises(StartOutcomeUnknown, match="names Request 1, which has another key") as failure:
+        pm.start(**AUTO, idempotency_key="k")
+    assert (failure.value.processed, failure.value.started) == (False, None)
+
+
+def test_a_cut_off_answer_whose_request_cannot_be_read_is_recorded(
+    connect: Connect, sandbox: Sandbox, journal: MemoryJournal
+) -> None:
+    pm = connect(sandbox.url, **options(sandbox), journal=journal)
+    sandbox.fail_next("truncated", on="POST /process_events", at=0.9)
+    sandbox.fail_next(500, on="GET /requests/1", times=9)
+    with pytest.raises(StartOutcomeUnknown) as failure:
+        pm.start(**AUTO, idempotency_key="k")
+    assert (failure.value.request_id, failure.value.started) == (1, True)
+    entry = entry_of(journal, sandbox)
+    assert entry
+    assert (entry.state, entry.request_id) == ("started", 1)
+
+
+def test_a_cut_off_answer_to_the_start_of_another_caller_is_not_this_one_s(connect: Connect, sandbox: Sandbox) -> None:
+    def server(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return sandbox(request)
+        with ProcessMaker(sandbox.url, token=sandbox.token(), transport=httpx.MockTransport(sandbox)) as other:
+            other.start(4, {"n": 2}, event="node_1", idempotency_key="k")
+        return httpx.Response(201, text='{"id": 1, "na')
+
+    pm = connect(sandbox.url, token=sandbox.token(), transport=httpx.MockTransport(server), clock=sandbox.clock)
+    with pytest.raises(StartOutcomeUnknown) as failure:
+        pm.start(4, {"n": 1}, event="node_1", idempotency_key="k")
+    assert (failure.value.processed, failure.value.request_id) == (None, None)
+
+
 # --- journals that fail ---------------------------------------------------------------------------------------------
 
 

@@ -53,7 +53,7 @@ LONGEST_NAP = 0.5
 """Seconds that a worker sleeps at a time until a deferred row is due, as the run may be stopped."""
 
 MOST_DEFERRED = 5_000
-"""Deferred rows beside which others are read: more than runs that were killed leave behind."""
+"""Deferred rows that do not count as under way. With more of them, no further row is read until some have ended."""
 
 R = TypeVar("R")
 
@@ -161,7 +161,7 @@ class Run:
 
     @property
     def wants_more(self) -> bool:
-        """Whether another row is wanted: enough to keep all workers busy, and no more."""
+        """Return whether another row is wanted: enough to keep all workers busy, and no more."""
         busy = self.under_way - min(len(self.deferred), MOST_DEFERRED)
         return busy < 2 * (KEYS_IN_ONE_CALL + self.concurrency) and not self.gate.cancelled
 
@@ -338,7 +338,7 @@ class Run:
 
 
 def check_key_source(key: object) -> None:
-    """Refuse what gives no row a key.
+    """Check what gives a row its key.
 
     Raises:
         InvalidData: it is neither a column's name, nor several, nor a function.

@@ -194,7 +194,7 @@ async def resolve_lost(starts: Starts, this: Start, wire_error: ProcessMakerErro
 
 
 def is_of(starts: Starts, request: Request, this: Start) -> bool:
-    """Whether a Request whose id came in what arrived of an answer is of this start."""
+    """Return whether a Request whose id came in what arrived of an answer is of this start."""
     if request.process_id not in (None, this.process_id) or request.id <= this.newer_than:
         return False
     if this.key is not None and request.idempotency_key is not None:

@@ -27,7 +27,7 @@ _REFUSED_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")
 
 
 def check_key(key: str) -> str:
-    """Returns the idempotency key if a Request can be found by it.
+    """Return the idempotency key if a Request can be found by it.
 
     Args:
         key: 1 to 200 characters of any script, emoji and punctuation included. Refused are quotation marks,
@@ -59,7 +59,7 @@ def check_key(key: str) -> str:
 
 
 def fingerprint_of(process_id: int, event_id: str, data: Mapping[str, Any], without: Collection[str] = ()) -> str:
-    """Returns the fingerprint of a start, such as `4:1c30f6b508c62ba983c90bd2d6b0ba1f`.
+    """Return the fingerprint of a start, such as `4:1c30f6b508c62ba983c90bd2d6b0ba1f`.
 
     It is the same for data that the server stores alike: the order of keys does not count, and 3.0 counts as 3.
 
@@ -89,7 +89,7 @@ def fingerprint_of(process_id: int, event_id: str, data: Mapping[str, Any], with
 
 
 def check_fingerprint_without(without: Collection[str]) -> tuple[str, ...]:
-    """Returns the top-level keys that a fingerprint leaves out, as a tuple.
+    """Return the top-level keys that a fingerprint leaves out, as a tuple.
 
     Raises:
         ConfigurationError: it is a str, or holds something else than str.
@@ -103,7 +103,7 @@ def check_fingerprint_without(without: Collection[str]) -> tuple[str, ...]:
 
 
 def with_key(data: Mapping[str, Any], key: str, fingerprint: str) -> dict[str, Any]:
-    """Returns the data with its key and fingerprint. `check_data` has made sure that it held neither."""
+    """Return the data with its key and fingerprint. `check_data` has made sure that it held neither."""
     return {**data, IDEMPOTENCY_KEY: key, IDEMPOTENCY_FINGERPRINT: fingerprint}
 
 

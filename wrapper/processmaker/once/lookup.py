@@ -100,7 +100,7 @@ def read_row(row: Request, process_id: int) -> Request:
 
 
 def counts(request: Request, process_id: int) -> bool:
-    """Whether a Request with a key was started with that key, and is not the copy that another Request made."""
+    """Return whether a Request with a key was started with that key, and is not the copy that another Request made."""
     if request.parent_request_id is not None:
         return False
     fingerprint = request.idempotency_fingerprint

@@ -277,7 +277,7 @@ async def look(starts: Starts, block: Sequence[Start]) -> None:
 
 
 def is_look_old(starts: Starts, this: Start) -> bool:
-    """Whether callers of other processes, who do not share the journal, may have started the key since the look."""
+    """Return whether another process, which does not share the journal, may have started the key since the look."""
     age = starts.io.clock.monotonic() - (this.looked_at or float("-inf"))
     return this.holds_key and age > LOOK_IS_FRESH_FOR and isinstance(starts.journal, MemoryJournal)
 

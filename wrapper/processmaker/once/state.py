@@ -92,11 +92,11 @@ class Start:
 
     @property
     def holds_key(self) -> bool:
-        """Whether this start holds the reservation of its key, as far as it knows."""
+        """Return whether this start holds the reservation of its key, as far as it knows."""
         return self.entry is not None and self.entry.mine
 
     def is_replaced(self, request: Request) -> bool:
-        """Whether that Request ended badly, and this start is to replace it."""
+        """Return whether that Request ended badly, and this start is to replace it."""
         return self.again and request.status in ENDED_BADLY
 
     def forget_attempt(self) -> None:
