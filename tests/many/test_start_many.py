@@ -543,6 +543,13 @@ def test_rows_are_read_as_they_are_needed(pm: Any, sandbox: Sandbox, key: Any) -
     assert len(sandbox.requests) == 10 + sum(outcome.started for outcome in outcomes.rest)
 
 
+def test_bad_rows_without_end_do_not_fill_the_memory(pm: Any) -> None:
+    endless = Endless()
+    with pm.start_many(4, endless, event="node_1", key="no such column") as outcomes:
+        assert isinstance(next(outcomes).error, InvalidData)
+    assert endless.read < 400
+
+
 def test_leaving_early_finishes_what_is_in_flight_and_starts_nothing_more(pm: Any, sandbox: Sandbox) -> None:
     outcomes = pm.start_many(4, rows(300), event="node_1", key="order")
     told = [next(outcomes) for _ in range(20)]

@@ -612,6 +612,7 @@ def test_an_interrupt_before_the_first_byte_says_nothing_of_an_unknown_outcome(
 def test_a_cancelled_start_leaves_the_journal_as_it_is(sandbox: Sandbox, tmp_path: Path, how: str, sent: bool) -> None:
     async def server(request: httpx.Request) -> httpx.Response:
         if request.method == ("POST" if sent else "GET") and not done.is_set():
+            cancel[0]()
             await asyncio.sleep(30)
         return sandbox(request)
 
@@ -619,16 +620,18 @@ def test_a_cancelled_start_leaves_the_journal_as_it_is(sandbox: Sandbox, tmp_pat
         transport = httpx.MockTransport(server)
         async with AsyncProcessMaker(sandbox.url, token=sandbox.token(), transport=transport, journal=journal) as pm:
             if how == "anyio":
-                with anyio.move_on_after(0.2):
+                with anyio.CancelScope() as scope:
+                    cancel.append(scope.cancel)
                     await pm.start(4, event="node_1", idempotency_key="k")
             else:
                 with pytest.raises(TimeoutError):
-                    async with asyncio.timeout(0.2):
+                    async with asyncio.timeout(None) as limit:
+                        cancel.append(lambda: limit.reschedule(0))
                         await pm.start(4, event="node_1", idempotency_key="k")
             done.set()
             return [entry.state for entry in journal.entries(started=True)]
 
-    done = threading.Event()
+    done, cancel = threading.Event(), list[Callable[[], None]]()
     with SQLiteJournal(tmp_path / "starts.db") as journal:
         assert asyncio.run(main(journal)) == (["unknown"] if sent else [])
 

@@ -162,8 +162,8 @@ class Run:
     @property
     def wants_more(self) -> bool:
         """Return whether another row is wanted: enough to keep all workers busy, and no more."""
-        busy = self.under_way - min(len(self.deferred), MOST_DEFERRED)
-        return busy < 2 * (KEYS_IN_ONE_CALL + self.concurrency) and not self.gate.cancelled
+        in_memory = self.under_way + len(self.outcomes) - min(len(self.deferred), MOST_DEFERRED)
+        return in_memory < 2 * (KEYS_IN_ONE_CALL + self.concurrency) and not self.gate.cancelled
 
     def add(self, rows: Iterable[object]) -> None:
         """Take the next rows. A row that cannot be sent has its outcome at once."""
