@@ -462,6 +462,20 @@ def test_a_cut_off_answer_to_the_start_of_another_caller_is_not_this_one_s(conne
     assert (failure.value.processed, failure.value.request_id) == (None, None)
 
 
+def test_a_cut_off_answer_that_names_the_replaced_request_is_not_its_successor(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    def server(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST" and sandbox.requests:
+            return httpx.Response(201, text='{"id": 1, "na')
+        return sandbox(request)
+
+    pm = connect(sandbox.url, token=sandbox.token(), transport=httpx.MockTransport(server), clock=sandbox.clock)
+    sandbox.cancel(pm.start("Leave Request", idempotency_key="k").id)
+    with pytest.raises(StartOutcomeUnknown):
+        pm.start("Leave Request", idempotency_key="k", again=True)
+
+
 # --- journals that fail ---------------------------------------------------------------------------------------------
 
 
