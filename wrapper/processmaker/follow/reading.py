@@ -15,7 +15,7 @@ from ..errors import InvalidData, NotFound, RequestCanceled, RequestFailed, Resp
 from ..models import Request, Task, is_id, request_from, total
 from ..processes import Catalog
 from ..wire.call import IO
-from ..wire.pages import PER_PAGE, read_by_id, read_list
+from ..wire.pages import PER_PAGE, read_list
 from .pmql import Conditions
 
 E = TypeVar("E", bound=ResponseError)
@@ -124,16 +124,15 @@ def listed(
     def page(number: int) -> dict[str, Any]:
         return get_processes_requests.build_request(**query, page=number if number > 1 else UNSET)
 
-    def above(number: int | None) -> dict[str, Any]:
+    def above(number: int) -> dict[str, Any]:
         where = query.get("pmql")
-        if number is not None:
+        if number:
             where = f"({where}) AND id > {number}" if where else f"id > {number}"
         rest: RequestQuery = {**query, "pmql": where or UNSET}
         return get_processes_requests.build_request(**rest)
 
-    if query.get("order_by") == "id" and query.get("order_direction") != "desc":
-        return read_by_id(io, above, read, within=within, once=once)
-    return read_list(io, page, read, within=within, once=once)
+    by_id = query.get("order_by") == "id" and query.get("order_direction") != "desc"
+    return read_list(io, above if by_id else page, read, by_id=by_id, within=within, once=once)
 
 
 def request_failed(request: Request) -> RequestFailed:
