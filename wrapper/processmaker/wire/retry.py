@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from attrs import Attribute, field, frozen
+from attrs import frozen
 
 from ..clock import is_seconds
 from ..errors import ConfigurationError, ProcessMakerError, sentence
@@ -21,14 +21,6 @@ FIRST_DELAY = 0.25
 
 LONGEST_CLOSED = 60.0
 """Seconds for which all starts of a run are held back at most, because the server refused one."""
-
-
-def _at_least(least: float, kind: type[float]) -> Callable[[object, Attribute[Any], Any], None]:
-    def check(_: object, attribute: Attribute[Any], value: Any) -> None:
-        if not isinstance(value, int | kind) or not is_seconds(value) or value < least:
-            raise ConfigurationError(f"Retries({attribute.name}={value!r}) must be a number from {least:g}")
-
-    return check
 
 
 @frozen(kw_only=True)
@@ -49,9 +41,16 @@ class Retries:
         ConfigurationError: one of them is no such number; there is no infinite one.
     """
 
-    attempts: int = field(default=4, validator=_at_least(1, int))
-    max_delay: float = field(default=30.0, validator=_at_least(0, float))
-    total: float = field(default=120.0, validator=_at_least(0, float))
+    attempts: int = 4
+    max_delay: float = 30.0
+    total: float = 120.0
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.attempts, int) or not self.attempts >= 1:
+            raise ConfigurationError(f"Retries(attempts={self.attempts!r}) must be a number from 1")
+        for name, seconds in (("max_delay", self.max_delay), ("total", self.total)):
+            if not is_seconds(seconds):
+                raise ConfigurationError(f"Retries({name}={seconds!r}) must be a number of seconds from 0")
 
     def delay(self, attempt: int, elapsed: float, retry_after: float | None) -> float | None:
         """The pause in seconds after attempt number `attempt` failed; None if it was the last."""
@@ -96,41 +95,32 @@ class RateGate:
         """Whether the run was left: nothing more is to be started."""
 
     def close_for(self, seconds: float) -> None:
-        """Lets no start pass for a while, at most LONGEST_CLOSED."""
+        """Let no start pass for a while, at most LONGEST_CLOSED."""
         self._opens_at = max(self._opens_at, self._io.clock.monotonic() + min(seconds, LONGEST_CLOSED))
 
-    def cancel(self) -> None:
-        """Ends all waiting with an error: nothing more is to be started."""
-        self.cancelled = True
-
     async def pause(self, seconds: float) -> None:
-        """Waits before another attempt of one start. No other start passes meanwhile."""
-        self.close_for(seconds)
-        await self.wait(seconds)
-
-    async def wait(self, seconds: float) -> None:
-        """Waits.
+        """Wait before another attempt of one start. No other start passes meanwhile.
 
         Raises:
             ProcessMakerError: the run was cancelled.
         """
+        self.close_for(seconds)
         await self._wait_until(self._io.clock.monotonic() + seconds)
 
     async def wait_open(self) -> None:
-        """Waits until starts may go on.
+        """Wait until starts may go on.
 
         Raises:
             ProcessMakerError: the run was cancelled.
         """
+        self.check()
         while self._opens_at > self._io.clock.monotonic():
             await self._wait_until(self._opens_at)
-        self.check()
 
     async def _wait_until(self, instant: float) -> None:
         while (left := instant - self._io.clock.monotonic()) > 0:
-            self.check()
             await self._io.sleep(min(left, 0.5))  # in parts, as the run may be cancelled
-        self.check()
+            self.check()
 
     def check(self) -> None:
         """Raise ProcessMakerError if the run was cancelled."""
