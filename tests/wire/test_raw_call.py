@@ -122,14 +122,12 @@ def test_no_path_leads_out_of_the_api_or_to_another_server(echo: Any, seen: Seen
         ({"method": "POST", "path": "/x", "json": {"a": float("nan")}}, "cannot be sent as JSON"),
         ({"method": "POST", "path": "/x", "json": {"a": {1}}}, "cannot be sent as JSON"),
         ({"method": "POST", "path": "/x", "json": "\ud800"}, "cannot be sent as JSON"),
-        ({"method": "POST", "path": "/x", "params": "a=1"}, "no mapping"),
         ({"method": "GET", "path": "/x", "files": {"a": b""}}, "has no body"),
         ({"method": "POST", "path": "/x", "files": {"a": b""}, "json": 1}, "one body"),
-        ({"method": "POST", "path": "/x", "files": b"a"}, "no mapping"),
-        ({"method": "POST", "path": "/x", "files": {"a": "text"}}, "no bytes"),
-        ({"method": "POST", "path": "/x", "files": {"a": (b"a", b"b")}}, "neither a file"),
-        ({"method": "POST", "path": "/x", "params": {"a": "\ud800"}}, "params .*half of a surrogate pair"),
-        ({"method": "GET", "path": "/x", "params": {"\ud800": ["b"]}}, "params .*half of a surrogate pair"),
+        ({"method": "POST", "path": "/x", "files": {"a": "text"}}, "is no file"),
+        ({"method": "POST", "path": "/x", "files": {"a": (b"a", b"b")}}, "is no file"),
+        ({"method": "POST", "path": "/x", "params": {"a": "\ud800"}}, "surrogates not allowed"),
+        ({"method": "GET", "path": "/x", "params": {"\ud800": ["b"]}}, "surrogates not allowed"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_before(echo: Any, seen: Seen, arguments: dict[str, Any], said: str) -> None:

@@ -11,21 +11,24 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import re
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from contextlib import asynccontextmanager
 from copy import copy
+from weakref import WeakKeyDictionary
 
 import httpx
 from attrs import field, frozen
 
-from ..clock import Clock
+from ..clock import Clock, is_seconds
 from ..errors import DOCTOR, ConfigurationError, SignInError, clean, retry_after, server_message
 from ..fork import begins_anew
-from .redact import redact, without_credentials
+from .redact import redact
 from .run import run
-from .transport import LOCATION, SIGN_IN, current_call
+from .transport import current_call, until
 
 TOKEN_PATH = "/oauth/token"
 
@@ -33,13 +36,38 @@ MARGIN = 60.0
 """Seconds before its end that a token is renewed; a tenth of its life if that is less."""
 
 LONGEST_WAIT = 120.0
-"""Seconds to wait for another thread's renewal: each of its two exchanges has a bound of its own."""
+"""Seconds to wait for another caller's renewal: each of its two exchanges has a bound of its own."""
 
-Flow = Generator[httpx.Request, httpx.Response, None]
 AsyncFlow = AsyncGenerator[httpx.Request, httpx.Response]
 
 
-class Bearer(httpx.Auth):
+class OwnAuth(httpx.Auth):
+    """An auth of this package. Its flow is written once, and never suspends if it is `blocking`."""
+
+    @abstractmethod
+    def flow(self, request: httpx.Request, *, blocking: bool) -> AsyncFlow:
+        """Yield the requests to send, the call among them, and take their answers."""
+
+    @abstractmethod
+    def secrets(self) -> list[str]:
+        """All that must not be shown: tokens, passwords, client secrets."""
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        flow = self.flow(request, blocking=True)
+        try:
+            following = run(anext(flow))
+            while True:
+                following = run(flow.asend((yield following)))
+        except StopAsyncIteration:
+            return
+        finally:
+            run(flow.aclose())
+
+    def async_auth_flow(self, request: httpx.Request) -> AsyncFlow:
+        return self.flow(request, blocking=False)
+
+
+class Bearer(OwnAuth):
     """Adds a personal access token to the calls to one server.
 
     Args:
@@ -62,34 +90,24 @@ class Bearer(httpx.Auth):
             self._token = token
         self._origin = _origin(origin)
 
-    def sync_auth_flow(self, request: httpx.Request) -> Flow:
+    async def flow(self, request: httpx.Request, *, blocking: bool) -> AsyncFlow:
         if _origin(request) != self._origin:
             yield request
             return
-        run(self._sign(request, may_await=False))
+        await self._sign(request, blocking)
         response = yield request
-        if response.status_code == 401 and self._ask and run(self._sign(request, may_await=False)):
+        if response.status_code == 401 and self._ask and await self._sign(request, blocking):
             yield request
 
-    async def async_auth_flow(self, request: httpx.Request) -> AsyncFlow:
-        if _origin(request) != self._origin:
-            yield request
-            return
-        await self._sign(request, may_await=True)
-        response = yield request
-        if response.status_code == 401 and self._ask and await self._sign(request, may_await=True):
-            yield request
-
-    async def _sign(self, request: httpx.Request, *, may_await: bool) -> bool:
-        """Adds the token. Returns whether it is another one than before."""
+    async def _sign(self, request: httpx.Request, blocking: bool) -> bool:
+        """Add the token. Return whether it is another one than before."""
         if self._ask:
             try:
                 token = self._ask()
+                if blocking and isinstance(token, Coroutine):
+                    token.close()
+                    raise ConfigurationError("token= is an async function: give it to AsyncProcessMaker")
                 if inspect.isawaitable(token):
-                    if not may_await:
-                        if isinstance(token, Coroutine):
-                            token.close()
-                        raise ConfigurationError("token= is an async function: give it to AsyncProcessMaker")
                     token = await token
             except ConfigurationError:
                 raise
@@ -105,7 +123,6 @@ class Bearer(httpx.Auth):
         return bool(before != after)
 
     def secrets(self) -> list[str]:
-        """What no error may show: the token in use."""
         return [self._token]
 
     def __repr__(self) -> str:
@@ -121,7 +138,7 @@ class _Grant:
     renew_at: float
 
 
-class PasswordGrant(httpx.Auth):
+class PasswordGrant(OwnAuth):
     """Signs in with OAuth's password grant, and renews the token before it expires and after a 401.
 
     It signs in at the first call. Clients of one server may share it; a blocking and an asyncio client sign in apart.
@@ -143,15 +160,14 @@ class PasswordGrant(httpx.Auth):
                 "PasswordGrant needs username and password: with a client's id and secret alone (client_credentials) "
                 "the server gives out a token that its API then refuses with 401 (observed on 4.15.5)"
             )
-        if isinstance(client_id, bool) or not isinstance(client_id, str | int) or not str(client_id).strip():
-            raise ConfigurationError("client_id must be the number of an OAuth client of the server")
-        named = {"client_secret": client_secret, "username": username, "password": password}
-        for name, value in named.items():
+        if isinstance(client_id, int):
+            client_id = str(client_id)
+        self._client = {"client_id": client_id, "client_secret": client_secret}
+        self._user = {"username": username, "password": password}
+        for name, value in {**self._client, **self._user}.items():
             if not isinstance(value, str) or not value:
                 raise ConfigurationError(f"{name} must be a str, and not empty")
         self.clock = Clock()
-        self._client = {"client_id": str(client_id), "client_secret": client_secret}
-        self._user = {"username": username, "password": password}
         self._token_url: str | None = None
         self._origin: _Origin | None = None
         self._grant: _Grant | None = None
@@ -161,13 +177,12 @@ class PasswordGrant(httpx.Auth):
 
     def in_child(self) -> None:
         """The token holds in a child, too. A renewal under way, and its lock, belong to a thread that is not here."""
-        self._lock = threading.Lock()
-        self._renewing: int | None = None  # the thread that holds the lock
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._loop_lock = asyncio.Lock()
+        # A signal handler that interrupts its own thread's renewal signs in by itself.
+        self._lock = threading.RLock()
+        self._task_locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
     def bind(self, site: str) -> None:
-        """Says where to sign in: a client does it when it is given this object.
+        """Say where to sign in: a client does it when it is given this object.
 
         Args:
             site: the server's address without `/api/1.0`.
@@ -191,128 +206,57 @@ class PasswordGrant(httpx.Auth):
         return self._grant.token if self._grant else None
 
     def secrets(self) -> list[str]:
-        """What no error may show."""
         tokens = [self._grant.token, self._grant.refresh_token or ""] if self._grant else []
         return [self._client["client_secret"], self._user["password"], *tokens]
 
-    def sync_auth_flow(self, request: httpx.Request) -> Flow:
-        if not self._is_for(request):
-            yield request
-            return
-        before, failure = self._grant, self._failure
-        if self._is_due(before):
-            with self._thread_lock():
-                yield from self._renew(request, before, failure)
-        used = self._sign(request)
-        response = yield request
-        # A token that is new and refused all the same does not get better by another sign-in.
-        if response.status_code == 401 and used is before:
-            with self._thread_lock():
-                yield from self._renew(request, before, failure)
-            self._sign(request)
-            yield request
-
-    async def async_auth_flow(self, request: httpx.Request) -> AsyncFlow:
-        if not self._is_for(request):
-            yield request
-            return
-        before, failure = self._grant, self._failure
-        is_due = self._is_due(before)
-        while True:
-            if is_due:
-                async with self._task_lock():
-                    steps = self._renew(request, before, failure)
-                    try:
-                        step = next(steps, None)
-                        while step is not None:
-                            answer = yield step
-                            await answer.aread()
-                            try:
-                                step = steps.send(answer)
-                            except StopIteration:
-                                break
-                    finally:
-                        steps.close()
-            used = self._sign(request)
-            response = yield request
-            if is_due or response.status_code != 401 or used is not before:
-                return
-            is_due = True
-
-    def _is_for(self, request: httpx.Request) -> bool:
+    async def flow(self, request: httpx.Request, *, blocking: bool) -> AsyncFlow:
         if self._token_url is None:
             raise ConfigurationError("this PasswordGrant has no server yet: give it to a client as auth=")
-        return _origin(request) == self._origin
-
-    def _is_due(self, grant: _Grant | None) -> bool:
-        return grant is None or self.clock.monotonic() >= grant.renew_at
-
-    def _sign(self, request: httpx.Request) -> _Grant:
-        """Adds the token. Returns the grant that it is of."""
-        grant = self._grant
-        assert grant
-        request.headers["Authorization"] = f"Bearer {grant.token}"
-        return grant
-
-    @contextmanager
-    def _thread_lock(self) -> Iterator[None]:
-        """One thread at a time. A signal handler that interrupts its own thread's renewal signs in by itself."""
-        lock, thread = self._lock, threading.get_ident()
-        if self._renewing == thread:
-            yield
+        if _origin(request) != self._origin:
+            yield request
             return
-        call = current_call.get()
-        patience = min(LONGEST_WAIT, max(0.0, call.deadline - time.monotonic())) if call else LONGEST_WAIT
-        if not lock.acquire(timeout=patience):
-            raise SignInError("another thread is signing in, and has no answer yet", transient=True)
-        self._renewing = thread
+        before, failure = self._grant, self._failure
+        if before and self.clock.monotonic() < before.renew_at:
+            request.headers["Authorization"] = f"Bearer {before.token}"
+            response = yield request
+            if response.status_code != 401:
+                return
+        async with self._turn(blocking):
+            # If another caller has signed in since this call began, or was refused, that holds for this call, too.
+            if self._grant is before:
+                if self._failure is not None and self._failure is not failure:
+                    raise copy(self._failure)
+                began, answer = self.clock.monotonic(), None
+                if before and before.refresh_token:  # it serves once
+                    answer = yield self._token_request(request, before)
+                if answer is None or answer.status_code in (400, 401):
+                    began = self.clock.monotonic()
+                    answer = yield self._token_request(request, None)
+                self._take_over(answer, began)
+                if self._failure:
+                    raise copy(self._failure)  # without the frames that a raised one keeps alive
+        # A token that is new and refused all the same does not get better by another sign-in.
+        request.headers["Authorization"] = f"Bearer {self.token}"
+        yield request
+
+    @asynccontextmanager
+    async def _turn(self, blocking: bool) -> AsyncIterator[None]:
+        """One thread at a time, or one task of the running loop."""
+        call, latest = current_call.get(), time.monotonic() + LONGEST_WAIT
+        latest = min(latest, call.deadline) if call else latest
+        lock = self._lock if blocking else self._task_locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+        try:
+            if isinstance(lock, asyncio.Lock):
+                async with until(latest):
+                    await lock.acquire()
+            elif not lock.acquire(timeout=max(0.0, latest - time.monotonic())):
+                raise TimeoutError
+        except TimeoutError:
+            raise SignInError("another caller is signing in, and has no answer yet", transient=True) from None
         try:
             yield
         finally:
-            self._renewing = None
             lock.release()
-
-    def _task_lock(self) -> asyncio.Lock:
-        """One task at a time, by a lock of the running loop."""
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop, self._loop_lock = loop, asyncio.Lock()
-        return self._loop_lock
-
-    def _renew(self, call: httpx.Request, before: _Grant | None, failure: SignInError | None) -> Flow:
-        """Gets a new grant.
-
-        `before` and `failure` are what was known when the call began. If another thread or task has signed in since, or
-        failed to, that holds for this call, too.
-        """
-        if self._grant is not before:
-            return
-        if self._failure is not failure:
-            raise copy(self._failure or SignInError("signing in failed"))
-        try:
-            outcome = yield from self._sign_in(call, before)
-        except GeneratorExit:
-            # httpx closes a flow without saying why. If nobody cancelled it, the exchange broke.
-            if not _is_cancelled():
-                words = "no whole answer arrived to the attempt that this call waited for"
-                self._failure = SignInError(f"Signing in, POST {TOKEN_PATH}: {words}.", transient=True)
-            raise
-        if isinstance(outcome, SignInError):
-            self._failure = copy(outcome)  # without the frames that a raised one keeps alive
-            raise outcome
-        self._grant, self._failure = outcome, None
-
-    def _sign_in(
-        self, call: httpx.Request, old: _Grant | None
-    ) -> Generator[httpx.Request, httpx.Response, _Grant | SignInError]:
-        """By the old grant's refresh token, which serves once, or else by the password."""
-        if old and old.refresh_token:
-            began = self.clock.monotonic()
-            answer = yield self._token_request(call, old)
-            if answer.status_code not in (400, 401):
-                return self._outcome(answer, began)
-        began = self.clock.monotonic()
-        return self._outcome((yield self._token_request(call, None)), began)
 
     def _token_request(self, call: httpx.Request, old: _Grant | None) -> httpx.Request:
         form = {"grant_type": "password", **self._client, **self._user}
@@ -320,79 +264,46 @@ class PasswordGrant(httpx.Auth):
             form = {"grant_type": "refresh_token", **self._client, "refresh_token": old.refresh_token}
         headers = {"Accept": "application/json", "User-Agent": call.headers.get("user-agent", "")}
         # Without the call's time-outs it would have none.
-        extensions = {SIGN_IN: True, "timeout": call.extensions.get("timeout", {})}
+        extensions = {"timeout": call.extensions.get("timeout", {})}
         return httpx.Request("POST", str(self._token_url), data=form, headers=headers, extensions=extensions)
 
-    def _outcome(self, answer: httpx.Response, began: float) -> _Grant | SignInError:
-        """What an answer to a sign-in gives."""
+    def _take_over(self, answer: httpx.Response, began: float) -> None:
+        """Take over what an answer to a sign-in gives: a token or a refusal."""
         try:
-            body = json.loads(answer.read())
+            body = json.loads(answer.content)
         except (ValueError, RecursionError):
             body = None
-        if not answer.is_success or not isinstance(body, dict):
-            return self._refusal(answer, body)
-        token, refresh_token = body.get("access_token"), body.get("refresh_token")
-        if not isinstance(token, str) or _flaw(token):
-            return self._refusal(answer, body)
-        life = _seconds(body.get("expires_in"))
-        return _Grant(
-            token=token,
-            refresh_token=refresh_token if isinstance(refresh_token, str) and refresh_token else None,
-            renew_at=began + life - min(MARGIN, life / 10),
-        )
+        body = body if isinstance(body, dict) else {}
+        token, refresh_token, life = body.get("access_token"), body.get("refresh_token"), body.get("expires_in")
+        if not answer.is_success or not isinstance(token, str) or _flaw(token):
+            self._failure = self._refusal(answer, body.get("error"))
+            return
+        life = life if is_seconds(life) and life else float("inf")
+        refresh_token = refresh_token if isinstance(refresh_token, str) and refresh_token else None
+        self._grant, self._failure = _Grant(token, refresh_token, began + life - min(MARGIN, life / 10)), None
 
-    def _refusal(self, answer: httpx.Response, body: object) -> SignInError:
+    def _refusal(self, answer: httpx.Response, code: object) -> SignInError:
         status, content = answer.status_code, redact(answer.content, self.secrets())
-        wait = retry_after(answer.headers.get("retry-after"), self.clock.now())
-        code = body.get("error") if isinstance(body, dict) else None
-        if 200 <= status < 300:
+        words, hint = server_message(content), _HINTS.get(str(code))
+        if answer.is_success:
             # Not in the server's words: they may hold a token.
             kind = clean(answer.headers.get("content-type", "no content type"), 60)
             words = f"the answer ({kind}, {len(content)} bytes) holds no usable access_token"
-        elif 300 <= status < 400:
-            location = answer.extensions.get(LOCATION) or answer.headers.get("location", "nowhere")
-            words = f"a redirect to {clean(without_credentials(location))}, which is not followed"
-        else:
-            words = server_message(content)
+        if status < 400 or status == 404:
+            hint = f"Check that base_url is the ProcessMaker server's address. {DOCTOR}"
         return SignInError(
-            f"Signing in, POST {TOKEN_PATH}: {status} {clean(answer.reason_phrase, 60)}: {words.rstrip('.')}.",
-            hint=_hint(status, code, wait),
+            f"Signing in, POST {TOKEN_PATH}: {status} {clean(answer.reason_phrase, 60)}: {words}".removesuffix(": "),
+            hint=hint,
             status_code=status,
             code=clean(redact(code, self.secrets())) if isinstance(code, str) else None,
-            retry_after=wait,
+            retry_after=retry_after(answer.headers.get("retry-after"), self.clock.now()),
             transient=status >= 500,
             processed=False,
         )
 
 
-def _hint(status: int, code: object, wait: float | None) -> str | None:
-    if code == "invalid_grant":
-        return "Check username and password."
-    if code == "invalid_client":
-        return "Check client_id and client_secret."
-    if status == 429:
-        return f"Wait {wait:.0f} s before signing in again." if wait is not None else "Wait before signing in again."
-    if status < 400 or status == 404:
-        return f"Check that base_url is the ProcessMaker server's address. {DOCTOR}"
-    return None
-
-
-def _seconds(life: object) -> float:
-    """How long a token lives; without end if the server says nothing that a clock can count."""
-    try:
-        seconds = float(life) if isinstance(life, int | float) and not isinstance(life, bool) else 0.0
-    except OverflowError:
-        seconds = 0.0
-    return seconds if seconds > 0 else float("inf")
-
-
-def _is_cancelled() -> bool:
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no loop runs in this thread
-        return False
-    return task is not None and task.cancelling() > 0
-
+_HINTS = {"invalid_grant": "Check username and password.", "invalid_client": "Check client_id and client_secret."}
+"""What to do about an error code of OAuth."""
 
 _Origin = tuple[str, str, int | None]
 
@@ -406,12 +317,8 @@ def _flaw(token: object) -> str:
     """Why that cannot be a token, without showing it; an empty text if it can."""
     if not isinstance(token, str):
         return f"the token must be a str, not {type(token).__name__}"
-    if not token:
-        return "the token is empty"
     if token[:7].lower() == "bearer ":
         return 'the token begins with "Bearer ", which is added to it anyway; leave that out'
-    for position, character in enumerate(token):
-        if not "!" <= character <= "~":
-            what = "a blank or line break" if character.isspace() else "a character that no token has"
-            return f"the token holds {what} at position {position}; look at how it was read"
+    if not re.fullmatch("[!-~]+", token):
+        return "the token is empty, or holds a blank, a line break or a letter that no token has"
     return ""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
+
+import httpx
 
 from ..errors import READING, InvalidData, explain_unknown
 from . import API_PATH
@@ -23,7 +25,7 @@ Files = Mapping[str, Content | tuple[str, Content] | tuple[str, Content, str]]
 async def request(
     io: IO, method: str, path: str, *, params: Params | None, body: object, files: Files | None = None
 ) -> Any:
-    """The JSON that the server answers with; None if it answers with nothing; bytes if it is no JSON.
+    """Return the JSON that the server answers with; None if it answers with nothing; bytes if it is no JSON.
 
     Raises:
         InvalidData: the call cannot be sent as it is.
@@ -40,40 +42,33 @@ def _value(kind: str, content: bytes) -> Any:
 
 
 def _request(method: str, path: str, params: Params | None, body: object, files: Files | None) -> dict[str, Any]:
-    """The HTTP request, as httpx's `build_request` takes it, confined to the API of the client's server."""
-    if not isinstance(method, str) or not re.fullmatch(r"[A-Za-z]{1,20}", method):
+    """Return the HTTP request, as httpx's `build_request` takes it, confined to the API of the client's server."""
+    if not (isinstance(method, str) and method.isascii() and method.isalpha()):
         raise InvalidData(f"method={method!r} is no HTTP method, such as GET")
-    method = method.upper()
     path, query = _confined(path)
-    if params is not None and not isinstance(params, Mapping):
-        raise InvalidData(f"params={params!r} is no mapping of names to values")
-    given = [*query, *((name, value) for name, value in (params or {}).items() if value is not None)]
-    sent: dict[str, tuple[Any, ...]] = {}
-    for name, value in given:
-        values = list(value) if isinstance(value, list | tuple) else [value]
-        for each in (name, *values):
-            if isinstance(each, Mapping | list | tuple | set | bytes):
-                raise InvalidData(f"params[{name!r}] is {each!r}: a query takes text, numbers and lists of both")
-            if isinstance(each, str) and re.search("[\ud800-\udfff]", each):
-                raise InvalidData(f"params has half of a surrogate pair, which is no text: {each!r}")
-        sent[name] = (*sent.get(name, ()), *values)
-    if method in READING and (body is not None or files is not None):
-        raise InvalidData(f"a {method} has no body; give params= in place of json= or files=")
+    made: dict[str, Any] = {"method": method.upper(), "url": path, "params": query.merge(_checked(params or {}))}
+    if made["method"] in READING and (body is not None or files is not None):
+        raise InvalidData(f"a {made['method']} has no body; give params= in place of json= or files=")
     if body is not None and files is not None:
         raise InvalidData("a call has one body: give json= or files=")
-    made: dict[str, Any] = {"method": method, "url": path}
-    if sent:
-        made["params"] = sent
     if body is not None:
         made |= {"content": _content(body), "headers": {"Content-Type": "application/json"}}
     if files is not None:
-        # httpx makes up a boundary for each call; one that is always the same may be in a file.
         made["files"] = _files(files)
     return made
 
 
-def _confined(path: object) -> tuple[str, list[tuple[str, str]]]:
-    """The path below the API, and the query that is written behind it.
+def _checked(params: Params) -> dict[str, Any]:
+    """Return the parameters that have a value. httpx would send the repr of anything."""
+    given = {name: value for name, value in params.items() if value is not None}
+    for name, value in given.items():
+        if not all(isinstance(each, str | int | float) for each in (value if isinstance(value, list) else [value])):
+            raise InvalidData(f"params[{name!r}] is {value!r}: a query takes text, numbers and lists of both")
+    return given
+
+
+def _confined(path: object) -> tuple[str, httpx.QueryParams]:
+    """Return the path below the API, and the query that is written behind it.
 
     Raises:
         InvalidData: it is no path, or leads out of the API or to another server.
@@ -88,7 +83,7 @@ def _confined(path: object) -> tuple[str, list[tuple[str, str]]]:
     steps = plain.replace("\\", "/").split("/")
     if path.startswith("//") or "://" in plain or "\\" in plain or "#" in plain or {".", ".."} & set(steps):
         raise InvalidData(f"path={path!r} leads out of this server's API: give what follows /api/1.0, such as /users/1")
-    return path, parse_qsl(query, keep_blank_values=True)
+    return path, httpx.QueryParams(query)
 
 
 def _content(body: object) -> bytes:
@@ -98,17 +93,14 @@ def _content(body: object) -> bytes:
         raise InvalidData(f"json= cannot be sent as JSON: {problem}") from problem
 
 
-def _files(files: object) -> dict[str, tuple[Any, ...]]:
-    """The files as httpx takes them, read once, so that a call can be sent again."""
-    if not isinstance(files, Mapping) or not files:
-        raise InvalidData("files= is no mapping of form fields to files, such as {'file': ('offer.txt', b'…')}")
-    read = {}
+def _files(files: Files) -> dict[str, tuple[Any, ...]]:
+    """Return the files as httpx takes them, read once, so that a call can be sent again."""
+    read: dict[str, tuple[Any, ...]] = {}
     for name, given in files.items():
-        parts = list(given) if isinstance(given, tuple) else [str(getattr(given, "name", name)).split("/")[-1], given]
-        if not isinstance(name, str) or not 2 <= len(parts) <= 3 or not isinstance(parts[0], str):
-            raise InvalidData(f"files[{name!r}] is neither a file nor (file name, content) nor (…, content type)")
-        content = parts[1].read() if hasattr(parts[1], "read") else parts[1]
-        if not isinstance(content, bytes):
-            raise InvalidData(f"files[{name!r}] is no bytes; open a file with mode 'rb'")
-        read[name] = (parts[0], content, *parts[2:])
+        its_name = Path(str(getattr(given, "name", name))).name  # an open file's, without its folder
+        file_name, content, *kind = given if isinstance(given, tuple) else (its_name, given)
+        content = content.read() if hasattr(content, "read") else content
+        if not (isinstance(file_name, str) and isinstance(content, bytes)):
+            raise InvalidData(f"files[{name!r}] is no file: give bytes, a file opened with mode 'rb', or a tuple")
+        read[name] = (file_name, content, *kind)
     return read

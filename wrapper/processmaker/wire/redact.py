@@ -1,9 +1,10 @@
-"""Takes known secrets out of texts: what a server says, and what errors and log lines show."""
+"""Take known secrets out of texts: what a server says, and what errors and log lines show."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 REMOVED = "[removed]"
 
@@ -13,16 +14,8 @@ SHORTEST = 4
 S = TypeVar("S", str, bytes)
 
 
-@runtime_checkable
-class KnowsSecrets(Protocol):
-    """An auth of this package, which can name its secrets. Those of another `httpx.Auth` are not known."""
-
-    def secrets(self) -> list[str]:
-        """All that must not be shown: tokens, passwords, client secrets."""
-
-
 def redact(text: S, secrets: Iterable[str]) -> S:
-    """The text without these secrets. Encoded forms of them, such as base64, are not looked for."""
+    """Return the text without these secrets. Encoded forms of them, such as base64, are not looked for."""
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) < SHORTEST:
             continue
@@ -35,7 +28,4 @@ def redact(text: S, secrets: Iterable[str]) -> S:
 
 def without_credentials(location: str) -> str:
     """Where a redirect leads to, without a password before the host and without what follows ? or #."""
-    place = location.partition("?")[0].partition("#")[0]
-    start, slashes, rest = place.partition("//")
-    host, slash, path = rest.partition("/")
-    return f"{start}{slashes}{host.rpartition('@')[2]}{slash}{path}"
+    return re.sub(r"//[^/]*@", "//", re.split(r"[?#]", location)[0])
