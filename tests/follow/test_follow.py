@@ -280,7 +280,7 @@ def test_no_look_of_a_wait_takes_longer_than_what_is_left(connect: Any, sandbox:
         pm.wait(1, timeout=9)
     assert len(allowed) > 2
     for at, read in allowed:
-        assert read == pytest.approx(max(9 - at, 1))
+        assert read == pytest.approx(max(9 - at, 1), abs=0.5)  # real time passes, too
 
 
 def test_what_will_not_pass_ends_a_wait(pm: Any) -> None:

@@ -151,11 +151,11 @@ def test_what_was_started_found_and_looked_up_is_logged_and_no_data(pm: Any, cap
         'Request 1 of process 2 was found with the key "leave-17".',
     ]
     calls = [
-        "GET /start_processes: 200",
-        "GET /requests: 200",
-        "POST /process_events/2: 201",
-        "GET /requests/1: 200",
-        "GET /requests: 200",
+        "GET /api/1.0/start_processes: 200",
+        "GET /api/1.0/requests: 200",
+        "POST /api/1.0/process_events/2: 201",
+        "GET /api/1.0/requests/1: 200",
+        "GET /api/1.0/requests: 200",
     ]
     assert [line.partition(" after ")[0] for line in said["DEBUG"]] == calls
     assert all(re.search(r" after [0-9]+\.[0-9]{3} s$", line) for line in said["DEBUG"])

@@ -46,11 +46,11 @@ class Retries:
     total: float = 120.0
 
     def __attrs_post_init__(self) -> None:
-        if not isinstance(self.attempts, int) or not self.attempts >= 1:
+        if not (is_seconds(self.attempts) and isinstance(self.attempts, int) and self.attempts >= 1):
             raise ConfigurationError(f"Retries(attempts={self.attempts!r}) must be a number from 1")
-        for name, seconds in (("max_delay", self.max_delay), ("total", self.total)):
-            if not is_seconds(seconds):
-                raise ConfigurationError(f"Retries({name}={seconds!r}) must be a number of seconds from 0")
+        for name in ("max_delay", "total"):
+            if not is_seconds(getattr(self, name)):
+                raise ConfigurationError(f"Retries({name}={getattr(self, name)!r}) must be a number from 0")
 
     def delay(self, attempt: int, elapsed: float, retry_after: float | None) -> float | None:
         """The pause in seconds after attempt number `attempt` failed; None if it was the last."""
