@@ -300,15 +300,7 @@ def parse_json(content: bytes) -> Any:
     return json.loads(content or b"null")
 
 
-_ON_THE_WIRE = (
-    httpx.HTTPError,
-    httpx.StreamError,
-    httpx.CookieConflict,
-    httpx.InvalidURL,
-    OSError,
-    UnicodeError,
-    zlib.error,
-)
+_ON_THE_WIRE = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError, zlib.error)
 
 
 def _started_id(call: Call, body: bytes) -> int | None:

@@ -6,15 +6,12 @@ import json
 import re
 from typing import Any
 
-from ..models import integer
+from ..models import integer, is_id
 
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _FLAT = rf'{_STRING}|\[(?:{_STRING}|[^"\[\]{{}}])*\]|[^\s"{{}}\[\],]+'
 _FIELD = re.compile(rf'[{{,]\s*"(\w+)"\s*:\s*({_FLAT})\s*(?=[,}}])', re.DOTALL)
 """A field of an object with what follows it: a number at the very end may have lost digits."""
-
-LARGEST = 10**19
-"""No id of a database is as large."""
 
 _PROCESS_IN_PATH = re.compile(r"/process_events/([0-9]+)$")
 
@@ -33,7 +30,7 @@ def salvaged_id(body: bytes, path: str = "") -> int | None:
     if started and integer(found.get("process_id")) not in (None, int(started[1])):
         return None
     number = integer(found.get("id"))
-    return number if number and 0 < number < LARGEST else None
+    return number if is_id(number) else None
 
 
 def _fields(body: bytes) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class Call:
             except Exception as failure:
                 self.failure = failure
                 raise
-        if time.monotonic() >= self.ends_at:
+        if self.traced and time.monotonic() >= self.ends_at:
             raise httpx.ConnectTimeout("the time for the whole exchange is over before anything was sent")
         self.left = True
         self.sent = self.sent or not self.is_sign_in
@@ -113,12 +113,12 @@ class Call:
 
 
 def path_of(request: httpx.Request) -> str:
-    """`/api/1.0/process_events/2?event=node_1`, as it goes on the wire."""
+    """Return `/api/1.0/process_events/2?event=node_1`, as it goes on the wire."""
     return request.url.raw_path.decode("ascii", "replace")
 
 
 def without_query(path: str) -> str:
-    """The path without its query, into which an auth may have put a key."""
+    """Return the path without its query, into which an auth may have put a key."""
     return path.partition("?")[0]
 
 
@@ -182,7 +182,7 @@ _inherited: list[object] = []
 
 
 def trusted(verify: bool | ssl.SSLContext) -> ssl.SSLContext:
-    """What servers' certificates are checked against: for True the file that SSL_CERT_FILE names, else certifi's."""
+    """Return what certificates are checked against: for True the file that SSL_CERT_FILE names, else certifi's."""
     try:
         return httpx.create_ssl_context(verify=verify)
     except OSError as problem:  # ssl.SSLError is one, too
@@ -252,22 +252,19 @@ class _Transport(ABC, Generic[H]):
             return await self._exchange(Connection(self.given), call)
         connection = await self._take()
         connection.ends_at = call.ends_at
-        is_whole = False
         try:
             answer = await self._exchange(connection, call)
-            is_whole = True
-            return answer
-        finally:
-            if is_whole:
-                connection.idle_since = time.monotonic()
-                self._idle.append(connection)
-            else:
-                await self._drop(connection)
-            if self.is_closed:
-                await self._close_idle()
+        except BaseException:
+            await self._drop(connection)
+            raise
+        connection.idle_since = time.monotonic()
+        self._idle.append(connection)
+        if self.is_closed:  # meanwhile, by another thread or task
+            await self._close_idle()
+        return answer
 
     def _timeouts_for(self, call: Call) -> dict[str, float | None]:
-        """The time-outs of the current request, each bounded by the time for the whole exchange."""
+        """Return the time-outs of the current request, each bounded by the time for the whole exchange."""
         # A request that an auth makes has no time-outs of its own.
         timeouts: dict[str, float | None] = call.current.extensions.get("timeout", self._timeouts)
         if call.ends_at == math.inf:
@@ -277,6 +274,7 @@ class _Transport(ABC, Generic[H]):
         return {phase: min(timeouts.get(phase) or bound, bound) for phase, bound in bounds.items()}
 
     async def _exchange(self, connection: Connection[H], call: Call) -> httpx.Response:
+        """Send the current request, read its answer, and note what became of it."""
         try:
             if self.given is None:
                 call.current.extensions["trace"] = self._trace_for(connection, call)
