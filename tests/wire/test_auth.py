@@ -827,6 +827,24 @@ def test_a_sign_in_that_fails_before_a_start_means_that_nothing_was_started(
     assert failure.value.processed is False
 
 
+def test_a_sign_in_that_breaks_off_tells_no_request(connect: Connect, sandbox: Sandbox) -> None:
+    class Broken(httpx.SyncByteStream, httpx.AsyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield b'{"id": 5, "access_token": '
+            raise httpx.ReadError("broken")
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for part in self:
+                yield part
+
+    auth = PasswordGrant("3", "client-secret", "integration.bot", "bot-password")
+    answer = httpx.MockTransport(lambda _: httpx.Response(200, stream=Broken()))
+    with pytest.raises(TransportError, match=r"POST /oauth/token: .*broken") as failure:
+        connect(sandbox.url, auth=auth, transport=answer, retries=None).start(4, event="node_1")
+    assert failure.value.processed is False
+    assert vars(failure.value).get("request_id") is None
+
+
 @pytest.mark.parametrize("copies", [False, True])
 def test_a_start_that_breaks_after_its_sign_in_is_unknown(connect: Connect, sandbox: Sandbox, copies: bool) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
