@@ -84,15 +84,9 @@ def test_an_age_is_a_length_of_time(journal: SQLiteJournal, age: Any) -> None:
         journal.prune(age)
 
 
-@pytest.mark.parametrize("name", [":memory:", "", "a\0b", b""])
+@pytest.mark.parametrize("name", [":memory:", "", b""])
 def test_what_is_not_shared_and_does_not_last_is_no_journal(name: Any) -> None:
     with pytest.raises(ConfigurationError, match="it is shared by processes, and lasts; give the path of a file"):
-        SQLiteJournal(name)
-
-
-@pytest.mark.parametrize("name", [3, None, ["a"]])
-def test_a_path_is_a_text_or_a_path(name: Any) -> None:
-    with pytest.raises(ConfigurationError, match="is a str, bytes or a path, not"):
         SQLiteJournal(name)
 
 
@@ -123,18 +117,18 @@ def test_the_file_is_for_its_user_alone(path: Path, journal: SQLiteJournal) -> N
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     error = refused(tmp_path / "none" / "starts.db")
-    assert "its folder is not there" in str(error)
+    assert "its folder has to be there" in str(error)
     assert not error.transient
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    assert "it is a folder" in str(refused(tmp_path))
+    assert "unable to open database file" in str(refused(tmp_path))
 
 
 def test_a_file_that_is_no_database_is_left_alone(path: Path) -> None:
     path.write_bytes(b"order-1234,17\n" * 100)
     error = refused(path)
-    assert "is no SQLite database; give another path" in str(error)
+    assert "file is not a database" in str(error)
     assert not error.transient
     assert path.read_bytes() == b"order-1234,17\n" * 100
 
@@ -162,7 +156,7 @@ def test_a_damaged_file_says_so(path: Path) -> None:
         journal.reserve([(KeyedStart("https://pm.example.com", 2, f"order-{n}"), "ada") for n in range(200)])
     content = path.read_bytes()
     path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
-    with SQLiteJournal(path) as journal, pytest.raises(JournalError, match="the file is damaged") as error:
+    with SQLiteJournal(path) as journal, pytest.raises(JournalError, match="malformed") as error:
         reserve(journal, "ada")
     assert not error.value.transient
 
@@ -182,7 +176,7 @@ def test_a_file_that_was_removed_is_missed(path: Path, journal: SQLiteJournal, r
     if replaced:
         SQLiteJournal(path).close()
     for _ in range(2):
-        with pytest.raises(JournalError, match="was replaced while" if replaced else "was removed while") as error:
+        with pytest.raises(JournalError, match="was removed or replaced while it was in use") as error:
             journal.started(START, "ada", 17)
         assert not error.value.transient
 
@@ -218,48 +212,8 @@ def test_a_folder_that_cannot_be_written_says_so(folder: Path, there: bool) -> N
     folder.chmod(0o555)
     with without_privileges():
         error = refused(folder / "starts.db")
-    assert "have to be writable for this user" in str(error)
+    assert "both writable for this user" in str(error)
     assert not error.transient
-
-
-@contextmanager
-def hard_link(path: Path) -> Iterator[Path]:
-    other = path.with_name("another name.db")
-    other.hardlink_to(path)
-    yield other
-    other.unlink()
-
-
-def test_a_file_with_two_names_is_refused(path: Path, journal: SQLiteJournal) -> None:
-    """Under each name SQLite would keep a write-ahead log of its own, and a key would be started twice."""
-    assert reserve(journal, "ada").mine
-    with hard_link(path) as other:
-        for name in (path, other):
-            error = refused(name)
-            assert "has 2 names (hard links)" in str(error)
-            assert "remove the other names" in str(error)
-            assert not error.transient
-        for _ in range(2):
-            with pytest.raises(JournalError, match=r"has 2 names \(hard links\)"):
-                journal.sending(START, "ada")
-    assert journal.sending(START, "ada")
-
-
-@pytest.mark.skipif(not Path("/proc/self/mountinfo").exists(), reason="mounts as Linux names them")
-def test_a_file_that_is_mounted_by_itself_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container that has the file, and not its folder, keeps the write-ahead log where nobody else finds it."""
-    path = tmp_path / "a mounted.db"
-    mounts = tmp_path / "mounts"
-    fields = r"31 30 254:1 /data/starts.db {} rw,relatime - ext4 /dev/vdb rw" + "\n"
-    mounts.write_text(fields.format(str(tmp_path)) + fields.format(str(path).replace(" ", r"\040")))
-    read_text = Path.read_text
-    monkeypatch.setattr(
-        Path,
-        "read_text",
-        lambda self, **options: read_text(mounts if str(self) == "/proc/self/mountinfo" else self, **options),
-    )
-    assert "the file is mounted by itself" in str(refused(path))
-    SQLiteJournal(tmp_path / "another.db").close()
 
 
 # --- a file of 0.1.0 ------------------------------------------------------------------------------------------------
@@ -333,11 +287,11 @@ def test_a_locked_journal_may_be_free_later(path: Path, journal: SQLiteJournal) 
     reserve(journal, "ada")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(JournalError, match="locked by another process") as error:
+        with pytest.raises(JournalError, match="database is locked") as error:
             journal.started(START, "ada", 17)
         assert error.value.transient
-        # One who only asks does not wait for a writer.
-        assert reserve(journal, "bob").owner == "ada"
+        # One who only looks does not wait for a writer.
+        assert [entry.owner for entry in journal.entries()] == ["ada"]
         other.execute("ROLLBACK")
     journal.started(START, "ada", 17)
     assert reserve(journal, "bob").request_id == 17
@@ -374,11 +328,8 @@ class SoftTimeLimitExceeded(Exception):
 def test_what_a_signal_handler_raises_comes_out_and_leaves_nothing(
     path: Path, journal: SQLiteJournal, problem: type[BaseException]
 ) -> None:
-    looks = iter([False, True])
-
     def in_the_transaction() -> None:
-        if next(looks):
-            raise problem
+        raise problem
 
     clock, journal.clock = journal.clock, DuringNow(in_the_transaction)
     with pytest.raises(problem):
@@ -402,25 +353,6 @@ def test_what_a_signal_handler_raises_in_a_call_to_the_system_comes_out(
     assert reserve(journal, "bob").mine
 
 
-def test_a_rollback_that_was_interrupted_is_made_up_for_by_the_next_step(
-    path: Path, journal: SQLiteJournal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(db: sqlite3.Connection) -> None:
-        if db.in_transaction:
-            raise KeyboardInterrupt
-
-    with SQLiteJournal(path, busy_timeout=0.05) as other:
-        with monkeypatch.context() as patch:
-            patch.setattr(journal, "_roll_back", interrupted)
-            patch.setattr(journal, "clock", DuringNow(lambda: interrupted(journal._open())))
-            with pytest.raises(KeyboardInterrupt):
-                reserve(journal, "ada")
-        with pytest.raises(JournalError, match="locked by another process"):
-            reserve(other, "bob")
-        assert journal.read(START) is None
-        assert reserve(other, "bob").mine
-
-
 def test_a_step_in_the_middle_of_a_step_of_the_same_thread_is_refused_at_once(journal: SQLiteJournal) -> None:
     refused: list[JournalError] = []
 
@@ -432,15 +364,6 @@ def test_a_step_in_the_middle_of_a_step_of_the_same_thread_is_refused_at_once(jo
     journal.clock = DuringNow(nested)
     assert reserve(journal, "ada").mine
     assert {error.transient for error in refused} == {True}
-
-
-def test_closing_in_the_middle_of_a_step_waits_for_its_end(path: Path, journal: SQLiteJournal) -> None:
-    journal.clock = DuringNow(journal.close)
-    with pytest.raises(JournalError, match="is closed"):
-        reserve(journal, "ada")  # after its first look
-    assert list(path.parent.iterdir()) == [path]
-    with SQLiteJournal(path) as other:
-        assert list(other.entries()) == []
 
 
 @pytest.mark.proof
@@ -522,7 +445,7 @@ def filled(*arguments: object) -> list[str]:
 @pytest.mark.skipif(sys.platform == "win32", reason="limits as POSIX has them")
 def test_a_limit_on_the_size_of_files_loses_nothing_that_was_said(path: Path) -> None:
     error, said = filled(path, 1_000_000)
-    assert error.startswith(f"True the SQLite journal {path}: the disk ")
+    assert error.startswith(f"True the journal {path}: d")
     assert int(said) > 10
 
 
@@ -538,7 +461,7 @@ def test_a_full_disk_loses_nothing_that_was_said(path: Path) -> None:
         error, said = filled(folder / "starts.db")
     finally:
         subprocess.run(["umount", str(folder)], check=True)
-    assert error.startswith(f"True the SQLite journal {folder / 'starts.db'}: the disk is full; make room")
+    assert error.startswith(f"True the journal {folder / 'starts.db'}: database or disk is full")
     assert int(said) > 10
 
 
@@ -573,12 +496,24 @@ def test_a_waiting_caller_writes_only_once_after_the_clock_was_set_back(journal:
 # --- the end --------------------------------------------------------------------------------------------------------
 
 
-def test_a_closed_journal_says_so(path: Path) -> None:
+def test_a_closed_journal_is_opened_again_by_the_next_step(path: Path) -> None:
     with SQLiteJournal(path) as journal:
         reserve(journal, "ada")
+    assert list(path.parent.iterdir()) == [path]
     journal.close()
-    with pytest.raises(JournalError, match="is closed; make a new one"):
+    assert reserve(journal, "bob").owner == "ada"
+    journal.close()
+    assert list(path.parent.iterdir()) == [path]
+    path.unlink()
+    with pytest.raises(JournalError, match="was removed or replaced"):
         reserve(journal, "ada")
+
+
+def test_closing_in_the_middle_of_a_step_of_the_same_thread_does_not_wait(journal: SQLiteJournal) -> None:
+    clock, journal.clock = journal.clock, DuringNow(journal.close)
+    assert reserve(journal, "ada").mine
+    journal.clock = clock
+    assert journal.sending(START, "ada")
 
 
 def test_a_journal_that_is_not_closed_does_not_complain(path: Path) -> None:
@@ -595,6 +530,9 @@ def test_a_journal_that_is_not_closed_does_not_complain(path: Path) -> None:
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
+
+
+MAKE = "import sys; from processmaker import SQLiteJournal; SQLiteJournal(sys.argv[1])"
 
 
 def test_a_file_that_another_process_is_making_at_the_same_moment_is_no_other_applications(
@@ -617,7 +555,7 @@ def test_a_file_that_another_process_is_making_at_the_same_moment_is_no_other_ap
             Overtaken.looks -= 1
             if Overtaken.looks == 0:
                 monkeypatch.setattr(sqlite3, "connect", connect)
-                SQLiteJournal(path).close()
+                subprocess.run([sys.executable, "-c", MAKE, str(path)], check=True)
             return SimpleNamespace(fetchall=lambda: rows, rowcount=result.rowcount)
 
         def __getattr__(self, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The lock of a journal's object: one thread at a time takes a step."""
+"""The lock that lets one thread at a time take a step of a journal."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from ..errors import JournalError
+
 T = TypeVar("T")
-
-
-class NotLocked(Exception):
-    """The step was not taken. The message says why."""
 
 
 class StepLock:
@@ -27,11 +25,12 @@ class StepLock:
         self._lock = threading.RLock()
         self._in_step = False
 
-    def run(self, step: Callable[[], T], timeout: float) -> T:
-        """What `step` returns, while no other thread takes one.
+    def run(self, step: Callable[[], T], timeout: float, error: Callable[..., JournalError]) -> T:
+        """Return what `step` returns, while no other thread takes one.
 
         Raises:
-            NotLocked: another thread was in a step for `timeout` seconds, or this thread is in the middle of one.
+            JournalError: another thread was in a step for `timeout` seconds, or this thread is in the middle of one.
+                `error` makes it.
         """
         lock = self._lock
         held: list[bool] = []
@@ -40,9 +39,12 @@ class StepLock:
             # that. After `held = lock.acquire()` an exception could come between the two, and nobody would release it.
             held.extend(map(lock.acquire, (True,), (timeout,)))
             if not held[0]:
-                raise NotLocked(f"another thread was using it for {timeout:g} s")
+                raise error(f"another thread was using it for {timeout:g} s", transient=True)
             if self._in_step:
-                raise NotLocked("it was called by a signal handler, or __del__, in the middle of a step of this thread")
+                raise error(
+                    "it was called by a signal handler, or __del__, in the middle of a step of this thread",
+                    transient=True,
+                )
             self._in_step = True
             try:
                 return step()
@@ -53,10 +55,10 @@ class StepLock:
                 lock.release()
 
     def hold(self) -> None:
-        """Waits until no other thread is in a step, and lets none take one until `let_go`."""
+        """Wait until no other thread is in a step, and let none take one until `let_go`."""
         self._lock.acquire()
 
     def let_go(self) -> None:
-        """Ends `hold`. It is no error if an exception came before it held anything."""
+        """End `hold`. It is no error if an exception came before it held anything."""
         with suppress(RuntimeError):
             self._lock.release()

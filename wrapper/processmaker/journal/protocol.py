@@ -24,7 +24,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from ..clock import is_seconds
 from ..errors import ConfigurationError
@@ -76,7 +76,8 @@ class Journal(Protocol):
 
     Each method is one step: atomic among all callers, and durable when it returns. If its answer was lost, a step can
     be taken again with the same result. Every error is a `JournalError`; `transient` says whether the same step may
-    work later. An exception that a signal handler raises during a step comes out unchanged.
+    work later. An exception that a signal handler raises during a step comes out unchanged. (Of a `RedisJournal` an
+    OSError, such as TimeoutError, does not: redis-py takes it for one of its connection's.)
 
     A journal measures time with its own clock. Objects are used by several threads at once, and by child processes
     after a fork.
@@ -93,7 +94,7 @@ class Journal(Protocol):
     """
 
     def reserve(self, starts: Sequence[tuple[KeyedStart, str]], *, replace: int | None = None) -> list[Entry]:
-        """Reserve starts. Each one is an atomic step; all of them are one transaction or one round trip.
+        """Reserve starts. Each one is an atomic step; all of them are one transaction, or share their round trips.
 
         For each start and owner:
 
@@ -209,65 +210,32 @@ STEPS = ("reserve", "sending", "started", "unknown", "release", "read", "forget"
 
 
 def check_journal(journal: object) -> Literal["blocking", "async"]:
-    """Which protocol an object has: "blocking" for `Journal`, "async" for `AsyncJournal`.
+    """Return which protocol an object has: "blocking" for `Journal`, "async" for `AsyncJournal`.
 
     Raises:
         ConfigurationError: it has neither.
     """
-    if isinstance(journal, type):
-        raise ConfigurationError(f"journal={journal.__name__} is a class; give an object of it")
-    missing = [name for name in (*STEPS, "entries") if not callable(getattr(journal, name, None))]
-    if missing and hasattr(journal, "claim"):
-        raise ConfigurationError(
-            f"{journal!r} is a journal for processmaker-client 0.1.0; its methods have changed in 0.2.0: see "
-            "processmaker.journal.Journal"
-        )
-    if missing or not hasattr(journal, "lease"):
-        raise ConfigurationError(
-            f"{journal!r} is no journal: it lacks {', '.join(missing or ['lease'])}; see processmaker.journal.Journal"
-        )
-    check_lease(journal.lease)
-    entries = journal.entries  # type: ignore[attr-defined]  # it is there, as checked above
+    missing = [name for name in (*STEPS, "entries", "lease") if not hasattr(journal, name)]
+    if missing or isinstance(journal, type):
+        lacks = f"it lacks {', '.join(missing)}" if missing else "it is a class"
+        raise ConfigurationError(f"{journal!r} is no journal: {lacks}; see processmaker.journal.Journal")
+    check_lease(journal.lease)  # type: ignore[attr-defined]  # it is there, as checked above
     coroutines = [name for name in STEPS if inspect.iscoroutinefunction(getattr(journal, name))]
-    blocking = [name for name in STEPS if name not in coroutines]
-    if inspect.iscoroutinefunction(entries):
-        raise ConfigurationError(f"entries of the journal {journal!r} is a coroutine function; make it a generator")
-    if inspect.isasyncgenfunction(entries):
-        coroutines.append("entries")
-    elif inspect.isgeneratorfunction(entries):
-        blocking.append("entries")
-    if coroutines and blocking:
+    if coroutines and len(coroutines) < len(STEPS):
         raise ConfigurationError(
             f"the journal {journal!r} is half blocking and half asynchronous; make all of its methods one or the other "
-            f"(asynchronous: {', '.join(coroutines)}; blocking: {', '.join(blocking)})"
+            f"(asynchronous: {', '.join(coroutines)})"
         )
     return "async" if coroutines else "blocking"
 
 
 def new_owner() -> str:
-    """A name for one call of `start`: its machine, process and thread, and a random part."""
+    """Return a name for one call of `start`: its machine, process and thread, and a random part."""
     return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}:{secrets.token_hex(8)}"
 
 
-def distinct(starts: Sequence[tuple[KeyedStart, str]]) -> dict[KeyedStart, str]:
-    """The starts of a `reserve`, each once, with its first owner."""
-    first: dict[KeyedStart, str] = {}
-    for start, owner in starts:
-        first.setdefault(start, owner)
-    return first
-
-
-def in_order(starts: Sequence[tuple[KeyedStart, str]], answers: dict[KeyedStart, Entry]) -> list[Entry]:
-    """The entry for each start of a `reserve`. If a start is there twice, the second one is not `mine`."""
-    found, seen = [], set()
-    for start, _ in starts:
-        found.append(evolve(answers[start], mine=False) if start in seen else answers[start])
-        seen.add(start)
-    return found
-
-
 def check_lease(lease: object) -> float:
-    """The lease, if it is one.
+    """Return the lease as a float.
 
     Raises:
         ConfigurationError: it is not a number of seconds above 0.
@@ -281,7 +249,7 @@ def check_lease(lease: object) -> float:
 
 
 def check_age(name: str, age: timedelta) -> timedelta:
-    """The length of time, if it is one.
+    """Return the length of time unchanged.
 
     Raises:
         ConfigurationError: it is not a timedelta, or is negative.

@@ -1,7 +1,4 @@
-"""What a step makes of a row: pure functions, for the journals that keep rows of their own (in memory, in SQLite).
-
-The scripts of the journal in Redis do the same; a test compares them.
-"""
+"""What a step makes of a row: pure functions, which all journals of this package share."""
 
 from __future__ import annotations
 
@@ -9,21 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Self
 
 from attrs import evolve, frozen
 
-from ..clock import Clock
-from .protocol import (
-    DEFAULT_LEASE,
-    RESERVATION,
-    Entry,
-    KeyedStart,
-    State,
-    check_age,
-    check_lease,
-    distinct,
-    in_order,
-)
+from ..errors import JournalError
+from .protocol import RESERVATION, Entry, KeyedStart, State, check_age, check_lease
 
 
 @frozen
@@ -118,13 +106,27 @@ def forget(row: Row | None, now: float, *, request_id: int | None) -> Changed:  
     return None, True
 
 
+def drop_started(row: Row | None, now: float, *, older_than: float) -> Changed:
+    """See `Journal.prune`."""
+    if row and row.state == "started" and now - row.since > older_than:
+        return None, True
+    return row, False
+
+
+def look(row: Row | None, now: float) -> Changed:  # noqa: ARG001
+    """See `Journal.read`."""
+    return row, False
+
+
 class RowJournal(ABC):
     """The steps of a journal over rows. A subclass says how rows are kept, and what its clock counts."""
 
-    def __init__(self, lease: float = DEFAULT_LEASE) -> None:
+    def __init__(self, name: str, lease: float) -> None:
+        self._name = name
         self.lease = lease
-        self.clock = Clock()
-        """The journal's clock. Tests may set another one."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name}, lease={self._lease:g}>"
 
     @property
     def lease(self) -> float:
@@ -136,81 +138,81 @@ class RowJournal(ABC):
         self._lease = check_lease(lease)
 
     @abstractmethod
-    def _now(self) -> float:
-        """The time in the seconds that rows count in."""
+    def _change(self, changes: dict[KeyedStart, Change]) -> tuple[float, dict[KeyedStart, Changed]]:
+        """Take a step for each start. Return the time, and for each start its row and the answer."""
 
     @abstractmethod
-    def _change(self, changes: Sequence[tuple[KeyedStart, Change]]) -> tuple[float, list[Changed]]:
-        """Carries out steps for different starts: the time, and the row and the answer of each."""
-
-    @abstractmethod
-    def _find(self, start: KeyedStart) -> tuple[float, Row | None]:
-        """The time, and the row of that start."""
-
-    @abstractmethod
-    def _list(self, started: bool) -> tuple[float, list[tuple[KeyedStart, Row]]]:
-        """The time, and the rows that are not started, or all of them."""
-
-    @abstractmethod
-    def _drop_started(self, older_than: float) -> int:
-        """Removes the started rows that are older than so many seconds: how many there were."""
+    def _list(self, *, started: bool) -> tuple[float, list[tuple[KeyedStart, Row]]]:
+        """Return the time, and the rows that are not started; with `started`, all rows."""
 
     def reserve(self, starts: Sequence[tuple[KeyedStart, str]], *, replace: int | None = None) -> list[Entry]:
         """See `Journal.reserve`."""
-        changes: list[tuple[KeyedStart, Change]] = [
-            (start, partial(reserve, owner=owner, lease=self._lease, replace=replace))
-            for start, owner in distinct(starts).items()
-        ]
+        changes: dict[KeyedStart, Change] = {}
+        for start, owner in starts:
+            changes.setdefault(start, partial(reserve, owner=owner, lease=self._lease, replace=replace))
         if not changes:
             return []
         now, done = self._change(changes)
-        answers = {
-            start: self._entry(start, row, now, mine=mine)
-            for (start, _), (row, mine) in zip(changes, done, strict=True)
-            if row is not None
-        }
-        return in_order(starts, answers)
+        entries = []
+        for start, _ in starts:
+            row, mine = done[start]
+            assert row is not None
+            entries.append(self._entry(start, row, now, mine=mine))
+            done[start] = row, False  # if it is given twice, the second one is not the caller's
+        return entries
 
     def sending(self, start: KeyedStart, owner: str) -> bool:
         """See `Journal.sending`."""
-        return self._change_one(start, partial(sending, owner=owner))
+        return self._change_one(start, partial(sending, owner=owner))[2]
 
     def started(
         self, start: KeyedStart, owner: str, request_id: int, *, uuid: str | None = None, fingerprint: str | None = None
     ) -> bool:
         """See `Journal.started`."""
         change = partial(started, owner=owner, request_id=request_id, uuid=uuid, fingerprint=fingerprint)
-        return self._change_one(start, change)
+        return self._change_one(start, change)[2]
 
     def unknown(self, start: KeyedStart, owner: str) -> bool:
         """See `Journal.unknown`."""
-        return self._change_one(start, partial(unknown, owner=owner))
+        return self._change_one(start, partial(unknown, owner=owner))[2]
 
     def release(self, start: KeyedStart, owner: str) -> bool:
         """See `Journal.release`."""
-        return self._change_one(start, partial(release, owner=owner))
+        return self._change_one(start, partial(release, owner=owner))[2]
 
     def read(self, start: KeyedStart) -> Entry | None:
         """See `Journal.read`."""
-        now, row = self._find(start)
+        now, row, _ = self._change_one(start, look)
         return self._entry(start, row, now) if row else None
 
     def entries(self, *, started: bool = False) -> Iterator[Entry]:
-        """See `Journal.entries`. They are read when this is called, as of one moment."""
-        now, found = self._list(started)
+        """See `Journal.entries`. They are read when this is called."""
+        now, found = self._list(started=started)
         return iter([self._entry(start, row, now) for start, row in found])
 
     def forget(self, start: KeyedStart, *, request_id: int | None = None) -> bool:
         """See `Journal.forget`."""
-        return self._change_one(start, partial(forget, request_id=request_id))
+        return self._change_one(start, partial(forget, request_id=request_id))[2]
 
     def prune(self, older_than: timedelta) -> int:
         """See `Journal.prune`."""
-        return self._drop_started(check_age("older_than", older_than).total_seconds())
+        change = partial(drop_started, older_than=check_age("older_than", older_than).total_seconds())
+        now, found = self._list(started=True)
+        _, done = self._change({start: change for start, row in found if change(row, now)[1]})
+        return sum(dropped for _, dropped in done.values())
 
-    def _change_one(self, start: KeyedStart, change: Change) -> bool:
-        _, ((_, answer),) = self._change([(start, change)])
-        return answer
+    def close(self) -> None:  # noqa: B027  # in memory nothing is open
+        """Close what is open. A later step opens it again."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _change_one(self, start: KeyedStart, change: Change) -> tuple[float, Row | None, bool]:
+        now, done = self._change({start: change})
+        return now, *done[start]
 
     def _entry(self, start: KeyedStart, row: Row, now: float, *, mine: bool = False) -> Entry:
         return Entry(
@@ -227,3 +229,6 @@ class RowJournal(ABC):
 
     def _moment(self, since: float, now: float) -> datetime:  # noqa: ARG002
         return datetime.fromtimestamp(since, UTC)
+
+    def _error(self, why: str, *, transient: bool = False) -> JournalError:
+        return JournalError(f"the journal {self._name}: {why}", journal=self._name, transient=transient)
