@@ -1,8 +1,8 @@
 """Profiles: servers and their tokens, which `processmaker login` saves.
 
 They are in one file that only this user can read. A token is in that file, too, or in the system's keyring if the
-package `keyring` is installed and finds one. An entry of the keyring belongs to a profile's name and its server: if the
-file cannot be written, or names another server, no token goes to a server that it was not saved for.
+package `keyring` is installed and finds one. An entry of the keyring is named after the profile and its server, so that
+no token goes to a server that it was not saved for, whatever happens to the file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,12 @@ class Profile:
         token: the token if it is in the file; None if it is in the keyring.
         allow_http: whether the token may go over plain http to another machine.
         current: whether this profile is used if none is named.
-        entry_of_0_1_0: whether 0.1.0 put the token into the keyring, under the profile's name alone.
     """
 
     url: str
     token: str | None = field(default=None, repr=False)
     allow_http: bool = False
     current: bool = False
-    entry_of_0_1_0: bool = False
 
 
 def profiles_file(environ: Mapping[str, str]) -> Path:
@@ -143,9 +141,7 @@ def token_of(name: str, profile: Profile) -> str:
 
 
 def save_profile(name: str, profile: Profile, environ: Mapping[str, str], *, in_keyring: bool = True) -> bool:
-    """Saves a profile, in place of another of that name.
-
-    If the file cannot be written, everything stays as it was, in the keyring, too.
+    """Save a profile, in place of another of that name.
 
     Args:
         name: the profile's name.
@@ -161,26 +157,19 @@ def save_profile(name: str, profile: Profile, environ: Mapping[str, str], *, in_
     """
     if profile.token is None:
         raise ConfigurationError(f"the profile {name!r} has no token to save")
-    token, profile = profile.token, evolve(profile, entry_of_0_1_0=False)
-    with ExitStack() as undo_keyring:
-        kept = in_keyring and _put_into_keyring(_keyring_entry(name, profile), token, undo_keyring)
-        saved = evolve(profile, token=None) if kept else profile
-        old: list[Profile] = []
+    entry = _keyring_entry(name, profile)
+    old = read_profiles(environ, private=False).get(name)
+    kept = in_keyring and _put_into_keyring(entry, profile.token)
 
-        def with_it(profiles: dict[str, Profile]) -> dict[str, Profile]:
-            if name in profiles:
-                old.append(profiles[name])
-                current = profiles[name].current
-            else:  # the first one is in use at once; a later one only if `use` chooses it
-                current = not profiles and name != DEFAULT_PROFILE
-            return {**profiles, name: evolve(saved, current=current)}
+    def with_it(profiles: dict[str, Profile]) -> dict[str, Profile]:
+        # The first one is in use at once; a later one only if `use` chooses it.
+        current = profiles[name].current if name in profiles else not profiles and name != DEFAULT_PROFILE
+        return {**profiles, name: evolve(profile, token=None if kept else profile.token, current=current)}
 
-        _change(environ, with_it)
-        undo_keyring.pop_all()
-    for before in old:
-        if before.token is None and not (kept and _keyring_entry(name, before) == _keyring_entry(name, saved)):
-            with suppress(ConfigurationError):  # a token that is left there does no harm: it is bound to its server
-                _take_from_keyring(name, before)
+    _change(environ, with_it)
+    if old and old.token is None and not (kept and _keyring_entry(name, old) == entry):
+        with suppress(ConfigurationError):  # a token that is left there does no harm: it is bound to its server
+            _take_from_keyring(name, old)
     return kept
 
 
@@ -208,21 +197,19 @@ def use_profile(name: str, environ: Mapping[str, str]) -> None:
 
 
 def _profile_from(written: Any) -> Profile:
-    url, token, keyring = written["url"], written.get("token"), written.get("keyring")
-    if not isinstance(url, str) or not (isinstance(token, str) or (token is None and keyring in (True, _BY_SERVER))):
+    url, token = written["url"], written.get("token")
+    if not isinstance(url, str) or not (isinstance(token, str) or (token is None and written["keyring"])):
         raise ValueError
     return Profile(
         url=url,
         token=token,
         allow_http=written.get("allow_http") is True,
         current=written.get("current") is True,
-        entry_of_0_1_0=keyring is True,
     )
 
 
 def _written(profile: Profile) -> dict[str, Any]:
-    keyring = {"keyring": True if profile.entry_of_0_1_0 else _BY_SERVER}
-    token = keyring if profile.token is None else {"token": profile.token}
+    token = {"keyring": _BY_SERVER} if profile.token is None else {"token": profile.token}
     flags = {name: True for name in ("allow_http", "current") if getattr(profile, name)}
     return {"url": profile.url, **token, **flags}
 
@@ -268,31 +255,19 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _keyring_entry(name: str, profile: Profile) -> str:
-    """The user name under which the keyring has the token: it says for which server."""
-    return name if profile.entry_of_0_1_0 else f"{name} at {site_of(profile.url, allow_http=True)}"
+    """Return the user name under which the keyring has the token: it says for which server."""
+    return f"{name} at {site_of(profile.url, allow_http=True)}"
 
 
-def _put_into_keyring(entry: str, token: str, undo: ExitStack) -> bool:
-    """Whether the keyring has it now: there may be no keyring, or one that keeps nothing."""
+def _put_into_keyring(entry: str, token: str) -> bool:
+    """Return whether the keyring has it now: there may be no keyring, or one that keeps nothing."""
     try:
         import keyring
 
-        before = keyring.get_password(KEYRING_SERVICE, entry)
-        undo.callback(_restore_entry, entry, before)
         keyring.set_password(KEYRING_SERVICE, entry, token)
         return keyring.get_password(KEYRING_SERVICE, entry) == token
     except Exception:  # each system's keyring has its own
         return False
-
-
-def _restore_entry(entry: str, token: str | None) -> None:
-    import keyring
-
-    with suppress(Exception):  # the error that made it necessary is the one to raise
-        if token is None:
-            keyring.delete_password(KEYRING_SERVICE, entry)
-        else:
-            keyring.set_password(KEYRING_SERVICE, entry, token)
 
 
 def _take_from_keyring(name: str, profile: Profile) -> None:

@@ -133,16 +133,12 @@ def settings(
 
 def _timeout(timeout: float | Timeout) -> Timeout:
     if isinstance(timeout, Timeout):
-        phases = timeout
-    elif is_seconds(timeout) and timeout > 0:
-        phases = Timeout(timeout)
-    else:
+        return timeout
+    if not is_seconds(timeout) or not 0 < timeout <= LONGEST_TIMEOUT:
         raise ConfigurationError(
             f"timeout={timeout!r} is not a number of seconds above 0, of {LONGEST_TIMEOUT:,} at most"
         )
-    if any((limit or 0) > LONGEST_TIMEOUT for limit in phases.as_dict().values()):
-        raise ConfigurationError(f"timeout={timeout!r} is too long: give {LONGEST_TIMEOUT:,} seconds at most")
-    return phases
+    return Timeout(timeout)
 
 
 def _total(timeout: Timeout) -> float | None:
