@@ -168,6 +168,8 @@ class RedisJournal(RowJournal):
                 url,
                 socket_timeout=TIMEOUT,
                 socket_connect_timeout=TIMEOUT,
+                # A connection for each thread; redis-py also counts those that an exception of a signal handler lost.
+                max_connections=1_000_000,
                 # Not after a time-out: redis-py takes a signal handler's TimeoutError for one, and would go on.
                 retry=Retry(ExponentialBackoff(cap=0.4, base=0.05), RETRIES, (module.ConnectionError,)),
                 retry_on_error=[module.ConnectionError],
