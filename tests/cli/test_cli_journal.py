@@ -132,7 +132,7 @@ def test_prune_drops_what_was_started_longer_ago(run: Run, sandbox: Sandbox, fil
         ),
         (["journal", "forget", "--journal", "{file}"], 2, "forget needs the KEY, and its process"),
         (["journal", "list", "order-1", "--journal", "{file}"], 2, "list is about all keys"),
-        (["start", "4", "--event", "node_1", "--idempotency-key", "k", "--journal", "/"], 1, "it is a folder"),
+        (["start", "4", "--event", "node_1", "--idempotency-key", "k", "--journal", "/"], 1, "unable to open"),
     ],
 )
 def test_what_cannot_work_is_told(

@@ -49,7 +49,7 @@ def reserve(row: Row | None, now: float, *, owner: str, lease: float, replace: i
         return Row("reserved", owner, now), True
     taken = evolve(row, state="reserved", owner=owner, since=now)
     if row.state == "started":
-        if row.request_id != replace or replace is None:
+        if row.request_id != replace:
             return row, False
         return evolve(taken, before=Before("started", row.owner, row.since)), True
     if row.owner == owner and row.state in ("reserved", "sending"):
