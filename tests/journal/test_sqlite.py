@@ -516,6 +516,18 @@ def test_closing_in_the_middle_of_a_step_of_the_same_thread_does_not_wait(journa
     assert journal.sending(START, "ada")
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_has_no_connection_of_its_parent(journal: SQLiteJournal) -> None:
+    """SQLite keeps its locks per process, so that one from before a fork would damage the file."""
+    assert reserve(journal, "ada").mine
+    pid = os.fork()
+    if not pid:
+        os._exit(0 if journal._connection is None else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert journal.sending(START, "ada")
+
+
 def test_a_journal_that_is_not_closed_does_not_complain(path: Path) -> None:
     program = "import sys; from processmaker import SQLiteJournal; journal = SQLiteJournal(sys.argv[1])"
     for end in (
