@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from processmaker.sandbox import SIMPLE_PROCESSES, Clock, Sandbox
 from raw_server import wired
 
 TOKEN = "sandbox-integration-bot-token"
-CHECKS = ["proxy", "address", "tls", "api", "token", "processes", "look-up"]
+CHECKS = ["proxy", "address", "tls", "api", "clock", "token", "processes"]
 
 Server = Callable[[httpx.Request], httpx.Response]
 
@@ -98,23 +99,16 @@ def doctor(
             arguments = {"transport": httpx.MockTransport(doctor.answer), **arguments}
         return connect(self, **arguments)
 
-    through_sockets = _doctor.network
-
-    class Network(httpx.BaseTransport):
+    class Network(_doctor.Network):
         """The server in memory, unless the address is that of a socket."""
 
-        def __init__(self, *args: Any) -> None:
-            self._sockets = through_sockets(*args)
-
         def handle_request(self, request: httpx.Request) -> httpx.Response:
-            in_memory = httpx.MockTransport(doctor.answer)
-            return (self._sockets if request.url.host.startswith("127.") else in_memory).handle_request(request)
-
-        def close(self) -> None:
-            self._sockets.close()
+            if request.url.host.startswith("127."):
+                return super().handle_request(request)
+            return httpx.MockTransport(doctor.answer).handle_request(request)
 
     monkeypatch.setattr(_session.Session, "connect", connect_in_memory)
-    monkeypatch.setattr(_doctor, "network", Network)
+    monkeypatch.setattr(_doctor, "Network", Network)
     return doctor
 
 
@@ -131,7 +125,7 @@ def test_it_only_reads_and_the_token_goes_to_the_api_alone(doctor: Doctor) -> No
     doctor()
     assert {request.method for request in doctor.seen} == {"GET"}
     with_token = {request.url.path for request in doctor.seen if "authorization" in request.headers}
-    assert with_token == {"/api/1.0/start_processes", "/api/1.0/requests"}
+    assert with_token == {"/api/1.0/start_processes"}
     assert doctor.sandbox.requests == []
 
 
@@ -148,7 +142,7 @@ def test_json_holds_the_same_for_programs(doctor: Doctor) -> None:
 def test_what_failed_is_named_at_the_end_in_json_too(doctor: Doctor) -> None:
     found = doctor(None, "--json", token="wrong")
     assert json.loads(found.out)["ok"] is False
-    assert "1 of 7 checks failed: token" in found.err
+    assert "the check of token failed" in found.err
     assert found.code == 3
 
 
@@ -160,7 +154,7 @@ def test_an_address_without_a_listener_is_told_from_one_without_a_name(doctor: D
         port = listener.getsockname()[1]
     refused = doctor(f"http://127.0.0.1:{port}")
     assert refused.code == 1
-    assert "Nothing listens there" in refused.said("address")
+    assert "Connection refused. Look at the address, its port" in refused.said("address")
     assert refused.amiss == {"address": "failed", **dict.fromkeys(CHECKS[2:], "skipped")}
 
 
@@ -170,7 +164,7 @@ def test_a_name_that_nobody_knows_is_called_that(doctor: Doctor, monkeypatch: py
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     found = doctor("http://127.nowhere.localhost")
-    assert "Nobody here knows the name 127.nowhere.localhost" in found.said("address")
+    assert "127.nowhere.localhost: Name or service not known. Look at the address" in found.said("address")
     assert found.code == 1
 
 
@@ -178,7 +172,7 @@ def test_a_server_that_does_not_answer_ends_in_a_time_out(doctor: Doctor) -> Non
     with socket.create_server(("127.0.0.1", 0)) as listener:
         found = doctor(f"http://127.0.0.1:{listener.getsockname()[1]}", "--timeout", "0.2")
     assert found.code == 5
-    assert "in time. Look at the address, the network and its firewalls" in found.said("address")
+    assert "in time. Look at the address, its port, the network and the VPN" in found.said("address")
 
 
 @pytest.fixture(scope="module")
@@ -240,8 +234,8 @@ def test_a_certificate_that_is_not_checked_is_worth_a_word(doctor: Doctor, autho
 @pytest.mark.parametrize(
     ("name", "until", "todo"),
     [
-        ("pm.example.com", None, "use the name that the certificate is for"),
-        ("127.0.0.1", datetime.now(UTC) - timedelta(days=1), "the server needs a new one"),
+        ("pm.example.com", None, "mismatch"),
+        ("127.0.0.1", datetime.now(UTC) - timedelta(days=1), "certificate has expired"),
     ],
 )
 def test_a_certificate_that_is_refused_says_why(
@@ -251,20 +245,6 @@ def test_a_certificate_that_is_refused_says_why(
         found = doctor(wire.url)
     assert (found.code, found.status["tls"]) == (1, "failed")
     assert todo in found.said("tls")
-
-
-def test_https_to_a_port_that_speaks_plain_http_is_told(doctor: Doctor) -> None:
-    with wired(doctor.sandbox) as wire:
-        found = doctor(wire.url.replace("http:", "https:"))
-    assert found.code == 1
-    assert f"speaks plain http: use the port that speaks https (or {wire.url}" in found.said("tls")
-
-
-def test_plain_http_to_a_port_that_speaks_https_is_told(doctor: Doctor, authority: trustme.CA) -> None:
-    with wired(doctor.sandbox, tls_for(authority, "127.0.0.1")) as wire:
-        found = doctor(wire.url.replace("https:", "http:"))
-    assert (found.code, found.status["address"]) == (1, "failed")
-    assert f"use {wire.url}" in found.said("address")
 
 
 def test_plain_http_to_another_machine_is_worth_a_word(doctor: Doctor) -> None:
@@ -285,60 +265,14 @@ def test_a_proxy_on_the_way_is_shown_without_its_password(doctor: Doctor) -> Non
     assert "secret" not in found.out
 
 
-def test_a_proxy_in_the_way_is_found_out(doctor: Doctor) -> None:
+def test_a_proxy_that_does_not_answer_is_to_be_looked_at(doctor: Doctor) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         doctor.environ.setenv("ALL_PROXY", f"127.0.0.1:{listener.getsockname()[1]}")
     with wired(doctor.sandbox) as wire:
-        dead = doctor(wire.url, "--allow-http")
-        plain = doctor(wire.url)
+        found = doctor(wire.url, "--allow-http")
         doctor.environ.setenv("NO_PROXY", "127.0.0.1")
-        left_out = doctor(wire.url, "--allow-http")
-    assert "Without the proxy it answers: add 127.0.0.1 to NO_PROXY" in dead.said("address")
-    assert dead.status["proxy"] == "advice"
-    assert dead.code == 1
-    assert (left_out.code, left_out.amiss) == (0, {})
-    assert left_out.said("proxy") == plain.said("proxy") == "the environment's leaves this address out"
-    assert plain.code == 0
-
-
-@pytest.mark.parametrize("url", ["https://127.0.0.1:9", "http://127.0.0.1:9"])
-def test_a_proxy_that_is_not_there_is_told_from_a_server_that_is_not(doctor: Doctor, url: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        doctor.environ.setenv("ALL_PROXY", f"127.0.0.1:{listener.getsockname()[1]}")
-    found = doctor(url, "--allow-http")
-    assert found.said("address").endswith(
-        f"to {url}: Connection refused. That is the proxy (ALL_PROXY). Nothing listens there: look at the address and "
-        "its port"
-    )
-    assert found.code == 1
-
-
-def test_a_proxy_that_speaks_no_tls_is_told_from_a_server_that_speaks_none(doctor: Doctor) -> None:
-    with wired(doctor.sandbox) as wire:
-        proxy = wire.url.replace("http:", "https:")
-        doctor.environ.setenv("HTTPS_PROXY", proxy)
-        found = doctor("https://127.0.0.1:9")
-    assert found.said("address") == f"no TLS with the proxy {proxy}: most want HTTPS_PROXY to begin with http://"
-    assert found.amiss["tls"] == "skipped"
-
-
-def test_a_proxy_that_lets_nothing_through_is_named(doctor: Doctor) -> None:
-    with wired(doctor.sandbox) as wire:
-        doctor.environ.setenv("HTTPS_PROXY", wire.url)
-        found = doctor("https://127.0.0.1:9")
-    assert "through the proxy: " in found.said("address")
-    assert found.said("address").endswith(" Look at the address and at the proxy")
-
-
-def test_a_proxy_that_answers_in_the_servers_place_is_found_out(doctor: Doctor) -> None:
-    class Proxy(Sandbox):
-        def __call__(self, _: httpx.Request) -> httpx.Response:
-            return httpx.Response(403, text="Forbidden by the proxy")
-
-    with wired(Proxy()) as wire, wired(doctor.sandbox) as server:
-        doctor.environ.setenv("HTTP_PROXY", wire.url)
-        found = doctor(server.url, "--allow-http")
-    assert found.said("api") == "the proxy answers 403 in its place: add 127.0.0.1 to NO_PROXY"
+        assert doctor(wire.url, "--allow-http").said("proxy") == "none"
+    assert found.said("address").endswith("Connection refused. Look at the proxy, or add 127.0.0.1 to NO_PROXY")
     assert found.code == 1
 
 
@@ -350,69 +284,28 @@ def test_a_proxy_that_httpx_cannot_use_fails(doctor: Doctor, proxy: str) -> None
     assert "Look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY" in found.said("proxy")
 
 
-# Whether it is a ProcessMaker's API
+# Whether it is a ProcessMaker's API, and what time it is there
 
 
-def behind(prefix: str, server: Server, elsewhere: Server) -> Server:
-    """The server under a path; `elsewhere` answers the rest."""
+def test_clocks_that_differ_are_worth_a_word(doctor: Doctor) -> None:
+    dated = doctor.sandbox.clock.now() + timedelta(minutes=5)
 
     def answer(request: httpx.Request) -> httpx.Response:
-        path = request.url.raw_path.decode()
-        if not path.startswith(prefix + "/"):
-            return elsewhere(request)
-        url = request.url.copy_with(raw_path=path.removeprefix(prefix).encode())
-        return server(httpx.Request(request.method, url, headers=request.headers))
+        response = doctor.sandbox(request)
+        response.headers["date"] = format_datetime(dated, usegmt=True)
+        return response
 
-    return answer
-
-
-def missing(_: httpx.Request) -> httpx.Response:
-    return httpx.Response(404, text="<title>404 Not Found</title>", headers={"content-type": "text/html"})
-
-
-def to_bpmn(request: httpx.Request) -> httpx.Response:
-    return httpx.Response(302, headers={"location": "/bpmn/login"}) if request.url.path == "/" else missing(request)
-
-
-@pytest.mark.parametrize(
-    ("given", "prefix", "elsewhere"),
-    [
-        ("/old", "/pm", missing),
-        ("", "/bpmn", to_bpmn),
-        ("/pm/old", "/pm", missing),
-        ("/old/older", "", missing),
-    ],
-)
-def test_another_path_is_tried_and_found(doctor: Doctor, given: str, prefix: str, elsewhere: Server) -> None:
-    doctor.server = behind(prefix, doctor.sandbox, elsewhere)
-    found = doctor(doctor.sandbox.url + given)
-    right = doctor.sandbox.url + prefix
-    assert found.code == 4
-    assert f"but at {right}: use --url {right} " in found.said("api")
-    assert not [request for request in doctor.seen if "authorization" in request.headers]
-    assert doctor(right).code == 0
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        httpx.Response(301, headers={"location": "https://pm.example.com/api/1.0/start_processes"}),
-        httpx.Response(400, html="<title>400 The plain HTTP request was sent to HTTPS port</title>"),
-    ],
-)
-def test_a_server_that_wants_https_is_asked_there_without_the_token(doctor: Doctor, answer: httpx.Response) -> None:
-    doctor.server = lambda request: doctor.sandbox(request) if request.url.scheme == "https" else answer
-    found = doctor("http://pm.example.com", "--allow-http")
-    assert "but at https://pm.example.com: use" in found.said("api")
-    assert found.code == 4
-    assert not [request for request in doctor.seen if "authorization" in request.headers]
+    doctor.server = answer
+    assert doctor().said("clock") == "this machine's is 0:05:00 behind the server's: set it right"
+    dated = doctor.sandbox.clock.now()
+    assert doctor().status["clock"] == "ok"
 
 
 @pytest.mark.parametrize(
     ("response", "said"),
     [
         (httpx.Response(302, headers={"location": "/login"}), "the login page"),
-        (httpx.Response(200, html="<title>Log In</title>"), "200 OK: Log In"),
+        (httpx.Response(200, html="<title>Log In</title>"), "it wants no token"),
         (httpx.Response(404, html="<title>It works!</title>"), "It works!"),
         (httpx.Response(401, html="<title>Authorization Required</title>"), "401 Unauthorized: Authorization Required"),
     ],
@@ -426,11 +319,11 @@ def test_what_is_no_api_is_called_by_what_it_answers(doctor: Doctor, response: h
     assert not [request for request in doctor.seen if "authorization" in request.headers]
 
 
-def test_a_server_in_maintenance_is_one_to_come_back_to(doctor: Doctor) -> None:
+def test_a_server_in_maintenance_fails_with_its_words(doctor: Doctor) -> None:
     doctor.sandbox.maintenance = True
     found = doctor()
     assert found.code == 1
-    assert found.said("api").endswith("Come back later")
+    assert found.said("api") == "503 Service Unavailable: Service Unavailable"
 
 
 # The token, and what it may do
@@ -473,14 +366,14 @@ def test_a_jwt_says_until_when_it_is_valid(doctor: Doctor, days: int, status: st
         (jwt(exp=[]), "it may be cut off, revoked or another server's"),
         (jwt(exp=1e300), "it may be cut off, revoked or another server's"),
         (jwt(exp=1750000000.5), "it expired on 2025-06-15"),
-        (jwt(exp=2000000000), "it would be valid until 2033-05-18, so it was revoked, or is another server's"),
+        (jwt(exp=2000000000), "it may be cut off, revoked or another server's"),
     ],
 )
 def test_a_token_that_is_refused_says_why(doctor: Doctor, token: str, why: str) -> None:
     found = doctor(token=token)
     assert found.code == 3
-    assert f"refused: {why}. Make a new one, and processmaker login" in found.said("token")
-    assert found.amiss == {"tls": "skipped", "token": "failed", "processes": "skipped", "look-up": "skipped"}
+    assert f"refused: {why}. Make a new one, and run processmaker login" in found.said("token")
+    assert found.amiss == {"tls": "skipped", "token": "failed", "processes": "skipped"}
 
 
 def test_without_a_token_all_the_rest_is_looked_at(doctor: Doctor) -> None:
@@ -521,57 +414,7 @@ def test_a_token_that_may_start_nothing_is_worth_a_word(doctor: Doctor) -> None:
     doctor.sandbox.processes.clear()
     found = doctor()
     assert found.code == 0
-    assert found.amiss == {"tls": "skipped", "processes": "advice", "look-up": "skipped"}
+    assert found.amiss == {"tls": "skipped", "processes": "advice"}
 
 
 # The look-up by key
-
-
-def taking(doctor: Doctor, seconds: float, process_id: int = 2) -> Server:
-    """The sandbox; a look-up that reads the data of that process's Requests takes so long."""
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        pmql = request.url.params.get("pmql", "")
-        if f"process_id = {process_id}" in pmql and "id >" not in pmql:
-            doctor.clock.advance(seconds)
-        return doctor.sandbox(request)
-
-    return answer
-
-
-@pytest.mark.parametrize(("seconds", "status"), [(0.04, "ok"), (1.278, "advice")])
-def test_a_slow_look_up_calls_for_key_lifetime(doctor: Doctor, seconds: float, status: str) -> None:
-    doctor.server = taking(doctor, seconds)
-    found = doctor()
-    assert (found.code, found.status["look-up"]) == (0, status)
-    assert f"by key takes {seconds * 1000:.0f} ms among the Requests of Leave Request" in found.said("look-up")
-    assert ("give the client key_lifetime=" in found.said("look-up")) is (status == "advice")
-
-
-def test_look_ups_that_take_long_are_not_made_for_every_process(doctor: Doctor) -> None:
-    doctor.server = taking(doctor, 6, process_id=2)
-    found = doctor()
-    looks = [pmql for request in doctor.seen if (pmql := request.url.params.get("pmql"))]
-    assert {pmql.rpartition("process_id = ")[2] for pmql in looks} == {"2"}
-    assert found.status["look-up"] == "advice"
-
-
-def test_a_server_that_is_slow_whatever_is_asked_needs_no_key_lifetime(doctor: Doctor) -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
-        doctor.clock.advance(0.5)
-        return doctor.sandbox(request)
-
-    doctor.server = answer
-    assert doctor().status["look-up"] == "ok"
-
-
-def test_a_server_that_ignores_pmql_cannot_find_keys(doctor: Doctor) -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
-        return doctor.sandbox(httpx.Request(request.method, request.url.copy_with(query=None), headers=request.headers))
-
-    with httpx.Client(transport=doctor.sandbox.transport(), headers={"authorization": f"Bearer {TOKEN}"}) as bot:
-        bot.post(f"{doctor.sandbox.url}/api/1.0/process_events/4?event=node_1")
-    doctor.server = answer
-    found = doctor()
-    assert (found.code, found.status["look-up"]) == (1, "failed")
-    assert "idempotency keys are not found here" in found.said("look-up")

@@ -1,461 +1,214 @@
-"""`doctor`: what may be wrong between this machine, a server and a token.
+"""`doctor`: check the way to the server, the token, and what it may start.
 
-It only reads. The token is sent to the API only, and only after it is known that a ProcessMaker answers there. Each
-check is a method of `_Examination`; an error that it raises is its finding, too.
+It only reads. The token is sent to the API only, and only after a ProcessMaker has answered there without it.
 """
 
 from __future__ import annotations
 
 import os
-import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
-from uuid import uuid4
+from urllib.parse import urlsplit
 
 import httpx
-from attrs import evolve, field, frozen
+from attrs import asdict, field, frozen
 
 from .. import errors as e
 from ..clock import Clock
-from ._exits import ChecksFailed, exit_code, hint_for, message_of
-from ._profiles import claims, expiry, token_from
+from ..config.proxy import Proxy, proxy_for
+from ._exits import Absent, ChecksFailed, NotSignedIn, exit_code, hint_for, message_of
+from ._profiles import claims, expiry, token_in_use
 from ._settings import checked_site, server
 
 if TYPE_CHECKING:
-    from .. import Process, ProcessMaker
     from ._session import Session
 
-API_PATH = "/api/1.0"
+CHECKS = ("proxy", "address", "tls", "api", "clock", "token", "processes")
+"""In this order, because a check needs those before it: if one fails, the rest is skipped."""
 
-PROBE = API_PATH + "/start_processes"
-"""What is asked without a token: ProcessMaker's API answers 401 in words of its own."""
-
-PREFIXES = ("/processmaker", "/pm", "/bpm")
-"""Where to look for the API if the server itself says nothing."""
-
-TIMEOUT = 30.0
-"""Seconds to wait for each answer unless told otherwise."""
+PROBE = "/api/1.0/start_processes"
+"""What is asked without a token: ProcessMaker's API refuses it in words of its own."""
 
 SOON = timedelta(days=14)
-"""How long before its end a certificate or a token is worth a word."""
+"""How long before the end of a certificate or a token there is advice."""
 
-SLOW = 0.1
-"""Seconds that a look-up by key may take because of the Requests there are: a start takes 0.11 (4.15.5)."""
+CLOCKS_DIFFER = timedelta(minutes=2)
+"""From which difference on there is advice."""
 
 MAX_NAMED = 8
 """How many processes are named on a line."""
 
-LOOK_FOR = 5.0
-"""Seconds after which no further process is tried."""
-
 clock = Clock()
-"""This machine's time."""
-
-Status = Literal["ok", "advice", "failed", "skipped"]
+"""The time of this machine."""
 
 
 @frozen
 class Finding:
-    """What one check found.
+    """The result of a check.
 
     Args:
+        check: its name, of `CHECKS`.
         status: `ok`; `advice` if it works, but something should be done; `failed`; `skipped` if it was not checked.
         message: what was found, and what to do.
         facts: the same for programs.
-        code: the exit code, if it failed.
-        check: its name.
     """
 
-    status: Status
+    check: str
+    status: Literal["ok", "advice", "failed", "skipped"]
     message: str
     facts: dict[str, Any] = field(factory=dict)
-    code: int = 1
-    check: str = ""
 
 
 def examine(session: Session) -> None:
-    """Prints the findings.
+    """Print the findings.
 
     Raises:
-        ChecksFailed: a check failed; with the exit code of the first one that did.
+        ChecksFailed: a check failed. It has the exit code.
     """
-    examination = _Examination(session)
-    found = []
-    for finding in examination.findings():
+    arguments = {**server(session.settings, os.environ), "retries": None}
+    site = checked_site(arguments["base_url"], allow_http=arguments.get("allow_http", False))
+    found: list[Finding] = []
+
+    def report(finding: Finding) -> None:
         found.append(finding)
         if not session.output.as_json:
             session.output.line(f"{finding.status:7}  {finding.check:9}  {finding.message}")
-    failed = [finding for finding in found if finding.status == "failed"]
+
+    failure = None
+    try:
+        for finding in _findings(session, arguments, site):
+            report(finding)
+    except e.ProcessMakerError as error:
+        failure = error
+        failed = CHECKS[len(found)]
+        message, hint = message_of(error).removeprefix(f"GET {PROBE}: "), hint_for(error)
+        report(Finding(failed, "failed", f"{e.sentence(message)} {hint}" if hint else message))
+        for check in CHECKS[len(found) :]:
+            report(Finding(check, "skipped", f"not checked: {failed} failed"))
     if session.output.as_json:
-        checks = [
-            {"check": each.check, "status": each.status, "message": each.message, "facts": each.facts} for each in found
-        ]
-        session.output.document({"url": examination.site, "ok": not failed, "checks": checks})
-    if failed:
-        names = ", ".join(finding.check for finding in failed)
-        raise ChecksFailed(f"{len(failed)} of {len(found)} checks failed: {names}", code=failed[0].code)
+        session.output.document({"url": site, "ok": failure is None, "checks": [asdict(finding) for finding in found]})
+    if failure:
+        raise ChecksFailed(f"the check of {failed} failed", code=exit_code(failure, changes=False))
 
 
-def network(proxy: str | None, verify: Any = True) -> httpx.BaseTransport:
-    """What the checks ask through, as long as no token is needed."""
-    return httpx.HTTPTransport(proxy=proxy, verify=verify)
+class Network(httpx.HTTPTransport):
+    """The network, as a client uses it. It keeps the server's certificate: None if there is none to see."""
 
+    certificate: dict[str, Any] | None = None
 
-class _Examination:
-    """One run. The checks go from what everything else needs to what only some calls need."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        arguments = server(session.settings, os.environ)
-        self._allow_http = arguments.get("allow_http", False)
-        self.site = checked_site(arguments["base_url"], allow_http=self._allow_http)
-        parts = urlsplit(self.site)
-        self._scheme, self._host = parts.scheme, str(parts.hostname)
-        self._origin = f"{parts.scheme}://{parts.netloc}"
-        self._verify = arguments.get("verify", True)
-        self._timeout = session.settings.timeout or TIMEOUT
-        self._proxy, self._variable = _proxy_for(self.site, allow_http=self._allow_http)
-        self._answer: httpx.Response | None = None
-        self._tls_error: BaseException | None = None
-        self._pm: ProcessMaker | None = None
-        self._processes: list[Process] = []
-
-    def findings(self) -> Iterator[Finding]:
-        checks: tuple[tuple[str, Callable[[], Finding], bool], ...] = (
-            # The last says whether those after it make no sense once it failed.
-            ("proxy", self._check_proxy, True),
-            ("address", self._check_address, True),
-            ("tls", self._check_tls, True),
-            ("api", self._check_api, True),
-            ("token", self._check_token, True),
-            ("processes", self._check_processes, False),
-            ("look-up", self._check_look_up, False),
-        )
-        stopped_by = ""
-        for name, check, is_needed in checks:
-            if stopped_by:
-                yield Finding("skipped", f"not looked at: {stopped_by} failed", check=name)
-                continue
-            try:
-                finding = check()
-            except e.ProcessMakerError as error:
-                hint = hint_for(error)
-                said = f"{e.sentence(message_of(error))} {hint}" if hint else message_of(error)
-                finding = Finding("failed", said, code=exit_code(error, changes=False))
-            yield evolve(finding, check=name)
-            if is_needed and finding.status == "failed":
-                stopped_by = name
-
-    # The way to the server
-
-    def _check_proxy(self) -> Finding:
-        if self._proxy is None:
-            left_out = bool(getproxies().get(self._scheme) or getproxies().get("all"))
-            return Finding("ok", "the environment's leaves this address out" if left_out else "none", {"proxy": None})
-        address = _without_password(self._proxy)
-        words, facts = f"calls go through {address} ({self._variable})", {"proxy": address}
+    def __init__(self, proxy: Proxy | None, verify: bool) -> None:
         try:
-            network(self._proxy).close()
-        except (ValueError, httpx.InvalidURL, ImportError) as problem:
-            said = f"{address} cannot be used: {problem}. Look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY"
-            return Finding("failed", said, facts, 2)
-        if self._host == "localhost" or _is(self._host, "is_private"):
-            return Finding("advice", f"{words}; if the server is near, add {self._host} to NO_PROXY", facts)
-        return Finding("ok", words, facts)
+            trusted = httpx.create_ssl_context(verify=verify)
+        except OSError as problem:
+            raise e.ConfigurationError(
+                f"SSL_CERT_FILE does not name a readable file of certificates: {problem}"
+            ) from None
+        super().__init__(verify=trusted, proxy=proxy.for_httpx(trusted) if proxy else None)
 
-    def _check_address(self) -> Finding:
-        began = clock.monotonic()
-        try:
-            self._answer = self._ask(self.site + PROBE)
-        except httpx.TransportError as error:
-            code = 5 if isinstance(error, httpx.TimeoutException) else 1
-            if self._proxy and (said := self._about_proxy(error)):
-                return Finding("failed", said, code=code)
-            if not self._proxy and self._scheme == "http" and self._speaks("https"):
-                return Finding("failed", f"plain http to a port that speaks https: use {self._with_scheme('https')}")
-            if _is_tls(error):
-                self._tls_error = error
-                return Finding("ok", f"{self._host} answers")
-            return Finding("failed", f"{_words(error, self.site)}. {_way_out(error, self._host)}", code=code)
-        took = clock.monotonic() - began
-        return Finding("ok", f"{self._host} answers in {took * 1000:.0f} ms", {"answered_in_ms": round(took * 1000)})
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        tls = response.extensions["network_stream"].get_extra_info("ssl_object")
+        self.certificate = tls.getpeercert() if tls else None
+        return response
 
-    def _about_proxy(self, error: httpx.TransportError) -> str:
-        """What to say of a call through the proxy that failed; nothing if it is about the server's certificate."""
-        assert self._proxy
-        said = _words(error, self.site)
-        if isinstance(error, httpx.ProxyError):
-            said = f"{self._host} through the proxy: {error}"
-            if str(error).startswith("407"):
-                return f"{said}. It wants a user name and password: {self._variable}=http://user:password@host:port"
-        if self._answers_directly():
-            return f"{said}. Without the proxy it answers: add {self._host} to NO_PROXY"
-        try:
-            self._ask(self._proxy, proxied=False)
-        except httpx.TransportError as problem:
-            if _is_tls(problem):
-                address = _without_password(self._proxy)
-                return f"no TLS with the proxy {address}: most want {self._variable} to begin with http://"
-            if isinstance(problem, httpx.ConnectError):
-                return f"{said}. That is the proxy ({self._variable}). {_way_out(problem, self._proxy)}"
-        return "" if _is_tls(error) else f"{said}. Look at the address and at the proxy"
 
-    def _check_tls(self) -> Finding:
-        if self._scheme == "http":
-            if self._proxy is None and (self._host == "localhost" or _is(self._host, "is_loopback")):
-                return Finding("ok", "plain http, which does not leave this machine")
-            return Finding("advice", "plain http: the token can be read on its way; use https")
-        if self._tls_error:
-            return Finding("failed", self._refused_tls(self._tls_error))
-        certificate = self._answer.extensions["certificate"] if self._answer else None
-        if certificate is None:
-            return Finding("skipped", "the connection does not show its certificate")
-        if "notAfter" not in certificate:
-            return Finding("advice", "the certificate is not checked: anybody on the way can read the token")
-        until = datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
-        return self._lasting(until, "the certificate is valid", "the server needs a new one")
+def _findings(session: Session, arguments: dict[str, Any], site: str) -> Iterator[Finding]:
+    """Make the checks. A check that fails ends this with its error."""
+    host, allow_http = urlsplit(site).hostname, arguments.get("allow_http", False)
+    proxy = proxy_for(site, allow_http=allow_http)
+    through = f"calls go through {proxy.address} ({proxy.variable})" if proxy else "none"
+    yield Finding("proxy", "ok", through, {"proxy": proxy.address if proxy else None})
 
-    def _refused_tls(self, error: BaseException) -> str:
-        flaw = _certificate_flaw(error)
-        if flaw is None:
-            if self._speaks("http"):
-                plain = self._with_scheme("http")
-                return (
-                    f"https to a port that speaks plain http: use the port that speaks https (or {plain}, unencrypted)"
+    network = Network(proxy, arguments.get("verify", True))
+    # An auth that does nothing: this call has no token.
+    probe = session.connect(**arguments, auth=httpx.Auth(), transport=network)
+    refusal: e.ResponseError | None = None
+    try:
+        probe.request("GET", PROBE.removeprefix("/api/1.0"))
+    except e.ResponseError as error:
+        refusal = error
+    except e.TransportError as error:
+        if "certificate" in error.message:
+            yield Finding("address", "ok", f"{host} answers")
+            if "issuer" in error.message or "self-signed" in error.message:
+                error.hint = (
+                    "If you trust its authority, let SSL_CERT_FILE name a file with the authority's certificate"
                 )
-            return f"{_words(error, self.site)}. The server and this machine agree on no way to speak TLS"
-        todo = {
-            9: "look at this machine's clock",
-            10: "the server needs a new one (or this machine's clock is ahead)",
-            **dict.fromkeys(
-                (18, 19, 20, 21),
-                "if you trust its authority, put the authority's certificate into a file that SSL_CERT_FILE names",
-            ),
-        }.get(flaw.verify_code, "use the name that the certificate is for")
-        return f"the certificate is refused, {flaw.verify_message.rstrip('.')}: {todo}"
+        elif proxy:
+            error.hint = f"Look at the proxy, or add {host} to NO_PROXY"
+        else:
+            error.hint = "Look at the address, its port, the network and the VPN"
+        raise
+    yield Finding("address", "ok", f"{host} answers")
+    if site.startswith("https:"):
+        yield _certificate(network.certificate)
+    elif allow_http:
+        yield Finding("tls", "advice", "plain http: the token can be read on its way; use https")
+    else:  # the address would have been refused
+        yield Finding("tls", "ok", "plain http, which does not leave this machine")
+    if refusal and (refusal.status_code >= 500 or refusal.status_code == 429):
+        raise refusal
+    if not (refusal and refusal.status_code == 401 and "unauthenticated" in refusal.server_message.lower()):
+        answered = refusal.message if refusal else "it wants no token"
+        raise Absent(f"no ProcessMaker's API is at {site}: {answered}", hint="Look at the address and its path")
+    yield Finding("api", "ok", f"ProcessMaker's API is at {site}/api/1.0")
+    yield _clock(refusal.headers.get("date"))
 
-    # The server
+    arguments = {**session.signed_in(), "retries": None}
+    pm = session.connect(**arguments)
+    try:
+        names = [process.name for process in pm.processes()]
+    except e.Unauthorized:
+        until = expiry(claims(token_in_use(arguments)))
+        expired = until is not None and until <= clock.now()
+        why = f"it expired on {until:%Y-%m-%d}" if expired else "it may be cut off, revoked or another server's"
+        raise NotSignedIn(f"refused: {why}", hint="Make a new one, and run processmaker login") from None
+    until = expiry(claims(token_in_use(arguments)))
+    if "auth" in arguments:
+        yield Finding(
+            "token", "ok", "the password is accepted; its tokens are renewed by themselves", {"valid_until": until}
+        )
+    elif until is None:
+        yield Finding("token", "ok", "accepted", {"valid_until": None})
+    else:
+        yield _until("token", until, "accepted", "make a new one in time, and run processmaker login")
 
-    def _check_api(self) -> Finding:
-        assert self._answer
-        if _is_api(self._answer):
-            return Finding("ok", f"ProcessMaker's API is at {self.site}{API_PATH}")
-        status = self._answer.status_code
-        if self._proxy and self._answers_directly():
-            said = f"the proxy answers {status} in its place: add {self._host} to NO_PROXY"
-            return Finding("failed", said)
-        words = f"{status} {self._answer.reason_phrase}: {_server_words(self._answer)}".removesuffix(": ")
-        if status >= 500 or status == 429:
-            return Finding("failed", f"{PROBE} answers {e.sentence(words)} Come back later")
-        if found := self._search():
-            said = f"not at {self.site}, but at {found}: use --url {found} (PROCESSMAKER_URL)"
-            return Finding("failed", said, {"found": found}, 4)
-        if self._answer.is_redirect:
-            to = self._answer.headers.get("location", "").partition("?")[0]
-            words += f": a redirect to {to}" + (" (the login page)" if to.rstrip("/").endswith("login") else "")
-        said = f"no ProcessMaker's API at {self.site}: {PROBE} answers {e.sentence(words)}"
-        return Finding("failed", f"{said} Look at the address and its path", {"found": None}, 4)
-
-    def _search(self) -> str | None:
-        """Where the API is, if not where it was said to be: the address as people copy it, or where redirects lead."""
-        answers = [answer for answer in (self._answer, self._ask_quietly(f"{self._origin}/")) if answer is not None]
-        redirects = [urljoin(str(answer.url), answer.headers.get("location", "")) for answer in answers]
-        places = [place for address in (self.site, *redirects) for place in _places(address)]
-        places += [self._with_scheme("https"), *(self._origin + prefix for prefix in PREFIXES)]
-        for place in [place for place in dict.fromkeys(places) if place != self.site][:20]:
-            answer = self._ask_quietly(place + PROBE)
-            if answer is not None and _is_api(answer):
-                return place
-        return None
-
-    # The token
-
-    def _check_token(self) -> Finding:
-        from .. import PasswordGrant
-
-        arguments = {**self._session.signed_in(), "retries": None}
-        self._pm = self._session.connect(**arguments)
-        grant = arguments.get("auth")
-        if isinstance(grant, PasswordGrant):
-            self._processes = self._pm.processes()
-            until = expiry(claims(token_from(grant)))
-            facts = {"valid_until": until and until.isoformat()}
-            return Finding("ok", "the password is accepted; its tokens are renewed by themselves", facts)
-        until = expiry(claims(arguments["token"]))
-        facts = {"valid_until": until and until.isoformat()}
-        try:
-            self._processes = self._pm.processes()
-        except e.Unauthorized:
-            if until is None:
-                why = "it may be cut off, revoked or another server's"
-            elif until <= clock.now():
-                why = f"it expired on {until:%Y-%m-%d}"
-            else:
-                why = f"it would be valid until {until:%Y-%m-%d}, so it was revoked, or is another server's"
-            return Finding("failed", f"refused: {why}. Make a new one, and processmaker login", facts, 3)
-        if until is None:
-            return Finding("ok", "accepted; it does not say until when", facts)
-        return self._lasting(until, "accepted", "make a new one in time, and processmaker login")
-
-    def _check_processes(self) -> Finding:
-        names = [process.name for process in self._processes]
-        facts = {"processes": names}
-        if not names:
-            said = "none may be started: let an administrator allow this user to start what it is to start"
-            return Finding("advice", said, facts)
+    facts = {"processes": names}
+    if names:
         rest = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-        return Finding("ok", f"{len(names)} may be started: {', '.join(names[:MAX_NAMED])}{rest}", facts)
-
-    def _check_look_up(self) -> Finding:
-        """What a look-up by key costs, compared with one that has to read no data."""
-        began = clock.monotonic()
-        costs: dict[Process, float] = {}
-        for process in self._processes:
-            costs[process] = self._time_of(process)
-            if clock.monotonic() - began > LOOK_FOR:
-                break
-        if not costs:
-            return Finding("skipped", "no process may be started")
-        slowest = max(costs, key=lambda process: costs[process])
-        cost, least = min(costs[slowest], self._time_of(slowest)), self._time_of(slowest, " AND id > 2000000000")
-        facts = {"process": slowest.id, "look_up_ms": round(cost * 1000), "without_data_ms": round(least * 1000)}
-        said = f"by key takes {cost * 1000:.0f} ms among the Requests of {slowest.name}"
-        if cost - least <= SLOW:
-            return Finding("ok", f"{said}; key_lifetime is not called for", facts)
-        said += f", {least * 1000:.0f} among none: give the client key_lifetime=timedelta(days=2) or so"
-        return Finding("advice", f"{said}, so that only newer ones are read", facts)
-
-    def _time_of(self, process: Process, further: str = "") -> float:
-        assert self._pm
-        pmql = f'data._idempotency_key IN ["doctor-{uuid4()}"]{further}'
-        began = clock.monotonic()
-        if any(self._pm.requests(pmql, process=process, include=("summary",))):
-            raise e.ProcessMakerError("the server does not look at pmql: idempotency keys are not found here")
-        return clock.monotonic() - began
-
-    # Asking without the token
-
-    def _ask(self, url: str, *, proxied: bool = True) -> httpx.Response:
-        transport = network(self._proxy if proxied else None, self._verify)
-        with httpx.Client(transport=transport, timeout=self._timeout) as client:
-            answer = client.get(url, headers={"Accept": "application/json"})
-            # As long as the connection is open.
-            stream = answer.extensions.get("network_stream")
-            tls = stream.get_extra_info("ssl_object") if stream else None
-            answer.extensions["certificate"] = tls.getpeercert() if tls else None
-            return answer
-
-    def _ask_quietly(self, url: str) -> httpx.Response | None:
-        try:
-            return self._ask(url)
-        except (httpx.HTTPError, httpx.InvalidURL):
-            return None
-
-    def _answers_directly(self) -> bool:
-        """Whether the API is there without the proxy."""
-        try:
-            return _is_api(self._ask(self.site + PROBE, proxied=False))
-        except httpx.HTTPError:
-            return False
-
-    def _speaks(self, scheme: str) -> bool:
-        """Whether the same port answers to that scheme."""
-        try:
-            self._ask(self._with_scheme(scheme) + PROBE)
-        except httpx.HTTPError as error:
-            return _certificate_flaw(error) is not None
-        return True
-
-    def _with_scheme(self, scheme: str) -> str:
-        return f"{scheme}://{self.site.partition('://')[2]}"
-
-    def _lasting(self, until: datetime, what: str, todo: str) -> Finding:
-        left, facts = until - clock.now(), {"valid_until": until.isoformat()}
-        if left > SOON:
-            return Finding("ok", f"{what} until {until:%Y-%m-%d}", facts)
-        return Finding("advice", f"{what} until {until:%Y-%m-%d %H:%M} UTC only: {todo}", facts)
+        yield Finding("processes", "ok", f"{len(names)} may be started: {', '.join(names[:MAX_NAMED])}{rest}", facts)
+    else:
+        message = "none may be started: ask an administrator to allow this user to start one"
+        yield Finding("processes", "advice", message, facts)
 
 
-def _proxy_for(site: str, *, allow_http: bool) -> tuple[str | None, str]:
-    """The proxy that calls go through, and the variable that names it, as the client chooses them."""
-    parts = urlsplit(site)
-    proxies = getproxies()
-    name = parts.scheme if proxies.get(parts.scheme) else "all"
-    proxy = proxies.get(name)
-    if not proxy or any(map(proxy_bypass, (parts.netloc, str(parts.hostname)))):
-        return None, ""
-    if parts.scheme == "http" and not allow_http:
-        return None, ""  # a proxy sees what passes over plain http
-    variable = next((given for given in (f"{name}_proxy", f"{name}_PROXY".upper()) if os.environ.get(given)), name)
-    return proxy if "://" in proxy else f"http://{proxy}", variable
+def _certificate(certificate: dict[str, Any] | None) -> Finding:
+    if certificate is None:
+        return Finding("tls", "skipped", "the connection does not show its certificate")
+    if not certificate:
+        return Finding("tls", "advice", "the certificate is not checked: anybody on the way can read the token")
+    until = datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
+    return _until("tls", until, "the certificate is valid", "the server needs a new one")
 
 
-def _without_password(proxy: str) -> str:
-    scheme, _, rest = proxy.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
-
-
-def _is_api(answer: httpx.Response) -> bool:
-    return answer.status_code == 401 and "unauthenticated" in _server_words(answer).lower()
-
-
-def _server_words(answer: httpx.Response) -> str:
-    """The server's own words: those of a JSON answer, the title of a page, or the text."""
+def _clock(date: str | None) -> Finding:
     try:
-        body = answer.json()
-        text = str(body.get("message") or body.get("error") or "")
-    except (ValueError, AttributeError, RecursionError):
-        text = answer.text[:20_000]
-        _, found, title = text.partition("<title>")
-        text = title.partition("</title>")[0] if found else text
-    return " ".join(text.split())[:300]
+        ahead = clock.now() - parsedate_to_datetime(date or "")
+    except (TypeError, ValueError):
+        return Finding("clock", "skipped", "the server does not say what time it is")
+    facts = {"ahead_seconds": round(ahead.total_seconds())}
+    if abs(ahead) < CLOCKS_DIFFER:
+        return Finding("clock", "ok", "as the server's", facts)
+    which = "ahead of" if ahead > timedelta() else "behind"
+    return Finding("clock", "advice", f"this machine's is {abs(ahead)} {which} the server's: set it right", facts)
 
 
-def _places(address: str) -> list[str]:
-    """The address without its path's last part, without the last two, and so on."""
-    parts = urlsplit(address)
-    path = parts.path.removesuffix(PROBE).strip("/").split("/")
-    return [f"{parts.scheme}://{parts.netloc}/{'/'.join(path[:end])}".rstrip("/") for end in range(len(path), -1, -1)]
-
-
-def _is(host: str, kind: Literal["is_loopback", "is_private"]) -> bool:
-    try:
-        return bool(getattr(ip_address(host), kind))
-    except ValueError:
-        return False
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _is_tls(error: BaseException) -> bool:
-    return any(isinstance(cause, ssl.SSLError) for cause in _causes(error))
-
-
-def _certificate_flaw(error: BaseException) -> ssl.SSLCertVerificationError | None:
-    return next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLCertVerificationError)), None)
-
-
-def _words(error: BaseException, site: str) -> str:
-    """What went wrong, in words."""
-    if isinstance(error, httpx.TimeoutException):
-        return f"no answer from {site} in time"
-    reason = next((cause for cause in reversed(list(_causes(error))) if isinstance(cause, OSError)), error)
-    return f"no connection to {site}: {getattr(reason, 'strerror', None) or reason}"
-
-
-def _way_out(error: BaseException, host: str) -> str:
-    causes = list(_causes(error))
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return f"Nobody here knows the name {host}: look at the address, and at the VPN"
-    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return "Nothing listens there: look at the address and its port"
-    return "Look at the address, the network and its firewalls"
+def _until(check: str, until: datetime, what: str, todo: str) -> Finding:
+    """Return the finding for something that ends: advice if that is soon."""
+    facts = {"valid_until": until}
+    if until - clock.now() > SOON:
+        return Finding(check, "ok", f"{what} until {until:%Y-%m-%d}", facts)
+    return Finding(check, "advice", f"{what} until {until:%Y-%m-%d %H:%M} UTC only: {todo}", facts)

@@ -62,7 +62,7 @@ def login(session: Session, username: str | None, client_id: str | None, no_keyr
     if username or client_id:
         grant = password_grant(url, client_id, username)
         count = len(session.connect(base_url=url, auth=grant, **connection(options)).processes())
-        token = token_from(grant)
+        token = token_in_use({"auth": grant})
     else:
         token = asked_token(url)
         count = len(session.connect(base_url=url, token=token, **connection(options)).processes())
@@ -161,14 +161,13 @@ def whoami(session: Session) -> None:
 
     If the API tells nothing, it is what the token says about itself.
     """
-    from .. import Forbidden, NotFound, PasswordGrant
+    from .. import Forbidden, NotFound
 
     arguments = signed_in(session.settings, os.environ)
     pm = session.connect(**arguments)
-    auth = arguments.get("auth")
-    if isinstance(auth, PasswordGrant):
-        pm.processes()
-    said = claims(token_from(auth) if isinstance(auth, PasswordGrant) else arguments["token"])
+    if "auth" in arguments:
+        pm.processes()  # signs in
+    said = claims(token_in_use(arguments))
     number, user = str(said.get("sub", "")), {}
     if number.isascii() and number.isdigit():
         with suppress(Forbidden, NotFound):
@@ -226,10 +225,12 @@ def password_grant(url: str, client_id: str | None, username: str | None) -> Pas
     return PasswordGrant(values["--client-id"], secret, values["--username"], password)
 
 
-def token_from(grant: PasswordGrant) -> str:
-    """The token that a sign-in gave."""
-    messages.hide(grant.token)
-    return grant.token or ""
+def token_in_use(arguments: Mapping[str, Any]) -> str:
+    """Return the token of a client with these arguments: its own, or the one that signing in with a password gave."""
+    auth = arguments.get("auth")
+    token = str(auth.token or "") if auth else str(arguments["token"])
+    messages.hide(token)
+    return token
 
 
 def asked_secret(name: str, prompt: str) -> str:
