@@ -7,15 +7,17 @@ import os
 import pty
 import re
 import select
+import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from command_line import COMMAND, Run, saved
 from processmaker import ProcessMaker
-from processmaker.cli import _app, _completion
+from processmaker.cli import _app
 from processmaker.sandbox import Sandbox
 from programs import need
 
@@ -27,11 +29,24 @@ LONGEST = 60.0
 """Seconds that a shell may take, on a machine with much else to do."""
 
 
-def offered(run: Run, *words: str) -> list[str]:
-    """The words that the command offers in place of the last of those."""
-    ended = run("__complete", "fish", *words)
-    assert (ended.code, ended.err) == (0, "")
-    return [line.partition("\t")[0] for line in ended.out.splitlines()]
+Offered = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def offered(run: Run, environ: pytest.MonkeyPatch) -> Offered:
+    """The words that the command offers in place of the last of those, each with what it is, as zsh asks for them."""
+
+    def ask(*words: str) -> dict[str, str]:
+        with environ.context() as asked:
+            asked.setenv("_PROCESSMAKER_COMPLETE", "zsh_complete")
+            asked.setenv("COMP_WORDS", shlex.join(["processmaker", *words[:-1], *filter(None, words[-1:])]))
+            asked.setenv("COMP_CWORD", str(len(words)))
+            ended = run()
+        assert (ended.code, ended.err) == (0, "")
+        lines = ended.out.split("\n")
+        return dict(zip(lines[1::3], lines[2::3], strict=False))
+
+    return ask
 
 
 @pytest.mark.parametrize(
@@ -44,9 +59,9 @@ def offered(run: Run, *words: str) -> list[str]:
         (["start", "--ev"], ["--event"]),
         (["start", "2", "wait", "--cu"], ["--curl"]),
         (["wait", "17", "--until", ""], ["finished", "task"]),
-        (["wait", "17", "--until=t"], ["--until=task"]),
         (["completion", "z"], ["zsh"]),
         (["completion", "--j"], []),
+        (["completion", "--de"], ["--debug"]),
         (["--json", "login", "--allow"], ["--allow-http"]),
         (["start", "Leave"], ["Leave Request", "Leave Request Contractors"]),
         (["find", "k", "--process", "Auto"], ["Auto Approve"]),
@@ -56,61 +71,35 @@ def offered(run: Run, *words: str) -> list[str]:
         (["fly", ""], []),
     ],
 )
-def test_commands_options_and_names_are_offered(run: Run, words: list[str], completed: list[str]) -> None:
-    assert offered(run, *words) == completed
+def test_commands_options_and_names_are_offered(offered: Offered, words: list[str], completed: list[str]) -> None:
+    assert list(offered(*words)) == completed
 
 
-def test_requests_and_tasks_are_offered_with_what_they_are(run: Run) -> None:
+def test_requests_and_tasks_are_offered_with_what_they_are(run: Run, offered: Offered) -> None:
     run("start", 2, "--event", "node_1")
     run("start", 4, "--event", "node_1")
-    offer = run("__complete", "fish", "show", "").out
-    assert offer == "2\tCOMPLETED Auto Approve\n1\tACTIVE Leave Request\n"
-    assert run("__complete", "fish", "complete", "").out == "2\tApprove leave\n"
-    assert run("__complete", "fish", "wait", "1").out == "1\tACTIVE Leave Request\n"
+    assert list(offered("show", "").items()) == [("2", "COMPLETED Auto Approve"), ("1", "ACTIVE Leave Request")]
+    assert offered("complete", "") == {"2": "Approve leave"}
+    assert offered("wait", "1") == {"1": "ACTIVE Leave Request"}
 
 
-def test_profiles_are_offered_with_their_servers(run: Run, tmp_path: Path) -> None:
+def test_profiles_are_offered_with_their_servers(offered: Offered, tmp_path: Path) -> None:
     profile = {"url": "https://a.example.com", "token": "t"}
     saved(tmp_path, bot=profile, box=profile)
-    assert offered(run, "--profile", "bo") == offered(run, "use", "bo") == ["bot", "box"]
-    assert run("__complete", "fish", "use", "bot").out == "bot\thttps://a.example.com\n"
-
-
-def test_files_are_offered_for_data(run: Run, tmp_path: Path, environ: pytest.MonkeyPatch) -> None:
-    (tmp_path / "data dir").mkdir()
-    (tmp_path / "data.json").touch()
-    (tmp_path / ".hidden").touch()
-    environ.chdir(tmp_path)
-    assert offered(run, "start", "2", "--data", "@") == ["@data dir/", "@data.json"]
-    assert offered(run, "start", "2", f"letter=@{tmp_path}/data.") == [f"letter=@{tmp_path}/data.json"]
-    assert offered(run, "start", "2", "items:=@data.") == ["items:=@data.json"]
-    assert offered(run, "api", "POST", "/groups", "-f", "items:=@data.") == ["items:=@data.json"]
+    assert list(offered("--profile", "bo")) == list(offered("use", "bo")) == ["bot", "box"]
+    assert offered("use", "bot")["bot"].replace("\\", "") == "https://a.example.com"
 
 
 def test_where_the_server_cannot_be_asked_nothing_is_offered_and_nothing_fails(
-    run: Run, sandbox: Sandbox, environ: pytest.MonkeyPatch
+    run: Run, offered: Offered, sandbox: Sandbox, environ: pytest.MonkeyPatch
 ) -> None:
     sandbox.fail_next(500, on="GET", times=9)
-    assert offered(run, "start", "Leave") == []
+    assert offered("start", "Leave") == {}
     environ.delenv("PROCESSMAKER_TOKEN")
-    assert offered(run, "start", "Leave") == []
-    assert run("__complete").code == run("__complete", "tcsh", "x").code == 0
-
-
-@pytest.mark.parametrize(
-    ("line", "words", "raw"),
-    [
-        ("processmaker ", [""], ""),
-        ("processmaker st", ["st"], "st"),
-        ("processmaker start ", ["start", ""], ""),
-        (r"processmaker start Leave\ Re", ["start", "Leave Re"], r"Leave\ Re"),
-        (r"processmaker start Leave" + "\\ ", ["start", "Leave "], "Leave\\ "),
-        ('processmaker start "Leave Re', ["start", "Leave Re"], '"Leave Re'),
-        ("processmaker start 'Leave Request' --ev", ["start", "Leave Request", "--ev"], "--ev"),
-    ],
-)
-def test_a_line_that_is_being_typed_is_read_as_bash_reads_it(line: str, words: list[str], raw: str) -> None:
-    assert _completion._split(line) == (words, raw)
+    assert offered("start", "Leave") == {}
+    for wrong in ("tcsh_complete", "bash_complete", "x"):
+        environ.setenv("_PROCESSMAKER_COMPLETE", wrong)
+        assert run().code == 0
 
 
 def line_in(shell: str, typed: str, folder: Path) -> list[str]:
@@ -156,8 +145,8 @@ def line_in(shell: str, typed: str, folder: Path) -> list[str]:
         ("processmaker requests --stat\t ERR\t", ["requests", "--status", "ERROR"]),
         ("processmaker show \t", ["show", "1"]),
         ("processmaker use stag\t", ["use", "staging"]),
-        ("processmaker start 2 --data @lett\t", ["start", "2", "--data", "@letters/"]),
-        ("processmaker start 2 text=@letters/on\t", ["start", "2", "text=@letters/one.txt"]),
+        ('processmaker start "Two D\t--ev\t', ["start", "Two Doors", "--event"]),
+        ("processmaker sandbox --setup letters/on\t", ["sandbox", "--setup", "letters/one.txt"]),
     ],
 )
 def test_a_real_shell_completes(shell: str, typed: str, words: list[str], tmp_path: Path) -> None:
@@ -176,8 +165,6 @@ def test_a_real_shell_completes(shell: str, typed: str, words: list[str], tmp_pa
         ("processmaker ", list(_app.PLACES)),
         ("processmaker start Leave", ["Leave Request", "Leave Request Contractors"]),
         ("processmaker start 'Two Doors' --event node_", ["node_web", "node_mail"]),
-        ("processmaker start 2 --data @lett", ["@letters/"]),
-        ("processmaker start-many 2 lett", ["letters/"]),
         ("processmaker sandbox --setup lett", ["letters/"]),
         ("processmaker start --fly", []),
     ],

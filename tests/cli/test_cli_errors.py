@@ -189,9 +189,13 @@ def test_help_and_usage_errors_load_neither_httpx_nor_rich(words: list[str]) -> 
     assert loaded(words) == []
 
 
-def test_completion_of_commands_and_options_loads_neither_httpx_nor_rich() -> None:
-    assert loaded(["__complete", "bash", "processmaker st"]) == []
-    assert loaded(["__complete", "zsh", "start", "--ev"]) == []
+@pytest.mark.parametrize(("line", "position"), [("processmaker st", "1"), ("processmaker start --ev", "2")])
+def test_completion_of_commands_and_options_loads_neither_httpx_nor_rich(
+    environ: pytest.MonkeyPatch, line: str, position: str
+) -> None:
+    for name, value in {"_PROCESSMAKER_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": position}.items():
+        environ.setenv(name, value)
+    assert loaded([]) == []
 
 
 def loaded(words: list[str]) -> list[str]:

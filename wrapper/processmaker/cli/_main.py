@@ -20,7 +20,7 @@ from . import _exits
 from ._app import app
 from ._exits import UsageError
 from ._facts import print_request
-from ._output import Output, messages, say
+from ._output import messages, say
 from ._session import Session
 
 _SECRETS = ("PROCESSMAKER_TOKEN", "PROCESSMAKER_CLIENT_SECRET", "PROCESSMAKER_PASSWORD", "API_TOKEN")
@@ -28,8 +28,10 @@ _SECRETS = ("PROCESSMAKER_TOKEN", "PROCESSMAKER_CLIENT_SECRET", "PROCESSMAKER_PA
 
 def run(words: Sequence[str]) -> int:
     """Runs one command; returns the exit code."""
-    if words[:1] == ["__complete"]:
-        return _complete(*words[1:])
+    if instruction := os.environ.get("_PROCESSMAKER_COMPLETE"):
+        from ._completion import answer
+
+        return answer(instruction)
     session = Session()
     messages.begin(as_json="--json" in words)
     for name in _SECRETS:
@@ -78,15 +80,6 @@ def _usage_error(problem: click.UsageError) -> UsageError:
 
 def _terminate(*_: Any) -> None:
     raise _exits.Terminated
-
-
-def _complete(shell: str = "", *given: str) -> int:
-    """What a completion script asks for. If nothing can be found out, nothing is offered."""
-    from ._completion import answer
-
-    with suppress(Exception, KeyboardInterrupt):
-        Output().text(answer(shell, given), end="")
-    return _exits.DONE
 
 
 def _report(ended: BaseException, session: Session, code: int) -> None:

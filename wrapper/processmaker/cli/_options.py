@@ -18,6 +18,7 @@ event = click.option("--event", type=EVENT, help="The start event's node id or n
 curl = click.option("--curl", is_flag=True, help="Print the HTTP request as a curl command; send nothing.")
 journal = click.option(
     "--journal",
+    type=click.Path(),
     metavar="FILE|URL",
     help="The journal of starts: a file, redis://…, or none (default: PROCESSMAKER_JOURNAL).",
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from itertools import islice
 from math import isfinite
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -100,9 +101,9 @@ def _processes(ctx: click.Context, _: str) -> Iterable[tuple[str, str]]:
 
 
 def _start_events(ctx: click.Context, _: str) -> Iterable[tuple[str, str]]:
-    session = _session(ctx)
-    for process in session.pm.processes():
-        if process.name in session.typed or str(process.id) in session.typed:
+    typed = shlex.split(os.environ["COMP_WORDS"])  # click reads no process from a line that ends in --event
+    for process in _session(ctx).pm.processes():
+        if process.name in typed or str(process.id) in typed:
             yield from ((event.id, event.name) for event in process.start_events)
 
 
@@ -117,26 +118,9 @@ def _tasks(ctx: click.Context, _: str) -> Iterable[tuple[str, str]]:
 
 
 def _profiles(_: click.Context, __: str) -> Iterable[tuple[str, str]]:
-    import os
-
     from ..config.profiles import read_profiles
 
     return [(name, profile.url) for name, profile in read_profiles(os.environ).items()]
-
-
-def _data_files(_: click.Context, incomplete: str) -> Iterable[tuple[str, str]]:
-    """@FILE, key=@FILE and key:=@FILE."""
-    found = re.fullmatch(r"((?:[^=]+=)?@)(.*)", incomplete)
-    return [(found[1] + name, "") for name in _files(found[2])] if found else []
-
-
-def _files(start: str) -> list[str]:
-    folder, _, beginning = start.rpartition("/")
-    place = Path(folder or ("/" if start.startswith("/") else ".")).expanduser()
-    prefix = start[: len(start) - len(beginning)]
-    entries = sorted(entry for entry in place.iterdir() if entry.name.startswith(beginning))
-    shown = [entry for entry in entries if beginning.startswith(".") or not entry.name.startswith(".")]
-    return [f"{prefix}{entry.name}{'/' if entry.is_dir() else ''}" for entry in shown]
 
 
 def _session(ctx: click.Context) -> Any:
@@ -154,8 +138,8 @@ EVENT = Parsed("event", str, "a start event", _start_events)
 REQUEST = Parsed("id", _identifier, "the id of a Request", _requests)
 TASK = Parsed("task", _identifier, "the id of a task", _tasks)
 PROFILE = Parsed("name", str, "a profile", _profiles)
-DATA = Parsed("json", str, "data", _data_files)
-PAIR = Parsed("key=value", str, "key=value", _data_files)
+DATA = Parsed("json", str, "data")
+PAIR = Parsed("key=value", str, "key=value")
 
 
 class Words(Parsed):

@@ -43,12 +43,19 @@ class _Files(Command):
 )
 @argument("what", type=Words("list", "upload", "download"), metavar="[list|upload|download]", help="Default: list.")
 @_options.request_id
-@argument("file", required=False, metavar="[FILE]", help="Upload: a file here. Download: the id of a file there.")
+@argument(
+    "file",
+    type=click.Path(),
+    required=False,
+    metavar="[FILE]",
+    help="Upload: a file here. Download: the id of a file there.",
+)
 @click.option(
     "--name", metavar="NAME", help="Upload: the name of the data that the file belongs to (default: the file's name)."
 )
 @click.option(
     "--output",
+    type=click.Path(),
     metavar="FILE",
     help="Download: where to save it, - for standard output (default: the file's own name, in this folder).",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -53,11 +53,9 @@ class Session:
         changing: whether a change was sent whose outcome is not known yet.
         changed: whether something was changed on the server.
         look: the command that shows whether that change was made.
-        typed: the words so far, if the shell asks how to complete them.
     """
 
-    def __init__(self, typed: Sequence[str] = ()) -> None:
-        self.typed = typed
+    def __init__(self) -> None:
         self.settings = Settings()
         self.command = ""
         self.waits_for: int | None = None

@@ -115,7 +115,9 @@ def doctor(session: Session) -> None:
     "sandbox", uses=("debug",), examples="processmaker sandbox --port 8765\nprocessmaker sandbox --setup sandbox.json"
 )
 @click.option("--port", type=COUNT, help="Port on 127.0.0.1 (default: 8765; 0: a free one).")
-@click.option("--setup", metavar="FILE", help="A file of JSON with processes and faults of your own.")
+@click.option(
+    "--setup", type=click.Path(), metavar="FILE", help="A file of JSON with processes and faults of your own."
+)
 @click.option("--start-takes", type=SECONDS, help="How long a start takes (default: 0).")
 @click.option(
     "--appears-after", type=SECONDS, help="How long after the call the Request is listed (default: with the answer)."
