@@ -75,18 +75,6 @@ def test_the_address_of_a_page_is_refused_with_the_right_one(
     assert sandbox.calls == []
 
 
-@pytest.mark.parametrize("words", [["processes"], ["show", "1"], ["requests"]])
-def test_an_address_with_another_path_points_to_doctor(
-    run: Run, sandbox: Sandbox, environ: pytest.MonkeyPatch, words: list[str]
-) -> None:
-    environ.setenv("PROCESSMAKER_URL", sandbox.url + "/old")
-    ended = run(*words)
-    assert ended.code == 4
-    assert ended.err.endswith("\n  to find out what is wrong with the address: processmaker doctor\n")
-    environ.setenv("PROCESSMAKER_URL", sandbox.url)
-    assert "doctor" not in run("show", 99).err
-
-
 @pytest.mark.parametrize("name", ["PROCESSMAKER_URL", "PROCESSMAKER_TOKEN"])
 def test_literal_quotes_are_named(run: Run, environ: pytest.MonkeyPatch, name: str) -> None:
     environ.setenv(name, f'"{os.environ[name]}"')

@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from ._exits import EXITS, UsageError
 from ._output import is_terminal, messages, say
@@ -98,33 +96,7 @@ def argument(*names: str, **options: Any) -> Callable[[Any], Any]:
     return click.argument(*names, cls=Argument, **options)
 
 
-def _show_help(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
-        ctx.ensure_object(Session).output.text(ctx.get_help())
-        ctx.exit()
-
-
-def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
-        ctx.ensure_object(Session).output.text(f"processmaker {version('processmaker-client')}")
-        ctx.exit()
-
-
-class _WithHelp(click.Command):
-    """A command whose help is printed like all other output."""
-
-    def get_help_option(self, ctx: click.Context) -> click.Option | None:  # noqa: ARG002 - click's signature
-        return click.Option(
-            ["-h", "--help"],
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_show_help,
-            help="Show this message.",
-        )
-
-
-class Command(_WithHelp):
+class Command(click.Command):
     """One command.
 
     Args:
@@ -141,7 +113,10 @@ class Command(_WithHelp):
         self.changes = changes
         self.uses = tuple(uses)
         own = {param.name for param in self.params}
-        self.params += [setting for setting in settings(hidden=True) if setting.name not in own]
+        for setting in settings():
+            if setting.name not in own:
+                setting.hidden = setting.name not in self.uses
+                self.params.append(setting)
 
     def invoke(self, ctx: click.Context) -> Any:
         session = ctx.ensure_object(Session)
@@ -168,20 +143,8 @@ class Command(_WithHelp):
                 for line in self.examples.splitlines():
                     formatter.write(f"  {line}\n")
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        found = super().shell_complete(ctx, incomplete)
-        if incomplete.startswith("-"):
-            offered = {item.value for item in found}
-            found += [
-                CompletionItem(flag, help=param.help)
-                for param in settings(hidden=True)
-                for flag in param.opts
-                if param.name in self.uses and flag.startswith(incomplete) and flag not in offered
-            ]
-        return found
 
-
-class App(_WithHelp, click.Group):
+class App(click.Group):
     """The command `processmaker`; a sub-command's module is imported when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -221,61 +184,52 @@ class App(_WithHelp, click.Group):
         formatter.write(f"\n{EPILOG.format(exits=exits)}")
 
 
-def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    """Puts a setting that was given into the session."""
+def remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Put a setting that was given into the session."""
     if value is not None and value is not False and param.name:
         ctx.ensure_object(Session).settings.set(param.name, value)
 
 
-def setting(*names: str, **options: Any) -> click.Option:
-    """An option whose value goes into the session's settings."""
-    return click.Option(names, expose_value=False, callback=_remember, **options)
+class Setting(click.Option):
+    """An option for a setting. Commands accept it, too, but only `processmaker --help` explains it."""
+
+    def __init__(self, *names: str, **options: Any) -> None:
+        super().__init__(names, expose_value=False, callback=remember, **options)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        return super().get_help_record(ctx) if isinstance(ctx.command, App) else None
 
 
-def settings(*, hidden: bool = False) -> list[click.Option]:
-    """The options for the settings. Commands accept them, too, but only `processmaker --help` explains them."""
-    shown: dict[str, Any] = {"hidden": hidden}
-    flag: dict[str, Any] = {"is_flag": True, **shown}
+def settings() -> list[Setting]:
+    """Return an option for each setting."""
     return [
-        setting("--url", metavar="URL", help="The server's address, such as https://pm.example.com.", **shown),
-        setting("--profile", type=PROFILE, metavar="NAME", help="The settings that login saved as NAME.", **shown),
-        setting("--allow-http", help="Send the token over plain http, also to another machine.", **flag),
-        setting(
+        Setting("--url", metavar="URL", help="The server's address, such as https://pm.example.com."),
+        Setting("--profile", type=PROFILE, help="The settings that login saved as NAME."),
+        Setting("--allow-http", is_flag=True, help="Send the token over plain http, also to another machine."),
+        Setting(
             "--timeout",
             type=SECONDS,
-            metavar="SECONDS",
             help="How long to wait for each answer (default: 30); in wait and watch, for the Request (default: 300).",
-            **shown,
         ),
-        setting(
+        Setting(
             "--retries",
             type=COUNT,
-            metavar="N",
             help="How often to send again if that is safe (default: 3; 0: never); also waits for a maintenance to end.",
-            **shown,
         ),
-        setting("--json", help="Print JSON; the errors on standard error, too.", **flag),
-        setting("--quiet", help="Print ids only, and nothing but errors beside them.", **flag),
-        setting("--debug", help="Show what is sent and, with an error, the traceback.", **flag),
+        Setting("--json", is_flag=True, help="Print JSON; the errors on standard error, too."),
+        Setting("--quiet", is_flag=True, help="Print ids only, and nothing but errors beside them."),
+        Setting("--debug", is_flag=True, help="Show what is sent and, with an error, the traceback."),
     ]
 
 
 app = App(
     "processmaker",
     help="Start ProcessMaker Requests, and follow them.",
-    params=[
-        *settings(),
-        click.Option(
-            ["--version"],
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_show_version,
-            help="Print the version.",
-        ),
-    ],
+    params=[*settings()],
+    context_settings={"help_option_names": ["-h", "--help"]},
     subcommand_metavar="COMMAND [ARGS]...",
 )
+click.version_option(package_name="processmaker-client", message="%(prog)s %(version)s")(app)
 
 
 def command(name: str, *, cls: type[Command] = Command, **options: Any) -> Callable[[Callable[..., None]], Command]:
@@ -301,23 +255,22 @@ def _shown(settings: Settings) -> Iterator[None]:
         if not settings.quiet:
             say(str(message.args[0] if isinstance(message, Warning) else message), "warning")
 
-    on_terminal = is_terminal(sys.stderr) and not settings.quiet
-    handler = _Log() if settings.debug or on_terminal else logging.NullHandler()
-    level = logging.DEBUG if settings.debug else logging.WARNING
-    loggers = [logging.getLogger(name) for name in ("processmaker", "httpx")]
-    levels = [logger.level for logger in loggers]
+    logger, handler = logging.getLogger("processmaker"), _Log()
+    if settings.debug:
+        handler.setLevel(logging.DEBUG)
+    else:
+        handler.setLevel(logging.WARNING if is_terminal(sys.stderr) and not settings.quiet else logging.CRITICAL)
+    before = logger.level
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = show
-        for logger in loggers:
-            logger.addHandler(handler)
-            logger.setLevel(level)
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG if settings.debug else logging.WARNING)
         try:
             yield
         finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.removeHandler(handler)
-                logger.setLevel(level)
+            logger.removeHandler(handler)
+            logger.setLevel(before)
 
 
 class _Log(logging.Handler):

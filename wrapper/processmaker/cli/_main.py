@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
@@ -65,6 +64,10 @@ def _invoke(words: Sequence[str], session: Session) -> None:
         raise _usage_error(problem) from problem
     except click.Abort:
         raise KeyboardInterrupt from None
+    except OSError:
+        if session.command:
+            raise
+        session.output.text("", end="")  # The help cannot be written. This notes why.
 
 
 def _usage_error(problem: click.UsageError) -> UsageError:
@@ -100,8 +103,6 @@ def _report(ended: BaseException, session: Session, code: int) -> None:
         hint = _exits.hint_for(ended, session.look if session.changing else "")
         if isinstance(ended, e.Unauthorized):
             hint = _sign_in(session)
-        elif hint is None and isinstance(ended, e.NotFound) and _has_path(session):
-            hint = e.DOCTOR[:1].lower() + e.DOCTOR[1:]
         facts |= {"processed": ended.processed, "retryable": ended.retryable, "retry_after": ended.retry_after}
     else:
         message = f"internal error: {type(ended).__name__}: {ended}"
@@ -127,15 +128,6 @@ def _sign_in(session: Session) -> str:
     if not by.startswith("the profile "):
         return f"the token is from {by}, which goes before a profile: set another, or unset it"
     return f"to sign in again: processmaker login --profile {shlex.quote(by.removeprefix('the profile '))}"
-
-
-def _has_path(session: Session) -> bool:
-    """Whether the server's address has a path, which may be wrong."""
-    from ._settings import server
-
-    with suppress(ProcessMakerError):
-        return urlsplit(server(session.settings, os.environ)["base_url"]).path.strip("/") not in ("", "api/1.0")
-    return False
 
 
 def _interrupted(session: Session) -> tuple[str, str | None]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ._app import argument, setting
+from ._app import argument, remember
 from ._params import DATA, EVENT, PAIR, PROCESS, REQUEST, SECONDS
 
 WAIT_SECONDS = 300.0
@@ -45,15 +45,11 @@ def data(function: Any) -> Any:
     return values(document(function))
 
 
-def wait_timeout(function: Any) -> Any:
-    """--timeout of a command that waits for a Request: it stands for the setting of that name."""
-    option = setting(
-        "--timeout",
-        type=SECONDS,
-        metavar="SECONDS",
-        help=f"How long to wait for the Request (default: {WAIT_SECONDS:.0f}).",
-    )
-    if not hasattr(function, "__click_params__"):
-        function.__click_params__ = []
-    function.__click_params__.append(option)
-    return function
+wait_timeout = click.option(
+    "--timeout",
+    type=SECONDS,
+    expose_value=False,
+    callback=remember,
+    help=f"How long to wait for the Request (default: {WAIT_SECONDS:.0f}).",
+)
+"""--timeout of a command that waits for a Request: it stands for the setting of that name."""

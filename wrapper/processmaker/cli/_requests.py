@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -56,29 +56,10 @@ class _Start(Command):
     """`start`: the seconds of --wait may be left out."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        explicit = list(args)
-        for position, (word, following) in enumerate(zip(args, [*args, ""][1:], strict=True)):
+        for position, (word, following) in enumerate(pairwise([*args, ""])):
             if word == "--wait" and not re.fullmatch(r"[0-9.]+", following):
-                explicit[position] = f"--wait={WAIT_SECONDS}"
-            elif word == "--wait":
-                ctx.meta["seconds"] = following
-        try:
-            rest = super().parse_args(ctx, explicit)
-        except click.MissingParameter:
-            _refuse_seconds_for_process(ctx)
-            raise
-        if "=" in str(ctx.params.get("process", "")):
-            _refuse_seconds_for_process(ctx)
-        return rest
-
-
-def _refuse_seconds_for_process(ctx: click.Context) -> None:
-    """Says so if `start --wait 4` means the process 4."""
-    if seconds := ctx.meta.get("seconds"):
-        raise UsageError(
-            f"no PROCESS is named: the {seconds} after --wait is its seconds. Write --wait={seconds} and the process, "
-            "or put --wait last"
-        )
+                args[position] = f"--wait={WAIT_SECONDS}"
+        return super().parse_args(ctx, args)
 
 
 @command(
