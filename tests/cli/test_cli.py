@@ -194,7 +194,7 @@ def test_wait_takes_the_next_word_only_if_it_is_a_number(run: Run, sandbox: Sand
 def test_a_start_whose_wait_times_out_prints_the_request_once(run: Run) -> None:
     ended = run("start", "Leave Request", "--wait", "60", "--json")
     assert (ended.code, ended.json["id"]) == (5, 1)
-    assert ended.error["message"] == "Request 1 is still ACTIVE. It goes on."
+    assert ended.error["message"] == "Request 1 is still ACTIVE after 60 s. It goes on."
     assert ended.error["hint"] == "to wait again: processmaker wait 1"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from command_line import COMMAND, Run, Terminal, mind_ctrl_c, saved
-from processmaker import ConnectionLost, ProcessMaker, StartOutcomeUnknown, TimedOut
+from processmaker import ProcessMaker
 from processmaker.cli import _exits
 from processmaker.sandbox import Sandbox
 from programs import not_run
@@ -70,7 +70,7 @@ def test_a_lost_answer_to_any_change_is_an_unknown_outcome(run: Run, sandbox: Sa
 def test_after_a_lost_answer_the_next_step_is_a_command(run: Run, sandbox: Sandbox) -> None:
     sandbox.fail_next("answer lost", on="POST")
     assert (
-        "before you do, look among the latest Requests of process 2: processmaker requests --process 2 --since 1h\n"
+        "before you start again, look among the latest Requests of process 2: processmaker requests --process 2 --since 1h\n"
         in run("start", "Leave Request").err
     )
     sandbox.fail_next("lost before", on="POST")
@@ -84,7 +84,7 @@ def test_a_request_that_is_known_to_exist_is_named(run: Run, sandbox: Sandbox) -
     sandbox.fail_next("truncated", on="POST", at=0.95)
     sandbox.fail_next(500, on="GET /requests", times=9)
     ended = run("start", "Leave Request")
-    assert "The Request was started." in ended.err
+    assert "The Request was started, as 1." in ended.err
     assert ended.err.endswith("\n  processmaker show 1\n")
 
 
@@ -235,19 +235,6 @@ def test_no_tasks_and_no_such_request_are_told_apart(run: Run) -> None:
     run("start", 4, "--event", "node_1")
     assert run("tasks", 1).code == 0
     assert run("tasks", 99).code == 4
-
-
-def test_a_failed_look_for_a_lost_start_is_told_with_its_reason() -> None:
-    unknown = StartOutcomeUnknown(
-        "",
-        wire_error=TimedOut("no answer"),
-        process_id=2,
-        idempotency_key="k",
-        look_error=ConnectionLost("the connection broke"),
-    )
-    assert _exits.message_of(unknown) == (
-        "no answer. Whether the Request was started is not known. The last look for it failed: the connection broke."
-    )
 
 
 @pytest.mark.usefixtures("served")

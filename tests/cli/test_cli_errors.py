@@ -25,7 +25,7 @@ def test_an_error_is_json_with_json(run: Run, sandbox: Sandbox) -> None:
     assert list(error) == ["message", "hint", "type", "exit_code", "processed", "retryable", "retry_after"]
     assert (error["type"], error["exit_code"], error["processed"]) == ("StartOutcomeUnknown", 6, None)
     assert "processmaker requests --process 2 --since 1h" in error["hint"]
-    assert "the start was not sent again" in error["hint"]
+    assert "It was not sent again" in error["message"]
 
 
 @pytest.mark.parametrize(

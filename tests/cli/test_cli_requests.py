@@ -185,7 +185,10 @@ def test_where_there_is_no_browser_open_prints_the_address(run: Run, environ: py
 def test_quiet_prints_ids_and_nothing_beside_errors(run: Run, sandbox: Sandbox) -> None:
     ended = run("start", 2, "who= Mia ", "--quiet", "--wait", "1")
     assert (ended.code, ended.out) == (5, "1\n")
-    assert ended.err == "processmaker: Request 1 is still ACTIVE. It goes on.\n  to wait again: processmaker wait 1\n"
+    assert (
+        ended.err
+        == "processmaker: Request 1 is still ACTIVE after 1 s. It goes on.\n  to wait again: processmaker wait 1\n"
+    )
     assert run("tasks", 1, "--quiet").out == "2\n"
     assert run("complete", 2, "--quiet").out == "2\n"
     assert run("wait", 1, "--quiet").out == "1\n"

@@ -39,7 +39,7 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def signals_handled(*kinds: signal.Signals, by: Callable[[int, Any], Any]) -> Iterator[None]:
-    """Sets a handler for these signals, and restores the earlier ones at the end.
+    """Set a handler for these signals, and restore the earlier ones at the end.
 
     It does nothing outside the main thread, where Python allows no handler.
     """
@@ -107,19 +107,9 @@ def exit_code(problem: BaseException, *, changes: bool) -> int:
 
 
 def message_of(error: e.ProcessMakerError) -> str:
-    """What went wrong, without the next step."""
-    if isinstance(error, e.StartOutcomeUnknown):
-        known = error.request_id is not None
-        fact = "The Request was started." if known else "Whether the Request was started is not known."
-        wire_error, look_error = error.wire_error, error.look_error
-        what = wire_error.message if isinstance(wire_error, e.ProcessMakerError) else wire_error
-        failed_look = f" The last look for it failed: {e.sentence(look_error.message)}" if look_error else ""
-        return f"{e.sentence(what)} {fact}{failed_look}"
-    if isinstance(error, e.WaitTimeout) and error.request:
-        return f"Request {error.request_id} is still {error.request.status}. It goes on."
-    if isinstance(error, e.WaitTimeout):
-        why = f" ({error.__cause__})" if error.__cause__ else ""
-        return f"Request {error.request_id} could not be read in time{why}"
+    """Return what went wrong, without the next step."""
+    if isinstance(error, e.WaitTimeout) and not error.request:
+        return f"Request {error.request_id} could not be read in time ({error.__cause__})"
     return error.message
 
 
@@ -142,10 +132,7 @@ def _after_unknown_start(error: Any) -> str:
         return f"processmaker show {error.request_id}"
     look = find_command(error.process_id, error.idempotency_key)
     if error.idempotency_key is None:
-        return (
-            "the start was not sent again; before you do, look among the latest Requests of process "
-            f"{error.process_id}: {look}"
-        )
+        return f"before you start again, look among the latest Requests of process {error.process_id}: {look}"
     later = f"after {ceil(error.retry_after)} s" if error.retry_after else "later"
     return f"look with {look}, or start again {later} with the same --idempotency-key: it looks first"
 

@@ -62,8 +62,6 @@ def _invoke(words: Sequence[str], session: Session) -> None:
             raise SystemExit(done.exit_code) from None
     except click.UsageError as problem:
         raise _usage_error(problem) from problem
-    except click.Abort:
-        raise KeyboardInterrupt from None
     except OSError:
         if session.command:
             raise
@@ -121,10 +119,7 @@ def _sign_in(session: Session) -> str:
 
     if session.command == "login":
         return "nothing was saved"
-    try:
-        by = signed_in_by(session.settings, os.environ)
-    except ProcessMakerError:
-        return "to sign in: processmaker login"
+    by = signed_in_by(session.settings, os.environ)
     if not by.startswith("the profile "):
         return f"the token is from {by}, which goes before a profile: set another, or unset it"
     return f"to sign in again: processmaker login --profile {shlex.quote(by.removeprefix('the profile '))}"

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
-from attrs import asdict, frozen, has
+from attrs import asdict, frozen
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -78,28 +78,29 @@ class Output:
         self.problem: OSError | None = None
 
     def text(self, text: str, end: str = "\n") -> None:
-        """Prints the text at once, so that a reader who leaves early has all or nothing of it."""
-        self.used = True
-        if self.problem is None:
-            self.problem = _write(sys.stdout, text + end)
+        """Print the text at once, so that a reader who leaves early has all or nothing of it."""
+        self._write(sys.stdout, text + end)
 
     def bytes(self, content: bytes) -> None:
-        """Prints bytes as they are."""
+        """Print bytes as they are."""
+        self._write(getattr(sys.stdout, "buffer", sys.stdout), content)
+
+    def _write(self, stream: Any, content: Any) -> None:
         self.used = True
         if self.problem is None:
-            self.problem = _write(getattr(sys.stdout, "buffer", sys.stdout), content)
+            self.problem = _write(stream, content)
 
     def line(self, text: str) -> None:
-        """Prints a line, without what would speak to the terminal."""
+        """Print a line, without what would speak to the terminal."""
         self.text(printable(text))
 
     def document(self, value: object) -> None:
-        """Prints a value as JSON: its fields without `raw`, times as ISO 8601."""
-        self.text(json.dumps(_plain(value), indent=2))
+        """Print a value as JSON: its fields without `raw`, times as ISO 8601."""
+        self.text(json.dumps(value, indent=2, default=_plain))
 
     def row(self, value: object) -> None:
-        """Prints a value as JSON on one line, as one of several documents."""
-        self.text(json.dumps(_plain(value)))
+        """Print a value as JSON on one line, as one of several documents."""
+        self.text(json.dumps(value, default=_plain))
 
     def facts(self, value: object, facts: Mapping[str, object] | None = None, *, quietly: object) -> None:
         """Prints one value.
@@ -115,18 +116,16 @@ class Output:
         if self.quiet:
             self.line(str(quietly))
             return
-        named = facts if facts is not None else dict(value) if isinstance(value, Mapping) else {}
-        shown = {name.replace("_", " "): _text(fact) for name, fact in named.items() if fact is not None}
+        facts = dict(value) if facts is None and isinstance(value, Mapping) else facts or {}
+        shown = {name.replace("_", " "): _text(fact) for name, fact in facts.items() if fact is not None}
         width = max(map(len, shown), default=0) + 2
-        color = has_color(sys.stdout)
-        lines = [
-            ("" if number else f"{name:{width}}")
-            + " " * (width if number else 0)
-            + (click.style(line, fg=COLORS[line]) if color and name == "status" and line in COLORS else printable(line))
-            for name, text in shown.items()
-            for number, line in enumerate(text.split("\n"))
-        ]
-        self.text("\n".join(lines))
+        rows = []
+        for name, text in shown.items():
+            lines = [printable(line) for line in text.split("\n")]
+            if name == "status" and text in COLORS and has_color(sys.stdout):
+                lines = [click.style(text, fg=COLORS[text])]
+            rows.append(f"{name:{width}}" + f"\n{'':{width}}".join(lines))
+        self.text("\n".join(rows))
 
     def table(
         self, values: Iterable[Any], columns: Sequence[Column], *, quietly: Callable[[Any], object], empty: str
@@ -188,13 +187,14 @@ def _table(rows: Sequence[Any], columns: Sequence[Column]) -> str:
     for column in shown:
         table.add_column(column.heading, no_wrap=column.whole, overflow="fold")
     for row in rows:
-        cells = [printable(_short(column.cell(row), on_terminal=on_terminal)) for column in shown]
-        table.add_row(
-            *(
-                Text(cell, style=COLORS.get(cell, "") if column.heading == "STATUS" else "")
-                for column, cell in zip(shown, cells, strict=True)
-            )
-        )
+        cells = []
+        for column in shown:
+            cell = column.cell(row)
+            if on_terminal and isinstance(cell, datetime):
+                cell = f"{cell.astimezone():%Y-%m-%d %H:%M}"  # of this machine, to the minute
+            text = printable(_text(cell))
+            cells.append(Text(text, style=COLORS.get(text, "") if column.heading == "STATUS" else ""))
+        table.add_row(*cells)
     with console.capture() as captured:
         console.print(table)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
@@ -236,7 +236,7 @@ class Messages:
         message = " ".join(message.split())
         if self.as_json:
             document = {"message": self._clean(message), "hint": hint and self._clean(hint), **facts}
-            self.write(json.dumps({"error": _plain(document)}) + "\n")
+            self.write(json.dumps({"error": document}) + "\n")
             return
         name = click.style("processmaker:", fg="red", bold=True) if has_color(sys.stderr) else "processmaker:"
         text = _wrapped(f"processmaker: {printable(message)}").replace("processmaker:", name, 1)
@@ -312,30 +312,16 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
-def _plain(value: object) -> Any:
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
+def _plain(value: Any) -> Any:
+    """Return what JSON has in place of a value that it does not know: a time, a mapping, or a value of the library."""
     if isinstance(value, datetime):
         return value.isoformat()
-    if not has(type(value)):
-        return value
-    return asdict(
-        value,  # type: ignore[arg-type]
-        filter=lambda attribute, _: attribute.name != "raw",
-        value_serializer=lambda _, __, item: item.isoformat() if isinstance(item, datetime) else item,
-    )
+    if isinstance(value, Mapping):
+        return dict(value)
+    return asdict(value, recurse=False, filter=lambda attribute, _: attribute.name != "raw")
 
 
 def _text(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat(" ", "seconds")
     return "" if value is None else str(value)
-
-
-def _short(value: object, *, on_terminal: bool) -> str:
-    """The same for a cell: on a terminal, a time is this machine's, to the minute."""
-    if on_terminal and isinstance(value, datetime):
-        return f"{value.astimezone():%Y-%m-%d %H:%M}"
-    return _text(value)
