@@ -70,7 +70,7 @@ def test_a_lost_answer_to_any_change_is_an_unknown_outcome(run: Run, sandbox: Sa
 def test_after_a_lost_answer_the_next_step_is_a_command(run: Run, sandbox: Sandbox) -> None:
     sandbox.fail_next("answer lost", on="POST")
     assert (
-        "before you start again, look among the latest Requests of process 2: processmaker requests --process 2 --since 1h\n"
+        "look among the latest Requests of process 2: processmaker requests --process 2 --since 1h\n"
         in run("start", "Leave Request").err
     )
     sandbox.fail_next("lost before", on="POST")

@@ -160,7 +160,7 @@ def test_login_tightens_a_file_that_others_could_read_and_keeps_other_profiles(
     file.chmod(0o644)
     file.parent.chmod(0o755)
     typed(TOKEN)
-    assert "Saved as profile bot in " in run("login", "--profile", "bot", "--url", sandbox.url).out
+    assert run("login", "--profile", "bot", "--url", sandbox.url).out.startswith("profile    bot\nurl ")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert list(json.loads(file.read_text())) == ["default", "bot"]
@@ -610,23 +610,27 @@ def test_login_and_use_say_where_something_else_goes_before_the_profile(
     run: Run, environ: pytest.MonkeyPatch, tmp_path: Path, typed: Callable[[str], None]
 ) -> None:
     saved(tmp_path, box={"url": A, "token": TOKEN}, bot={"url": A, "token": TOKEN})
-    by_token = "PROCESSMAKER_TOKEN is set, which goes before the profile; to use it, unset that, or say --profile bot\n"
+    by_token = (
+        "PROCESSMAKER_TOKEN goes before the profile bot. To use bot, unset PROCESSMAKER_TOKEN, or give --profile bot\n"
+    )
     assert run("use", "bot").err == f"processmaker: {by_token}"
     assert run("profiles").err == f"processmaker: {by_token}"
     assert run("use", "bot", "--quiet").err == ""
     environ.delenv("PROCESSMAKER_TOKEN")
-    assert run("use", "bot").err.startswith("processmaker: PROCESSMAKER_URL is set, which goes before the profile")
+    assert run("use", "bot").err.startswith("processmaker: PROCESSMAKER_URL goes before the profile bot")
     environ.delenv("PROCESSMAKER_URL")
     assert run("use", "bot").err == ""
     environ.setenv("PROCESSMAKER_PROFILE", "box")
     assert run("use", "bot").err == (
-        "processmaker: the profile box stays in use; to use bot, unset PROCESSMAKER_PROFILE, or say --profile bot\n"
+        "processmaker: the profile box goes before the profile bot. To use bot, unset PROCESSMAKER_PROFILE, or "
+        "give --profile bot\n"
     )
     environ.delenv("PROCESSMAKER_PROFILE")
     typed(TOKEN)
     ended = run("login", "--url", A, "--profile", "box")
     assert ended.err == (
-        "processmaker: the profile bot stays in use; to use box, run processmaker use box, or say --profile box\n"
+        "processmaker: the profile bot goes before the profile box. To use box, run processmaker use box, or give "
+        "--profile box\n"
     )
 
 

@@ -59,41 +59,36 @@ def login(session: Session, username: str | None, client_id: str | None, no_keyr
     name = options.profile or profile_in_use(profiles, os.environ)
     url = options.url or os.environ.get("PROCESSMAKER_URL", "").strip() or asked_url(profiles.get(name))
     checked_site(url, allow_http=options.allow_http)  # before a token is typed for it
+    credentials: dict[str, Any]
     if username or client_id:
-        grant = password_grant(url, client_id, username)
-        count = len(session.connect(base_url=url, auth=grant, **connection(options)).processes())
-        token = token_in_use({"auth": grant})
+        credentials = {"auth": password_grant(url, client_id, username)}
     else:
-        token = asked_token(url)
-        count = len(session.connect(base_url=url, token=token, **connection(options)).processes())
-    profile = Profile(url=url, token=token, allow_http=options.allow_http)
+        credentials = {"token": asked_token(url)}
+    count = len(session.connect(base_url=url, **credentials, **connection(options)).processes())
+    profile = Profile(url=url, token=token_in_use(credentials), allow_http=options.allow_http)
     in_keyring = save_profile(name, profile, os.environ, in_keyring=not no_keyring)
-    if session.output.as_json:
-        token_in = "keyring" if in_keyring else "file"
-        session.output.document(
-            {"profile": name, "url": url, "processes": count, "file": str(path), "token_in": token_in}
-        )
-    elif not session.output.quiet:
-        session.output.line(f"Signed in to {url}, where this token may start {count} processes.")
-        token_in = "; its token is in the system's keyring" if in_keyring else ""
-        session.output.line(f"Saved as profile {name} in {path}{token_in}")
-    tell_what_goes_before(name, session)
+    facts = {
+        "profile": name,
+        "url": url,
+        "processes": count,
+        "file": str(path),
+        "token_in": "keyring" if in_keyring else "file",
+    }
+    session.output.facts(facts, quietly=name)
+    say_what_goes_before(name, session)
 
 
-def tell_what_goes_before(name: str, session: Session) -> None:
-    """Says so where commands do not use this profile: the environment names another, or other settings."""
+def say_what_goes_before(name: str, session: Session) -> None:
+    """Say so if commands do not use this profile: the environment names another, or other settings."""
     try:
         by = signed_in_by(Settings(), os.environ)
     except ProcessMakerError:
         by = "PROCESSMAKER_URL"
     if session.output.quiet or by == f"the profile {name}":
         return
-    if by.startswith("the profile"):
-        named = os.environ.get("PROCESSMAKER_PROFILE", "").strip()
-        way = "unset PROCESSMAKER_PROFILE" if named else f"run processmaker use {shlex.quote(name)}"
-        say(f"{by} stays in use; to use {name}, {way}, or say --profile {shlex.quote(name)}")
-    else:
-        say(f"{by} is set, which goes before the profile; to use it, unset that, or say --profile {shlex.quote(name)}")
+    variable = "PROCESSMAKER_PROFILE" if by.startswith("the profile") else by
+    way = f"unset {variable}" if os.environ.get(variable) else f"run processmaker use {shlex.quote(name)}"
+    say(f"{by} goes before the profile {name}. To use {name}, {way}, or give --profile {shlex.quote(name)}")
 
 
 @command("logout", examples="processmaker logout staging", uses=("profile", *LOCAL))
@@ -119,7 +114,7 @@ def use(session: Session, name: str) -> None:
         raise NotSignedIn(no_profile(name, profiles))
     use_profile(name, os.environ)
     session.output.facts({"profile": name, "url": profiles[name].url}, quietly=name)
-    tell_what_goes_before(name, session)
+    say_what_goes_before(name, session)
 
 
 @command("profiles", examples="processmaker profiles", uses=LOCAL)
@@ -152,7 +147,7 @@ def profiles(session: Session) -> None:
         rows, columns, quietly=lambda profile: profile["name"], empty="no profile; make one with login"
     )
     if in_use in known:
-        tell_what_goes_before(in_use, session)
+        say_what_goes_before(in_use, session)
 
 
 @command("whoami", examples="processmaker whoami --profile staging")

@@ -93,8 +93,6 @@ def _download(session: Session, request: int, number: str, output: str | None) -
         raise Absent(f"Request {request} has no file {number}", hint=f"processmaker files {request}")
     # What the server calls it leads out of no folder.
     output = output or Path(found.file_name.replace("\\", "/")).name or number
-    if output != "-" and Path(output).exists():
-        raise UsageError(f"{output} is there already", hint="--output FILE saves it under another name")
     content = session.pm.download(found)
     if output == "-":
         session.output.bytes(content)
@@ -102,6 +100,8 @@ def _download(session: Session, request: int, number: str, output: str | None) -
     try:
         with Path(output).open("xb") as saved:
             saved.write(content)
+    except FileExistsError:
+        raise UsageError(f"{output} is there already", hint="--output FILE saves it under another name") from None
     except (OSError, ValueError) as problem:
-        raise UsageError(f"{output} cannot be written: {getattr(problem, 'strerror', None) or problem}") from None
+        raise UsageError(f"{output} cannot be written: {problem}") from None
     session.output.facts({"id": found.id, "saved_as": output, "size": len(content)}, quietly=output)

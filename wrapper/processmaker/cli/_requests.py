@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +76,7 @@ class _Start(Command):
 @click.option(
     "--idempotency-key",
     "--key",
-    "key",
+    "idempotency_key",
     metavar="KEY",
     help="What identifies this start, such as order-1234. If a Request has it, that one is the answer.",
 )
@@ -103,14 +102,10 @@ def start(
     process: int | str,
     values: Sequence[str],
     document: str | None,
-    event: str | None,
-    key: str | None,
-    again: bool,
-    on_reused_key: Any,
-    fingerprint_without: tuple[str, ...],
     journal: str | None,
     wait: float | None,
     curl: bool,
+    **options: Any,
 ) -> None:
     """Start a Request, once.
 
@@ -120,19 +115,12 @@ def start(
     if curl and wait is not None:
         raise UsageError("--curl sends nothing, so there is nothing to --wait for")
     data = data_from(values, document)
-    with session.client(curl=curl, journal=journal_place(journal)) as pm, session.change(find_command(process, key)):
+    look = find_command(process, options["idempotency_key"])
+    with session.client(curl=curl, journal=journal_place(journal)) as pm, session.change(look):
         try:
-            request = pm.start(
-                process,
-                data,
-                event=event,
-                idempotency_key=key,
-                again=again,
-                on_reused_key=on_reused_key,
-                fingerprint_without=fingerprint_without or None,
-            )
+            request = pm.start(process, data, **options)
         except (RequestFailed, RequestCanceled) as error:
-            if error.request.created is False and not again:
+            if error.request.created is False and not options["again"]:
                 error.hint = "--again starts a new one"
             raise
     session.request = request
@@ -173,28 +161,18 @@ def find(session: Session, key: str, process: int | str) -> None:
 @click.option("--pmql", metavar="PMQL", help="Only if this condition in ProcessMaker's query language holds.")
 @click.option("--limit", type=COUNT, default=LIMIT, help=f"How many at most (default: {LIMIT}; 0: all).")
 @click.option("--count", is_flag=True, help="Print only how many there are.")
-def requests(
-    session: Session,
-    process: int | str | None,
-    status: str | None,
-    since: datetime | timedelta | None,
-    pmql: str | None,
-    limit: int,
-    count: bool,
-) -> None:
+def requests(session: Session, limit: int, count: bool, **conditions: Any) -> None:
     """List Requests, the newest first.
 
     With --json each is a document on a line of its own, printed as the pages come.
     """
     output, pm = session.output, session.pm
-    asked: dict[str, Any] = {"process": process, "status": status, "since": since}
     if count:
-        number = pm.count_requests(pmql, **asked)
+        number = pm.count_requests(**conditions)
         output.row({"count": number}) if output.as_json else output.line(str(number))
         return
-    newest = pm.requests(
-        pmql, **asked, include=("summary",), order_direction="desc", per_page=min(limit, 100) if limit else 100
-    )
+    per_page = min(limit, 100) if limit else 100
+    newest = pm.requests(**conditions, include=("summary",), order_direction="desc", per_page=per_page)
     columns = (
         Column("ID", lambda request: request.id, whole=True),
         Column("STATUS", lambda request: request.status, whole=True),
@@ -208,7 +186,7 @@ def requests(
         islice(newest, limit or None), columns, quietly=lambda request: request.id, empty="no Request"
     )
     if limit and listed == limit and not (output.quiet or output.as_json):
-        there = pm.count_requests(pmql, **asked)
+        there = pm.count_requests(**conditions)
         if there > limit:
             say(f"these are the newest {limit} of {there}; --limit 0 lists all")
 
