@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 import pytest
-from command_line import COMMAND, TOKEN, Run, Terminal, mind_ctrl_c
+from command_line import COMMAND, TOKEN, Run, mind_ctrl_c
 from processmaker import ProcessMaker, cli
 from processmaker.cli import _app, _session
 from processmaker.sandbox import Sandbox
@@ -355,32 +355,6 @@ def test_tasks_complete_and_cancel(run: Run, sandbox: Sandbox, environ: pytest.M
     assert run("cancel", 2).code == 4  # only administrators may
     environ.setenv("PROCESSMAKER_TOKEN", sandbox.token("admin"))
     assert "status     CANCELED" in run("cancel", 2).out
-
-
-def test_on_a_terminal_a_wait_keeps_one_line_up_to_date_and_erases_it(run: Run, environ: pytest.MonkeyPatch) -> None:
-    run("start", 2)
-    terminal = Terminal()
-    environ.setattr(sys, "stderr", terminal)
-    environ.setenv("COLUMNS", "61")
-    assert run("wait", 1, "--timeout", "3").code == 5
-    written = terminal.getvalue()
-    live, _, after = written.rpartition("\x1b[2K")  # the line is erased
-    assert 'Request 1 "Leave Request" ACTIVE, waits for task 2 "Appr… 0 s' in plain(live)
-    assert "processmaker: Request 1 is still ACTIVE" in plain(after)
-
-
-def plain(text: str) -> str:
-    """The text without colors."""
-    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
-
-
-def test_a_dumb_terminal_gets_plain_lines(run: Run, environ: pytest.MonkeyPatch) -> None:
-    run("start", 4)
-    terminal = Terminal()
-    environ.setattr(sys, "stderr", terminal)
-    environ.setenv("TERM", "dumb")
-    run("wait", 1)
-    assert terminal.getvalue() == 'Request 1 "Auto Approve" COMPLETED\n'
 
 
 # Help

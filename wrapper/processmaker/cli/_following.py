@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +11,7 @@ from . import _options
 from ._app import command
 from ._facts import print_request
 from ._options import WAIT_SECONDS
-from ._output import is_terminal, live, messages, printable
+from ._output import messages, printable
 from ._params import Words
 from ._session import Session
 
@@ -51,21 +49,18 @@ def watch(session: Session, request: int) -> None:
     """
     output = session.output
     limit, session.settings.timeout = session.settings.timeout, None
-
-    def show(progress: Progress) -> None:
+    for progress in _changes(session, request, limit):
         if output.as_json:
             output.row(progress)
         elif not output.quiet:
             output.line(described(progress))
-
-    for _ in _changes(session, request, limit, show):
         if output.problem:
             return
     session.pm.wait(request)  # It has finished: this looks once, and raises what there is to raise.
 
 
 def wait_for(session: Session, request: int | Request, limit: float | None, until: str = "finished") -> Request:
-    """Waits for a Request, and shows on standard error how it changes.
+    """Wait for a Request, and print on standard error how it changes.
 
     Args:
         request: the Request or its id.
@@ -78,55 +73,24 @@ def wait_for(session: Session, request: int | Request, limit: float | None, unti
     Raises:
         ProcessMakerError: those of `ProcessMaker.wait`.
     """
-    for progress in _changes(session, request, limit, None):
-        request = progress.request
+    for progress in _changes(session, request, limit):
+        if not session.output.quiet:
+            messages.write(printable(described(progress)) + "\n")
         if until == "task" and progress.tasks:
-            return request
+            return progress.request
     return session.pm.wait(request)  # It has finished: this looks once, and raises what there is to raise.
 
 
-def _changes(
-    session: Session, request: int | Request, limit: float | None, show: Callable[[Progress], None] | None
-) -> Iterator[Progress]:
-    """Each change of a Request until it finishes, shown as it comes: by `show`, or else on standard error."""
-    import sys
-
-    if isinstance(request, int):
-        session.waits_for = request
-    else:
-        session.waits_for, session.request = request.id, request
-    quiet = session.output.quiet
-    line = _Line(f"Request {session.waits_for}") if is_terminal(sys.stderr) and not quiet else None
-    with live(line) if line else nullcontext():
-        for progress in session.pm.watch(request, timeout=WAIT_SECONDS if limit is None else limit):
-            session.request = progress.request
-            if line:
-                line.text = printable(described(progress))
-            if show:
-                show(progress)
-            elif not line and not quiet:
-                messages.write(printable(described(progress)) + "\n")
-            yield progress
-
-
-class _Line:
-    """What a wait shows on a terminal: where the Request stands, and the seconds since it began."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self._began = time.monotonic()
-
-    def __rich_console__(self, _: Any, options: Any) -> Iterator[Any]:
-        from rich.text import Text
-
-        elapsed = f" {time.monotonic() - self._began:.0f} s"
-        text = Text(self.text, no_wrap=True)
-        text.truncate(max(options.max_width - len(elapsed), 1), overflow="ellipsis")
-        yield text.append(elapsed, style="dim")
+def _changes(session: Session, request: int | Request, limit: float | None) -> Iterator[Progress]:
+    """Yield each change of a Request until it finishes. The session knows its latest state."""
+    session.waits_for = request if isinstance(request, int) else request.id
+    for progress in session.pm.watch(request, timeout=WAIT_SECONDS if limit is None else limit):
+        session.request = progress.request
+        yield progress
 
 
 def described(progress: Progress) -> str:
-    """Where a Request stands, in one line."""
+    """Return where a Request stands, in one line."""
     request = progress.request
     waits = ", ".join(f'task {task.id} "{task.name}"' for task in progress.tasks)
     return f'Request {request.id} "{request.name}" {request.status}' + (f", waits for {waits}" if waits else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -122,17 +123,11 @@ def doctor(session: Session) -> None:
 @click.option(
     "--appears-after", type=SECONDS, help="How long after the call the Request is listed (default: with the answer)."
 )
-def sandbox(
-    session: Session,  # noqa: ARG001 - every command gets it
-    port: int | None,
-    setup: str | None,
-    start_takes: float | None,
-    appears_after: float | None,
-) -> None:
+def sandbox(_: Session, **options: Any) -> None:
     """Serve a ProcessMaker in memory, to try things out."""
     from ..sandbox.__main__ import serve
 
     try:
-        serve(port=port, setup=setup, start_takes=start_takes, appears_after=appears_after)
+        serve(**options)
     except ValueError as problem:
         raise UsageError(str(problem)) from problem
