@@ -18,7 +18,7 @@ from attrs import asdict, field, frozen
 
 from .. import errors as e
 from ..clock import Clock
-from ..config.proxy import Proxy, proxy_for
+from ..config.network import proxy_for, trusted
 from ._exits import Absent, ChecksFailed, NotSignedIn, exit_code, hint_for, message_of
 from ._profiles import claims, expiry, token_in_use
 from ._settings import checked_site, server
@@ -99,15 +99,6 @@ class Network(httpx.HTTPTransport):
 
     certificate: dict[str, Any] | None = None
 
-    def __init__(self, proxy: Proxy | None, verify: bool) -> None:
-        try:
-            trusted = httpx.create_ssl_context(verify=verify)
-        except OSError as problem:
-            raise e.ConfigurationError(
-                f"SSL_CERT_FILE does not name a readable file of certificates: {problem}"
-            ) from None
-        super().__init__(verify=trusted, proxy=proxy.for_httpx(trusted) if proxy else None)
-
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         response = super().handle_request(request)
         tls = response.extensions["network_stream"].get_extra_info("ssl_object")
@@ -118,11 +109,12 @@ class Network(httpx.HTTPTransport):
 def _findings(session: Session, arguments: dict[str, Any], site: str) -> Iterator[Finding]:
     """Make the checks. A check that fails ends this with its error."""
     host, allow_http = urlsplit(site).hostname, arguments.get("allow_http", False)
-    proxy = proxy_for(site, allow_http=allow_http)
-    through = f"calls go through {proxy.address} ({proxy.variable})" if proxy else "none"
-    yield Finding("proxy", "ok", through, {"proxy": proxy.address if proxy else None})
+    ssl_context = trusted(arguments.get("verify", True))
+    proxy = proxy_for(site, ssl_context, allow_http=allow_http)
+    address = str(proxy.url) if proxy else None
+    yield Finding("proxy", "ok", f"calls go through {address}" if proxy else "none", {"proxy": address})
 
-    network = Network(proxy, arguments.get("verify", True))
+    network = Network(verify=ssl_context, proxy=proxy)
     # An auth that does nothing: this call has no token.
     probe = session.connect(**arguments, auth=httpx.Auth(), transport=network)
     refusal: e.ResponseError | None = None
