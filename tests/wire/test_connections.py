@@ -262,20 +262,27 @@ def test_an_answer_that_is_too_long_is_said_to_be(connect: Connect, wire: Wire, 
         pm.processes()
 
 
-def test_of_a_long_error_the_message_is_short(connect: Connect, wire: Wire) -> None:
+@pytest.mark.parametrize("packed", [False, True])
+def test_of_an_error_only_the_beginning_is_read(connect: Connect, wire: Wire, packed: bool) -> None:
+    """Its server goes on sending, and holds the connection open."""
     pm = connect(wire.url, token=wire.sandbox.token(), retries=None)
     body = b'{"message": "It failed.", "trace": "' + 10_000_000 * b"x"
+    content = gzip.compress(body, 1) if packed else body
 
     def at_length(connection: socket.socket, _: bytes) -> None:
-        head = f"HTTP/1.1 500 Internal Server Error\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"HTTP/1.1 500 Internal Server Error\r\nContent-Length: {len(content) + 1}\r\n"
+        head += "Content-Encoding: gzip\r\n" * packed
         with suppress(OSError):
-            connection.sendall(head.encode() + body)
+            connection.sendall(head.encode() + b"\r\n" + content)
+        wire.over.wait(SOON)
 
     wire.manner = at_length
     with pytest.raises(ServerError) as failure:
         pm.processes()
     assert "It failed." in failure.value.server_message
     assert len(failure.value.server_message) < 500
+    wire.manner = lambda connection, answer: connection.sendall(answer)
+    assert pm.processes()
 
 
 def test_a_packed_answer_is_unpacked(connect: Connect, wire: Wire) -> None:

@@ -42,8 +42,8 @@ IDLE_SECONDS = 5.0
 MAX_CONCURRENT = 100
 """Calls at a time of one AsyncProcessMaker; the others wait in a queue."""
 
-MAX_BODY = 64 * 1024 * 1024
-"""Bytes of the longest answer, unpacked."""
+MAX_BODY, MAX_ERROR_BODY = 64 * 1024 * 1024, 64 * 1024
+"""Bytes of the longest answer, unpacked; and of what is read of an answer that is no success."""
 
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 """Exceptions that say that nothing was sent, whoever raises them."""
@@ -163,13 +163,18 @@ class Answer:
     def __init__(self, response: httpx.Response, content: bytearray) -> None:
         self._response = response
         self._content = content
+        self._longest = MAX_BODY if response.is_success else MAX_ERROR_BODY
         packed = response.headers.pop("content-encoding", "").strip().lower() == "gzip"
         self._unpack = zlib.decompressobj(zlib.MAX_WBITS | 16) if packed else None
 
-    def add(self, part: bytes) -> None:
-        self._content += self._unpack.decompress(part, MAX_BODY + 1) if self._unpack else part
-        if len(self._content) > MAX_BODY:
-            raise httpx.ReadError(f"the answer has more than {MAX_BODY} bytes")
+    def add(self, part: bytes) -> bool:
+        """Add a part of the body. Return whether more of it is to be read: of an error the beginning is enough."""
+        self._content += self._unpack.decompress(part, self._longest + 1) if self._unpack else part
+        if len(self._content) <= self._longest:
+            return True
+        if self._response.is_success:
+            raise httpx.ReadError(f"the answer has more than {self._longest} bytes")
+        return False
 
     def whole(self) -> httpx.Response:
         self._response.stream = httpx.ByteStream(bytes(self._content))
@@ -364,7 +369,8 @@ class Transport(_Transport[httpx.HTTPTransport], httpx.BaseTransport):
         stream: Any = response.stream
         with closing(stream):
             for part in stream:
-                answer.add(part)
+                if not answer.add(part):
+                    break
         return answer.whole()
 
     async def _drop(self, connection: Connection[httpx.HTTPTransport]) -> None:
@@ -436,7 +442,8 @@ class AsyncTransport(_Transport[httpx.AsyncHTTPTransport], httpx.AsyncBaseTransp
             stream: Any = response.stream
             async with aclosing(stream):
                 async for part in stream:
-                    answer.add(part)
+                    if not answer.add(part):
+                        break
             return answer.whole()
 
     async def _drop(self, connection: Connection[httpx.AsyncHTTPTransport]) -> None:
