@@ -46,6 +46,27 @@ def refused(path: Any) -> JournalError:
     return error.value
 
 
+@contextmanager
+def hard_link(path: Path) -> Iterator[Path]:
+    other = path.with_name("another name.db")
+    other.hardlink_to(path)
+    yield other
+    other.unlink()
+
+
+def test_a_file_with_two_names_is_refused(path: Path, journal: SQLiteJournal) -> None:
+    """Under each name SQLite would keep a write-ahead log of its own, and a key would be started twice."""
+    assert reserve(journal, "ada").mine
+    with hard_link(path) as other:
+        for name in (path, other):
+            error = refused(name)
+            assert "has 2 names (hard links)" in str(error)
+            assert not error.transient
+        with pytest.raises(JournalError, match="remove the other names"):
+            journal.sending(START, "ada")
+    assert journal.sending(START, "ada")
+
+
 def reserve(journal: SQLiteJournal, owner: str) -> Entry:
     (entry,) = journal.reserve([(START, owner)])
     return entry

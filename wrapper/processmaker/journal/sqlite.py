@@ -87,9 +87,10 @@ class SQLiteJournal(RowJournal):
     fork: each process opens the file for itself.
 
     The file is made with mode 0600, and `-wal` and `-shm` files beside it; the three belong together. Give all callers
-    the same path: a hard link, or a mount of the file alone, has a log of its own, and a key is started twice. To share
-    it with a container, mount its folder. For several users, give the file and its folder a common group and widen the
-    file's mode. WAL does not work on network file systems; use `RedisJournal` for several machines.
+    the same path. A file with a second name (a hard link) is refused. To share it with a container, mount its folder: a
+    mount of the file alone has a log of its own, and a key is started twice. For several users, give the file and its
+    folder a common group and widen the file's mode. WAL does not work on network file systems; use `RedisJournal` for
+    several machines.
 
     A file made by 0.1.0 is migrated when it is opened. Versions before 0.2.0 cannot use it afterwards.
 
@@ -200,6 +201,11 @@ class SQLiteJournal(RowJournal):
     def _identity(self) -> tuple[int, int] | None:
         with suppress(FileNotFoundError):
             status = self._path.stat()
+            if status.st_nlink > 1:
+                raise self._error(
+                    f"the file has {status.st_nlink} names (hard links), and under each SQLite keeps a write-ahead log "
+                    "of its own; remove the other names, or give the path of another file"
+                )
             return status.st_dev, status.st_ino
         return None
 
