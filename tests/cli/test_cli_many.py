@@ -169,6 +169,18 @@ def test_bad_lines_of_json_are_told_and_written_as_they_are(start: Any, sandbox:
     assert [data["order"] for data in sent(sandbox)] == [6, "order-1"]
 
 
+def test_ctrl_c_while_the_summary_is_printed_does_not_say_that_nothing_was_sent(
+    start: Any, environ: pytest.MonkeyPatch, sandbox: Sandbox
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    environ.setattr("processmaker.cli._many.Run.show_summary", interrupted)
+    ended = start(CSV)
+    assert (ended.code, ended.err) == (130, "processmaker: interrupted after it was done\n")
+    assert len(sandbox.requests) == 3
+
+
 def test_no_rejects_no_file(start: Any, folder: Path) -> None:
     assert start(CSV, "--rejects", "mend.csv").code == 0
     assert not (folder / "mend.csv").exists()

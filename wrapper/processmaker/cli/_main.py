@@ -133,6 +133,8 @@ def _interrupted(session: Session) -> tuple[str, str | None]:
         return f"interrupted; Request {session.request.id} exists", f"processmaker show {session.request.id}"
     if session.changing:
         return "interrupted; whether the server did it is not known", session.look and f"look with {session.look}"
+    if session.changed:
+        return "interrupted after it was done", None
     return "interrupted; nothing was sent" if session.changes else "interrupted", None
 
 
