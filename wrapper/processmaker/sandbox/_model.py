@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -35,9 +36,9 @@ class Clock(RealClock):
         return (self._instant or datetime.now(UTC)).astimezone(UTC) + self._advanced
 
     def advance(self, seconds: float) -> None:
-        """Jump ahead. Rounded up to a microsecond, so that a caller that waits for an instant reaches it."""
+        """Jump ahead."""
         with self._lock:
-            self._advanced += timedelta(microseconds=ceil(seconds * 1e6))
+            self._advanced += _rounded_up(seconds)
 
     def reach(self, instant: datetime) -> None:
         """Jump ahead to that instant, unless it has passed."""
@@ -48,12 +49,24 @@ class Clock(RealClock):
         return self.now().timestamp()
 
     def sleep(self, seconds: float) -> None:
-        """Jump ahead instead of sleeping, so that a client can use this clock."""
-        self.advance(seconds)
+        """Jump ahead instead of sleeping, so that a client can use this clock.
+
+        Threads that sleep at the same time wake up side by side: their times do not add up.
+        """
+        wakes_at = self.now() + _rounded_up(seconds)
+        time.sleep(0.001)  # other threads run, as during a real sleep
+        self.reach(wakes_at)
 
     async def async_sleep(self, seconds: float) -> None:
-        self.advance(seconds)
+        """See `sleep`."""
+        wakes_at = self.now() + _rounded_up(seconds)
         await asyncio.sleep(0)  # other tasks of the loop run, as during a real sleep
+        self.reach(wakes_at)
+
+
+def _rounded_up(seconds: float) -> timedelta:
+    """Round up to a microsecond, so that a caller that waits for an instant reaches it."""
+    return timedelta(microseconds=ceil(seconds * 1e6))
 
 
 class Identified(Protocol):
