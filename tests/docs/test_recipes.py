@@ -484,8 +484,8 @@ def test_a_proxy_that_wants_a_password_is_told_from_a_server_that_is_away(
     sandbox, place, _ = behind_a_proxy
     script = f"export HTTPS_PROXY=http://{place} SSL_CERT_FILE=company-ca.pem; processmaker doctor | grep failed"
     printed = shell(script, tmp_path, "https://pm.example.com", sandbox.token())
-    assert "through the proxy: 407" in printed
-    assert "It wants a user name and password: HTTPS_PROXY=http://user:password@host:port" in printed
+    assert "no connection to https://pm.example.com: 407 Proxy Authentication Required" in printed
+    assert "Look at the proxy, or add pm.example.com to NO_PROXY" in printed
 
 
 # --- logging --------------------------------------------------------------------------------------------------------

@@ -132,13 +132,13 @@ def settings(
 
 
 def _timeout(timeout: float | Timeout) -> Timeout:
-    if isinstance(timeout, Timeout):
-        return timeout
-    if not is_seconds(timeout) or not 0 < timeout <= LONGEST_TIMEOUT:
+    phases = timeout if isinstance(timeout, Timeout) else Timeout(timeout if is_seconds(timeout) else 0)
+    limits = [limit for limit in phases.as_dict().values() if limit is not None]
+    if any(not 0 < limit <= LONGEST_TIMEOUT for limit in limits):
         raise ConfigurationError(
             f"timeout={timeout!r} is not a number of seconds above 0, of {LONGEST_TIMEOUT:,} at most"
         )
-    return Timeout(timeout)
+    return phases
 
 
 def _total(timeout: Timeout) -> float | None:
