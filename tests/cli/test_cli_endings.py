@@ -133,7 +133,7 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_where(run: Run, environ
 
 def test_debug_shows_the_calls_and_the_traceback(run: Run) -> None:
     ended = run("show", 99, "--debug")
-    assert "processmaker: debug: GET /requests/99: " in ended.err
+    assert "processmaker: debug: GET /api/1.0/requests/99: " in ended.err
     assert "Traceback (most recent call last)" in ended.err
 
 

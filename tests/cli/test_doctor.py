@@ -164,7 +164,7 @@ def test_a_name_that_nobody_knows_is_called_that(doctor: Doctor, monkeypatch: py
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     found = doctor("http://127.nowhere.localhost")
-    assert "127.nowhere.localhost: Name or service not known. Look at the address" in found.said("address")
+    assert "127.nowhere.localhost: [Errno -2] Name or service not known. Look at the address" in found.said("address")
     assert found.code == 1
 
 
@@ -261,7 +261,7 @@ def test_a_proxy_on_the_way_is_shown_without_its_password(doctor: Doctor) -> Non
         doctor.environ.setenv("HTTP_PROXY", wire.url.replace("http://", "http://me:secret@"))
         found = doctor("http://127.0.0.1.nip.example", "--allow-http")
     assert found.code == 0
-    assert found.said("proxy") == f"calls go through {wire.url} (HTTP_PROXY)"
+    assert found.said("proxy") == f"calls go through {wire.url}"
     assert "secret" not in found.out
 
 
