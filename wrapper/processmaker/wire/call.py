@@ -41,7 +41,7 @@ from .redact import redact, without_credentials
 from .retry import retrying
 from .run import iterate, run
 from .salvage import salvaged_id
-from .transport import AsyncTransport, Call, Sending, Transport, current_call, path_of, until, without_query
+from .transport import LOCATION, AsyncTransport, Call, Sending, Transport, current_call, path_of, until, without_query
 
 if TYPE_CHECKING:
     from ..config.settings import Settings
@@ -225,8 +225,8 @@ class IO(ABC):
     def _facts(self, answer: httpx.Response, call: Call) -> dict[str, Any]:
         """Return what an error says of an answer, without secrets."""
         headers = {name: redact(value, self._secrets()) for name, value in answer.headers.items()}
-        if "location" in headers:
-            headers["location"] = without_credentials(headers["location"])
+        if location := answer.extensions[LOCATION]:
+            headers["location"] = without_credentials(redact(location, self._secrets()))
         return {
             "status": answer.status_code,
             "reason": self._redacted(answer.reason_phrase),

@@ -45,6 +45,9 @@ MAX_CONCURRENT = 100
 MAX_BODY, MAX_ERROR_BODY = 64 * 1024 * 1024, 64 * 1024
 """Bytes of the longest answer, unpacked; and of what is read of an answer that is no success."""
 
+LOCATION = "processmaker.location"
+"""An extension of an answer: its Location."""
+
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 """Exceptions that say that nothing was sent, whoever raises them."""
 
@@ -177,6 +180,8 @@ class Answer:
         return False
 
     def whole(self) -> httpx.Response:
+        # httpx looks into a Location even if it does not follow it, and fails at odd ones.
+        self._response.extensions[LOCATION] = self._response.headers.pop("location", "")
         self._response.stream = httpx.ByteStream(bytes(self._content))
         self._response.read()
         return self._response
