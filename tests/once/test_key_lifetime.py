@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import Connect
+from processmaker import ConfigurationError
 from processmaker.sandbox import Sandbox
 from replay import recordings, replayed
 
@@ -85,6 +86,13 @@ def test_nothing_is_too_old_where_there_is_nothing_old(pm: Any, asked: list[str]
 def test_a_look_may_have_an_age_of_its_own(pm: Any, asked: list[str], age: timedelta, words: str) -> None:
     assert pm.find("k", process=4, key_lifetime=age) is None
     assert asked[0] == f"created < NOW {words}"
+
+
+@pytest.mark.parametrize("age", [timedelta(minutes=59), 30])
+def test_an_age_below_an_hour_is_refused_before_the_look(pm: Any, asked: list[str], age: Any) -> None:
+    with pytest.raises(ConfigurationError, match="is not a length of time from an hour"):
+        pm.find("k", process=4, key_lifetime=age)
+    assert asked == []
 
 
 @pytest.mark.parametrize(("version", "name"), recordings("newest_request_older_than"))

@@ -158,6 +158,11 @@ def test_a_list_whose_last_page_never_comes_does_not_outlast_its_time(connect: C
         pm._runner.run(read_all()) if isinstance(pm, Awaited) else run(read_all())
 
 
+def test_without_a_time_out_an_answer_may_take_any_time(connect: Connect, either: Wire, verify: ssl.SSLContext) -> None:
+    pm = connect(either.url, token=either.sandbox.token(), timeout=httpx.Timeout(None), verify=verify)
+    assert pm.start(2, event="node_1").id == 1
+
+
 @pytest.mark.parametrize("timeout", [1e10, 1_000_001, httpx.Timeout(5, read=1e12)])
 def test_a_time_out_that_no_system_takes_is_refused(timeout: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"1,000,000 .*at most"):
