@@ -105,7 +105,7 @@ def test_no_files_import_one_another_in_a_circle() -> None:
         visit(name, ())
 
 
-PRIVATE = {"_io", "_settings", "_catalog", "_starts", "_on_reused_key", "_fingerprint_without"}
+PRIVATE = {"_io", "_settings", "_starts"}
 
 
 @pytest.mark.parametrize("room", ["cli", "sandbox"])

@@ -12,6 +12,7 @@ import pytest
 from processmaker import (
     AmbiguousStartEvent,
     AsyncProcessMaker,
+    ConfigurationError,
     DataAlteredWarning,
     Forbidden,
     InvalidData,
@@ -301,6 +302,15 @@ def test_altered_data_can_be_refused_or_accepted_for_one_start(pm: Any, sandbox:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pm.start(4, {"name": " x "}, event="node_1", on_altered_data="ignore")
+
+
+@pytest.mark.parametrize("name", ["on_altered_data", "on_reused_key"])
+def test_an_empty_policy_is_not_taken_for_the_client_s(pm: Any, sandbox: Sandbox, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name}='' is none of"):
+        pm.start(4, {}, event="node_1", idempotency_key="k", **{name: ""})
+    with pytest.raises(ConfigurationError, match=f"{name}='' is none of"):
+        list(pm.start_many(4, [{}], event="node_1", **{name: ""}))
+    assert sandbox.calls == []
 
 
 @pytest.mark.parametrize("number", [10**20, 10**5000, 2**63], ids=["21 digits", "5001 digits", "2**63"])

@@ -726,7 +726,7 @@ def test_tasks_that_wait_for_a_renewal_hold_no_connection(server: Server) -> Non
         async with AsyncProcessMaker(SITE, auth=auth, transport=OneConnection(), retries=None) as pm:
             await pm.processes()
             server.valid.clear()
-            assert await asyncio.gather(*(pm._catalog.listing() for _ in range(2))) == [[], []]
+            assert await asyncio.gather(*(pm.processes() for _ in range(2))) == [[], []]
 
     asyncio.run(main())
     assert [status for _, status in server.calls] == [200, 401, 401, 200, 200]

@@ -551,7 +551,7 @@ def test_a_task_that_is_cancelled_in_a_tls_handshake_leaves_no_connection_open()
 
     async def main() -> None:
         async with AsyncProcessMaker(f"https://127.0.0.1:{listener.getsockname()[1]}", token="t") as pm:
-            call = asyncio.create_task(pm._catalog.listing())
+            call = asyncio.create_task(pm.processes())
             await asyncio.to_thread(begun.wait)
             call.cancel()
             await asyncio.wait([call])

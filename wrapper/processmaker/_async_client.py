@@ -27,10 +27,9 @@ from .follow.waiting import FIRST_POLL, WAIT_TIMEOUT, Progress, Until
 from .many import CONCURRENCY, AsyncOutcomes, Key, R, Run, run_in_tasks
 from .models import File, Process, Request, Task
 from .once import start as _start
-from .once.key import check_fingerprint_without
 from .once.lookup import find_by_key
-from .once.state import LOOK_AGAIN_FOR, OnReusedKey, Starts, choose_journal
-from .processes import AnyEvent, AnyProcess, Catalog
+from .once.state import LOOK_AGAIN_FOR, OnReusedKey, Policy, Starts, choose_journal
+from .processes import AnyEvent, AnyProcess
 from .wire import raw_call as _raw_call
 from .wire.call import AsyncIO
 from .wire.raw_call import Files, Params
@@ -74,17 +73,12 @@ class AsyncProcessMaker:
             verify=verify,
             allow_http=allow_http,
             retries=retries,
-            on_altered_data=on_altered_data,
-            key_lifetime=key_lifetime,
             transport=transport,
         )
         self._io = AsyncIO(self._settings)
-        self._catalog = Catalog(self._io)
-        self._on_reused_key: OnReusedKey = _start.check_on_reused_key(on_reused_key)
-        self._fingerprint_without = check_fingerprint_without(fingerprint_without)
-        self._starts = Starts(
-            self._io, choose_journal(journal, self._settings.transport, asynchronous=True), key_lifetime
-        )
+        policy = Policy(on_altered_data, on_reused_key, fingerprint_without)
+        keys = choose_journal(journal, self._settings.transport, asynchronous=True)
+        self._starts = Starts(self._io, keys, policy, key_lifetime)
 
     @classmethod
     def from_env(cls, **options: Unpack[AsyncClientOptions]) -> Self:
@@ -98,7 +92,7 @@ class AsyncProcessMaker:
 
     async def processes(self) -> list[Process]:
         """See `ProcessMaker.processes`."""
-        return await self._catalog.listing()
+        return await self._starts.catalog.listing()
 
     @overload
     async def start(
@@ -123,9 +117,9 @@ class AsyncProcessMaker:
         fingerprint_without: Sequence[str] | None = None,
     ) -> Request:
         """See `ProcessMaker.start`."""
+        policy = self._starts.policy.replace(on_altered_data, on_reused_key, fingerprint_without)
         return await _start.start(
             self._starts,
-            self._catalog,
             process,
             data,
             event=event,
@@ -133,9 +127,7 @@ class AsyncProcessMaker:
             look_again_for=look_again_for,
             again=again,
             timeout=timeout,
-            on_altered_data=on_altered_data or self._settings.on_altered_data,
-            on_reused_key=on_reused_key or self._on_reused_key,
-            fingerprint_without=self._fingerprint_without if fingerprint_without is None else fingerprint_without,
+            policy=policy,
         )
 
     def start_many(
@@ -160,17 +152,9 @@ class AsyncProcessMaker:
             An asynchronous iterator of `Outcome`; use it in an `async with` block if you may leave it early.
         """
         check_rows(rows)
+        policy = self._starts.policy.replace(on_altered_data, on_reused_key, fingerprint_without)
         many = Run(
-            self._starts,
-            self._catalog,
-            process,
-            event,
-            key,
-            look_again_for=look_again_for,
-            on_altered_data=on_altered_data or self._settings.on_altered_data,
-            on_reused_key=on_reused_key or self._on_reused_key,
-            fingerprint_without=self._fingerprint_without if fingerprint_without is None else fingerprint_without,
-            concurrency=concurrency,
+            self._starts, process, event, key, look_again_for=look_again_for, policy=policy, concurrency=concurrency
         )
         return AsyncOutcomes(run_in_tasks(many, rows), many)
 
@@ -178,7 +162,7 @@ class AsyncProcessMaker:
         self, idempotency_key: str, *, process: AnyProcess, key_lifetime: timedelta | None = None
     ) -> Request | None:
         """See `ProcessMaker.find`."""
-        return await find_by_key(self._starts, self._catalog, process, idempotency_key, key_lifetime)
+        return await find_by_key(self._starts, process, idempotency_key, key_lifetime)
 
     async def get(self, request: AnyRequest, *, include: Iterable[str] = ("data",)) -> Request:
         """See `ProcessMaker.get`."""
@@ -198,7 +182,9 @@ class AsyncProcessMaker:
     ) -> AsyncIterator[Request]:
         """See `ProcessMaker.requests`."""
         conditions = Conditions(pmql, process, status, since)
-        return _reading.requests(self._io, self._catalog, conditions, include, per_page, order_by, order_direction)
+        return _reading.requests(
+            self._io, self._starts.catalog, conditions, include, per_page, order_by, order_direction
+        )
 
     async def count_requests(
         self,
@@ -209,7 +195,7 @@ class AsyncProcessMaker:
         since: Since = None,
     ) -> int:
         """See `ProcessMaker.count_requests`."""
-        return await _reading.count_requests(self._io, self._catalog, Conditions(pmql, process, status, since))
+        return await _reading.count_requests(self._io, self._starts.catalog, Conditions(pmql, process, status, since))
 
     async def children(self, request: AnyRequest) -> list[Request]:
         """See `ProcessMaker.children`."""
@@ -232,13 +218,8 @@ class AsyncProcessMaker:
         on_altered_data: OnAlteredData | None = None,
     ) -> Task:
         """See `ProcessMaker.complete`."""
-        return await _tasks.complete(
-            self._io,
-            task,
-            data,
-            look_again_for=look_again_for,
-            on_altered_data=on_altered_data or self._settings.on_altered_data,
-        )
+        how = self._starts.policy.replace(on_altered_data).on_altered_data
+        return await _tasks.complete(self._io, task, data, on_altered_data=how, look_again_for=look_again_for)
 
     async def files(self, request: AnyRequest, *, name: str | None = None) -> list[File]:
         """See `ProcessMaker.files`."""

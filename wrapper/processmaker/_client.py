@@ -27,10 +27,9 @@ from .follow.waiting import FIRST_POLL, WAIT_TIMEOUT, Progress, Until
 from .many import CONCURRENCY, Key, Outcomes, R, Run, run_in_threads
 from .models import File, Process, Request, Task
 from .once import start as _start
-from .once.key import check_fingerprint_without
 from .once.lookup import find_by_key
-from .once.state import LOOK_AGAIN_FOR, OnReusedKey, Starts, choose_journal
-from .processes import AnyEvent, AnyProcess, Catalog
+from .once.state import LOOK_AGAIN_FOR, OnReusedKey, Policy, Starts, choose_journal
+from .processes import AnyEvent, AnyProcess
 from .wire import raw_call as _raw_call
 from .wire.call import BlockingIO, iterate, run
 from .wire.raw_call import Files, Params
@@ -99,15 +98,12 @@ class ProcessMaker:
             verify=verify,
             allow_http=allow_http,
             retries=retries,
-            on_altered_data=on_altered_data,
-            key_lifetime=key_lifetime,
             transport=transport,
         )
         self._io = BlockingIO(self._settings)
-        self._catalog = Catalog(self._io)
-        self._on_reused_key: OnReusedKey = _start.check_on_reused_key(on_reused_key)
-        self._fingerprint_without = check_fingerprint_without(fingerprint_without)
-        self._starts = Starts(self._io, choose_journal(journal, self._settings.transport), key_lifetime)
+        policy = Policy(on_altered_data, on_reused_key, fingerprint_without)
+        keys = choose_journal(journal, self._settings.transport)
+        self._starts = Starts(self._io, keys, policy, key_lifetime)
 
     @classmethod
     def from_env(cls, **options: Unpack[ClientOptions]) -> Self:
@@ -147,7 +143,7 @@ class ProcessMaker:
         Raises:
             ProcessMakerError: the list could not be read.
         """
-        return run(self._catalog.listing())
+        return run(self._starts.catalog.listing())
 
     @overload
     def start(
@@ -210,10 +206,10 @@ class ProcessMaker:
             ProcessMakerError: anything else. `started` says whether the Request exists, `processed` whether this
                 start may have been processed, and `retryable` whether to start again later, with the same key.
         """
+        policy = self._starts.policy.replace(on_altered_data, on_reused_key, fingerprint_without)
         return run(
             _start.start(
                 self._starts,
-                self._catalog,
                 process,
                 data,
                 event=event,
@@ -221,9 +217,7 @@ class ProcessMaker:
                 look_again_for=look_again_for,
                 again=again,
                 timeout=timeout,
-                on_altered_data=on_altered_data or self._settings.on_altered_data,
-                on_reused_key=on_reused_key or self._on_reused_key,
-                fingerprint_without=self._fingerprint_without if fingerprint_without is None else fingerprint_without,
+                policy=policy,
             )
         )
 
@@ -271,17 +265,9 @@ class ProcessMaker:
             CannotStart: (when it is iterated) the process or the start event is not clear; nothing was sent.
         """
         check_rows(rows)
+        policy = self._starts.policy.replace(on_altered_data, on_reused_key, fingerprint_without)
         many = Run(
-            self._starts,
-            self._catalog,
-            process,
-            event,
-            key,
-            look_again_for=look_again_for,
-            on_altered_data=on_altered_data or self._settings.on_altered_data,
-            on_reused_key=on_reused_key or self._on_reused_key,
-            fingerprint_without=self._fingerprint_without if fingerprint_without is None else fingerprint_without,
-            concurrency=concurrency,
+            self._starts, process, event, key, look_again_for=look_again_for, policy=policy, concurrency=concurrency
         )
         return Outcomes(run_in_threads(many, rows), many)
 
@@ -305,7 +291,7 @@ class ProcessMaker:
             ProcessNotFound: no process of that name.
             ProcessMakerError: the look-up failed.
         """
-        return run(find_by_key(self._starts, self._catalog, process, idempotency_key, key_lifetime))
+        return run(find_by_key(self._starts, process, idempotency_key, key_lifetime))
 
     def get(self, request: AnyRequest, *, include: Iterable[str] = ("data",)) -> Request:
         """Return the state of a Request now; the status in the answer to a start is not final (see `Request.status`).
@@ -358,7 +344,7 @@ class ProcessMaker:
         """
         conditions = Conditions(pmql, process, status, since)
         return iterate(
-            _reading.requests(self._io, self._catalog, conditions, include, per_page, order_by, order_direction)
+            _reading.requests(self._io, self._starts.catalog, conditions, include, per_page, order_by, order_direction)
         )
 
     def count_requests(
@@ -376,7 +362,7 @@ class ProcessMaker:
             ProcessNotFound: no process of that name.
             ProcessMakerError: the number could not be had.
         """
-        return run(_reading.count_requests(self._io, self._catalog, Conditions(pmql, process, status, since)))
+        return run(_reading.count_requests(self._io, self._starts.catalog, Conditions(pmql, process, status, since)))
 
     def children(self, request: AnyRequest) -> list[Request]:
         """Return the Requests that this one started as sub-processes, in order of id.
@@ -462,15 +448,8 @@ class ProcessMaker:
             TaskNotClosed: it was still open after `look_again_for`; do not complete it again before you know.
             ProcessMakerError: anything else; `processed` says whether it may be completed.
         """
-        return run(
-            _tasks.complete(
-                self._io,
-                task,
-                data,
-                look_again_for=look_again_for,
-                on_altered_data=on_altered_data or self._settings.on_altered_data,
-            )
-        )
+        how = self._starts.policy.replace(on_altered_data).on_altered_data
+        return run(_tasks.complete(self._io, task, data, on_altered_data=how, look_again_for=look_again_for))
 
     def files(self, request: AnyRequest, *, name: str | None = None) -> list[File]:
         """Return the files of a Request.

@@ -29,17 +29,17 @@ from typing import Any, Generic, Self, TypeVar
 
 from attrs import define, field, frozen
 
-from .data import OnAlteredData, altered_places, check_data, check_on_altered_data, report_alterations
+from .data import altered_places, check_data, report_alterations
 from .errors import Forbidden, InvalidData, NotFound
 from .follow.reading import check_seconds
 from .journal import Entry
 from .models import Request
 from .once.existing import KeyInProgress, explain_waiting, is_over_in, longest_wait
-from .once.key import check_fingerprint_without, check_key
+from .once.key import check_key
 from .once.lookup import KEYS_IN_ONE_CALL
-from .once.start import check_on_reused_key, correct_ids, give_back, is_look_old, prepare, start_once
-from .once.state import OnReusedKey, Start, Starts
-from .processes import AnyEvent, AnyProcess, Catalog
+from .once.start import correct_ids, give_back, is_look_old, prepare, start_once
+from .once.state import Policy, Start, Starts
+from .processes import AnyEvent, AnyProcess
 from .wire.call import iterate, run
 from .wire.retry import RateGate
 
@@ -125,14 +125,11 @@ class Run:
     """One call of `start_many`. Its methods other than `work` are steps that no other worker interrupts."""
 
     starts: Starts
-    catalog: Catalog
     process: AnyProcess
     event: AnyEvent
     key: Key
     look_again_for: float
-    on_altered_data: OnAlteredData
-    on_reused_key: OnReusedKey
-    fingerprint_without: tuple[str, ...] = field(converter=check_fingerprint_without)
+    policy: Policy
     concurrency: int
     gate: RateGate = field(init=False)
     ids: tuple[int, str] = field(init=False)
@@ -150,8 +147,6 @@ class Run:
 
     def __attrs_post_init__(self) -> None:
         check_seconds("look_again_for", self.look_again_for)
-        check_on_altered_data(self.on_altered_data)
-        check_on_reused_key(self.on_reused_key)
         if not isinstance(self.concurrency, int) or isinstance(self.concurrency, bool) or self.concurrency < 1:
             raise InvalidData(f"concurrency={self.concurrency!r} is not a number of starts at a time, from 1")
         check_key_source(self.key)
@@ -183,7 +178,7 @@ class Run:
     def check(self, row: Row) -> None:
         data = check_data(row.given)
         row.altered = altered_places(data)
-        report_alterations(data, self.on_altered_data)
+        report_alterations(data, self.policy.on_altered_data)
         row.key = None if self.key is None else key_of_row(row.given, self.key)
         process_id, event = self.ids
         row.start = Start(
@@ -192,8 +187,7 @@ class Run:
             data=data,
             key=row.key,
             look_again_for=self.look_again_for,
-            on_reused_key=self.on_reused_key,
-            fingerprint_without=self.fingerprint_without,
+            policy=self.policy,
             gate=self.gate,
         )
 
@@ -263,7 +257,7 @@ class Run:
                 request = await start_once(self.starts, row.start)
             except (Forbidden, NotFound) as error:
                 if (row.start.process_id, row.start.event) == self.ids:  # no other row has corrected them meanwhile
-                    self.ids = await correct_ids(self.catalog, self.process, self.event, row.start, error)
+                    self.ids = await correct_ids(self.starts, self.process, self.event, row.start, error)
                 await self.start_row(row)
                 return
         except KeyInProgress as other:
@@ -482,7 +476,7 @@ async def as_async(rows: Iterable[object]) -> AsyncIterator[object]:
 async def start_all(this: Run, crew: Threads | Tasks) -> AsyncGenerator[Outcome[Any], None]:
     """Yield the outcomes of all rows. Those that come after the caller has left stay in `this.outcomes`."""
     this.starts.io.connections.check_open()
-    this.ids = await this.catalog.resolve(this.process, this.event)
+    this.ids = await this.starts.catalog.resolve(this.process, this.event)
     try:
         await crew.begin()
         while this.outcomes or not this.is_over:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from http.cookiejar import CookieJar
 from importlib.metadata import version
 from typing import Any
@@ -13,8 +12,7 @@ from typing import Any
 from attrs import frozen
 from httpx import AsyncBaseTransport, Auth, BaseTransport, Timeout
 
-from ..clock import check_key_lifetime, clock_of, is_seconds
-from ..data import OnAlteredData, check_on_altered_data
+from ..clock import clock_of, is_seconds
 from ..errors import ConfigurationError
 from ..wire import API_PATH
 from ..wire.auth import Bearer, PasswordGrant
@@ -53,8 +51,6 @@ class Settings:
     allow_http: bool
     transport: Any
     retries: Retries | None
-    on_altered_data: OnAlteredData
-    key_lifetime: timedelta | None
 
     @property
     def api_url(self) -> str:
@@ -93,8 +89,6 @@ def settings(
     verify: Verify,
     allow_http: bool,
     retries: Retries | None,
-    on_altered_data: OnAlteredData,
-    key_lifetime: timedelta | None,
     transport: BaseTransport | AsyncBaseTransport | None,
 ) -> Settings:
     """The settings for these arguments of a client.
@@ -126,8 +120,6 @@ def settings(
         allow_http=allow_http,
         transport=transport,
         retries=retries,
-        on_altered_data=check_on_altered_data(on_altered_data),
-        key_lifetime=check_key_lifetime(key_lifetime),
     )
 
 

@@ -126,12 +126,12 @@ def check_fingerprint(this: Start, request: Request) -> None:
     """
     other = request.idempotency_fingerprint
     ended = request.status in ENDED_BADLY  # that is the error to raise, whatever its data
-    if other not in (None, this.fingerprint) and not ended and this.on_reused_key != "ignore":
+    if other not in (None, this.fingerprint) and not ended and this.policy.on_reused_key != "ignore":
         words = (
             f'Request {request.id} was started with the key "{this.key}" and other data than this start has. This data '
             "was not sent. Another order needs another key"
         )
-        if this.on_reused_key == "error":
+        if this.policy.on_reused_key == "error":
             raise IdempotencyKeyReused(
                 words,
                 hint="A field that changes at each try, such as a time, belongs into fingerprint_without. If the data "

@@ -18,7 +18,7 @@ from ..clock import check_key_lifetime
 from ..data import IDEMPOTENCY_KEY
 from ..follow.reading import RequestQuery, listed
 from ..models import Request
-from ..processes import AnyProcess, Catalog
+from ..processes import AnyProcess
 from .key import check_key
 from .state import ENDED_BADLY, Starts
 
@@ -29,12 +29,10 @@ URL_CHARACTERS = 6_000
 """Characters of a URL that those keys take at most: nginx refuses one beyond about 8,000 (observed on 4.15.5)."""
 
 
-async def find_by_key(
-    starts: Starts, catalog: Catalog, process: AnyProcess, key: str, lifetime: timedelta | None
-) -> Request | None:
+async def find_by_key(starts: Starts, process: AnyProcess, key: str, lifetime: timedelta | None) -> Request | None:
     """Check the arguments of `ProcessMaker.find`, and look."""
     check_key_lifetime(lifetime)
-    process_id = await catalog.process_id(process)
+    process_id = await starts.catalog.process_id(process)
     found = await find_all(starts, process_id, [check_key(key)], lifetime=lifetime)
     return choose(found.get(key, ()))
 

@@ -10,10 +10,9 @@ from attrs import evolve
 from processmaker_api.api.processes import trigger_start_event
 from processmaker_api.models import TriggerStartEventBody
 
-from ..data import OnAlteredData, check_data, report_alterations
+from ..data import check_data, report_alterations
 from ..errors import (
     CannotStart,
-    ConfigurationError,
     Forbidden,
     InvalidData,
     NotFound,
@@ -26,7 +25,7 @@ from ..journal import MemoryJournal
 from ..journal.protocol import new_owner
 from ..log import about, log, of_request
 from ..models import Request, request_from
-from ..processes import AnyEvent, AnyProcess, Catalog
+from ..processes import AnyEvent, AnyProcess
 from ..wire.call import AsyncIO
 from ..wire.retry import Retries, retrying
 from .existing import (
@@ -42,9 +41,9 @@ from .existing import (
     resolve_lost,
     wait_for_change,
 )
-from .key import check_fingerprint_without, check_key, with_key
+from .key import check_key, with_key
 from .lookup import choose, find_all
-from .state import REMEMBERED_ANSWERS, OnReusedKey, Start, Starts
+from .state import REMEMBERED_ANSWERS, Policy, Start, Starts
 
 LOOK_IS_FRESH_FOR = 2.0
 """Seconds for which a look counts, if callers of other processes do not share the journal."""
@@ -59,7 +58,6 @@ class ReservationLost(Exception):
 
 async def start(
     starts: Starts,
-    catalog: Catalog,
     process: AnyProcess,
     data: object,
     *,
@@ -68,22 +66,20 @@ async def start(
     look_again_for: float,
     again: bool,
     timeout: float | None,
-    on_altered_data: OnAlteredData,
-    on_reused_key: OnReusedKey,
-    fingerprint_without: Sequence[str],
+    policy: Policy,
 ) -> Request:
     """Check the arguments of `ProcessMaker.start`, and start."""
     if again and idempotency_key is None:
         raise InvalidData("again=True is about what was started with a key; give an idempotency_key, too")
     checked = check_data(data)
-    report_alterations(checked, on_altered_data)
+    report_alterations(checked, policy.on_altered_data)
     key = None if idempotency_key is None else check_key(idempotency_key)
     check_seconds("look_again_for", look_again_for)
     deadline = None
     if timeout is not None:
         check_seconds("timeout", timeout)
         deadline = starts.io.clock.monotonic() + timeout
-    process_id, event_id = await catalog.resolve(process, event)
+    process_id, event_id = await starts.catalog.resolve(process, event)
     this = Start(
         process_id=process_id,
         event=event_id,
@@ -91,19 +87,18 @@ async def start(
         key=key,
         look_again_for=look_again_for,
         again=again,
-        on_reused_key=check_on_reused_key(on_reused_key),
-        fingerprint_without=check_fingerprint_without(fingerprint_without),
+        policy=policy,
         deadline=deadline,
     )
     try:
         return await start_or_wait(starts, this)
     except (Forbidden, NotFound) as error:
-        ids = await correct_ids(catalog, process, event, this, error)
+        ids = await correct_ids(starts, process, event, this, error)
     return await start_or_wait(starts, this.with_ids(*ids))
 
 
 async def correct_ids(
-    catalog: Catalog, process: AnyProcess, event: AnyEvent, this: Start, error: Forbidden | NotFound
+    starts: Starts, process: AnyProcess, event: AnyEvent, this: Start, error: Forbidden | NotFound
 ) -> tuple[int, str]:
     """Return other ids for a start that the server refused, if a fresh listing has others.
 
@@ -115,7 +110,7 @@ async def correct_ids(
     if error.method != "POST":
         raise error  # it was a look
     try:
-        ids = await catalog.resolve_again(process, event, (this.process_id, this.event))
+        ids = await starts.catalog.resolve_again(process, event, (this.process_id, this.event))
         if ids != (this.process_id, this.event):
             return ids
         error.likely_cause = "none was found: this token may start this process with this start event."
@@ -124,17 +119,6 @@ async def correct_ids(
     except ProcessMakerError:
         pass  # the listing cannot be read, and the cause stays unknown
     raise error
-
-
-def check_on_reused_key(how: object) -> OnReusedKey:
-    """Return `how`.
-
-    Raises:
-        ConfigurationError: it is none of the three.
-    """
-    if how not in ("error", "warn", "ignore"):
-        raise ConfigurationError(f'on_reused_key={how!r} is none of "error", "warn" and "ignore"')
-    return how
 
 
 async def start_or_wait(starts: Starts, this: Start) -> Request:

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import OrderedDict
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
+from ..clock import check_key_lifetime
+from ..data import OnAlteredData, check_on_altered_data
 from ..errors import ConfigurationError, TimedOut, sentence
 from ..journal import AsyncJournal, Entry, Journal, KeyedStart, MemoryJournal
 from ..journal.protocol import check_journal
 from ..log import log
 from ..models import Request
+from ..processes import Catalog
 from ..wire.call import IO, AsyncIO
 from ..wire.retry import RateGate
 from ..wire.transport import is_mock
-from .key import fingerprint_of
+from .key import check_fingerprint_without, fingerprint_of
 
 T = TypeVar("T")
 
@@ -39,6 +42,45 @@ ENDED_BADLY = ("ERROR", "CANCELED")
 OnReusedKey = Literal["error", "warn", "ignore"]
 
 
+def check_on_reused_key(how: object) -> OnReusedKey:
+    """Return `how` if it is one of the three.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if how not in ("error", "warn", "ignore"):
+        raise ConfigurationError(f'on_reused_key={how!r} is none of "error", "warn" and "ignore"')
+    return how
+
+
+@frozen
+class Policy:
+    """What to do about data that the server alters, and about a key that was used with other data.
+
+    Args:
+        on_altered_data: what to do before data is sent that the server would change.
+        on_reused_key: what to do if the Request of the key was started with other data.
+        fingerprint_without: top-level keys of the data that the fingerprint leaves out.
+    """
+
+    on_altered_data: OnAlteredData = field(default="warn", converter=check_on_altered_data)
+    on_reused_key: OnReusedKey = field(default="error", converter=check_on_reused_key)
+    fingerprint_without: tuple[str, ...] = field(default=(), converter=check_fingerprint_without)
+
+    def replace(
+        self,
+        on_altered_data: OnAlteredData | None,
+        on_reused_key: OnReusedKey | None = None,
+        fingerprint_without: Sequence[str] | None = None,
+    ) -> Policy:
+        """Return the same policy with those of these settings that are not None."""
+        return Policy(
+            self.on_altered_data if on_altered_data is None else on_altered_data,
+            self.on_reused_key if on_reused_key is None else on_reused_key,
+            self.fingerprint_without if fingerprint_without is None else fingerprint_without,
+        )
+
+
 @define(kw_only=True, eq=False)
 class Start:
     """One start.
@@ -50,8 +92,7 @@ class Start:
         key: the idempotency key, or None.
         look_again_for: seconds for which a lost start is looked for.
         again: start anew if the Request of the key has failed or was canceled.
-        on_reused_key: what to do if the Request of the key was started with other data.
-        fingerprint_without: top-level keys of the data that the fingerprint leaves out.
+        policy: what to do about altered data and reused keys.
         deadline: when the whole start must be over, by the client's clock; None for no bound.
         gate: holds back the starts of a run while the server wants a pause.
     """
@@ -62,8 +103,7 @@ class Start:
     key: str | None = None
     look_again_for: float = LOOK_AGAIN_FOR
     again: bool = False
-    on_reused_key: OnReusedKey = "error"
-    fingerprint_without: tuple[str, ...] = ()
+    policy: Policy = Policy()
     deadline: float | None = None
     gate: RateGate | None = None
     owner: str = field(default="", init=False)
@@ -80,7 +120,7 @@ class Start:
 
     def __attrs_post_init__(self) -> None:
         if self.key is not None:
-            self.fingerprint = fingerprint_of(self.process_id, self.event, self.data, self.fingerprint_without)
+            self.fingerprint = fingerprint_of(self.process_id, self.event, self.data, self.policy.fingerprint_without)
 
     def with_ids(self, process_id: int, event: str) -> Start:
         """Return the same start of another process or start event."""
@@ -124,16 +164,23 @@ class Starts:
     Args:
         io: the client's connection.
         journal: holds the keys.
+        policy: what to do about altered data and reused keys, if a call does not say otherwise.
         key_lifetime: how old a Request may be to be found by its key; None for any age.
+        catalog: the processes that this token may start.
         answers: for the ids of the latest answers, which process and key they answered.
         too_old: up to which id Requests are too old, and when the server said so.
     """
 
     io: IO
     journal: Journal | AsyncJournal
-    key_lifetime: timedelta | None = None
+    policy: Policy = Policy()
+    key_lifetime: timedelta | None = field(default=None, converter=check_key_lifetime)
+    catalog: Catalog = field(init=False)
     answers: OrderedDict[int, tuple[int, str]] = field(factory=OrderedDict)
     too_old: tuple[int, float] = (0, float("-inf"))
+
+    def __attrs_post_init__(self) -> None:
+        self.catalog = Catalog(self.io)
 
     async def step(self, name: str, *args: Any, **options: Any) -> Any:
         """Take one step of the journal, such as "reserve".
