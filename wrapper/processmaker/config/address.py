@@ -14,7 +14,7 @@ _PAGE = re.compile(r"(?P<prefix>.*?)(/api/1\.0)?/(login|api|api/documentation|(r
 
 
 def site_of(base_url: str, *, allow_http: bool) -> str:
-    """The server's address without `/api/1.0` and trailing slashes, with its path prefix if it has one.
+    """Return the server's address without `/api/1.0` and trailing slashes, with its path prefix if it has one.
 
     Raises:
         ConfigurationError: it is no http(s) address, or that of a page; it holds credentials; or it would send the
@@ -52,12 +52,12 @@ def site_of(base_url: str, *, allow_http: bool) -> str:
 
 
 def origin_of(url: str) -> str:
-    """`https://pm.example.com`: scheme, host, and the port if it is not the usual one."""
+    """Return `https://pm.example.com`: scheme, host, and the port if it is not the usual one."""
     return "/".join(site_of(url, allow_http=True).split("/")[:3])
 
 
 def refuse_quotes(name: str, value: object) -> None:
-    """Refuses a value in literal quotation marks. A shell removes them; Docker's env files keep them.
+    """Refuse a value in literal quotation marks. A shell removes them; Docker's env files keep them.
 
     Raises:
         ConfigurationError: it names the setting, and does not repeat the value.

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,7 @@ class Profile:
 
 
 def profiles_file(environ: Mapping[str, str]) -> Path:
-    """The file of profiles, in the user's config folder.
+    """Return the file of profiles, in the user's config folder.
 
     Raises:
         ConfigurationError: there is no such folder, as for a user of a container who has no home.
@@ -68,7 +67,7 @@ def profiles_file(environ: Mapping[str, str]) -> Path:
 
 
 def read_profiles(environ: Mapping[str, str], *, private: bool = True) -> dict[str, Profile]:
-    """The profiles by name.
+    """Return the profiles by name.
 
     Args:
         environ: such as os.environ.
@@ -100,36 +99,35 @@ def read_profiles(environ: Mapping[str, str], *, private: bool = True) -> dict[s
 
 
 def profile_in_use(profiles: Mapping[str, Profile], environ: Mapping[str, str]) -> str:
-    """The name of the profile to use if none is named: PROCESSMAKER_PROFILE, else the one that `use` chose."""
+    """Return the name of the profile to use if none is named: PROCESSMAKER_PROFILE, else the one that `use` chose."""
     named = environ.get("PROCESSMAKER_PROFILE", "").strip()
     return named or next((name for name, profile in profiles.items() if profile.current), DEFAULT_PROFILE)
 
 
 def no_profile(name: str, profiles: Mapping[str, Profile]) -> str:
-    """The message for a profile that does not exist."""
+    """Return the message for a profile that does not exist."""
     there = f"; there are: {', '.join(profiles)}" if profiles else ""
     return f"there is no profile {name!r}{there}; make it with processmaker login --profile {name}"
 
 
 def token_of(name: str, profile: Profile) -> str:
-    """The token of a profile, from the file or the keyring.
+    """Return the token of a profile, from the file or the keyring.
 
     Raises:
         ConfigurationError: it cannot be had.
     """
     if profile.token is not None:
         return profile.token
+    entry = _keyring_entry(name, profile)
     try:
         import keyring
 
-        token = keyring.get_password(KEYRING_SERVICE, _keyring_entry(name, profile))
+        token = keyring.get_password(KEYRING_SERVICE, entry)
     except ImportError:
         raise ConfigurationError(
             f"the token of the profile {name!r} is in the system's keyring, which needs the package keyring: "
             "pip install 'processmaker-client[keyring]'"
         ) from None
-    except ConfigurationError:  # of the profile's address
-        raise
     except Exception as problem:  # each system's keyring has its own
         raise ConfigurationError(f"the system's keyring cannot be read: {problem}") from problem
     if token is None:
@@ -161,12 +159,10 @@ def save_profile(name: str, profile: Profile, environ: Mapping[str, str], *, in_
     old = read_profiles(environ, private=False).get(name)
     kept = in_keyring and _put_into_keyring(entry, profile.token)
 
-    def with_it(profiles: dict[str, Profile]) -> dict[str, Profile]:
+    with _changed(environ) as profiles:
         # The first one is in use at once; a later one only if `use` chooses it.
         current = profiles[name].current if name in profiles else not profiles and name != DEFAULT_PROFILE
-        return {**profiles, name: evolve(profile, token=None if kept else profile.token, current=current)}
-
-    _change(environ, with_it)
+        profiles[name] = evolve(profile, token=None if kept else profile.token, current=current)
     if old and old.token is None and not (kept and _keyring_entry(name, old) == entry):
         with suppress(ConfigurationError):  # a token that is left there does no harm: it is bound to its server
             _take_from_keyring(name, old)
@@ -174,7 +170,7 @@ def save_profile(name: str, profile: Profile, environ: Mapping[str, str], *, in_
 
 
 def remove_profile(name: str, environ: Mapping[str, str]) -> bool:
-    """Removes a profile and its token. Returns False if there is no such profile.
+    """Remove a profile and its token. Return False if there is no such profile.
 
     Raises:
         ConfigurationError: the keyring does not give the token up, or the file cannot be written.
@@ -184,16 +180,16 @@ def remove_profile(name: str, environ: Mapping[str, str]) -> bool:
         return False
     if profiles[name].token is None:
         _take_from_keyring(name, profiles[name])
-    _change(environ, lambda profiles: {other: kept for other, kept in profiles.items() if other != name})
+    with _changed(environ) as profiles:
+        profiles.pop(name, None)
     return True
 
 
 def use_profile(name: str, environ: Mapping[str, str]) -> None:
-    """Makes a profile the one that is used if none is named."""
-    _change(
-        environ,
-        lambda profiles: {each: evolve(profile, current=each == name) for each, profile in profiles.items()},
-    )
+    """Make a profile the one that is used if none is named."""
+    with _changed(environ) as profiles:
+        for each in profiles:
+            profiles[each] = evolve(profiles[each], current=each == name)
 
 
 def _profile_from(written: Any) -> Profile:
@@ -214,31 +210,28 @@ def _written(profile: Profile) -> dict[str, Any]:
     return {"url": profile.url, **token, **flags}
 
 
-def _change(environ: Mapping[str, str], change: Callable[[dict[str, Profile]], dict[str, Profile]]) -> None:
-    """Writes the file anew: one process at a time, never half a file, and readable by this user only."""
+@contextmanager
+def _changed(environ: Mapping[str, str]) -> Iterator[dict[str, Profile]]:
+    """Yield the profiles, and write them as the block leaves them: one process at a time, and never half a file."""
     path = profiles_file(environ)
+    new = path.with_suffix(".new")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.parent.chmod(0o700)
         with _locked(path.with_suffix(".lock")):
-            profiles = change(read_profiles(environ, private=False))
-            # mkstemp makes a file of mode 0600.
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump({name: _written(profile) for name, profile in profiles.items()}, file, indent=2)
-                    file.write("\n")
-                Path(temporary).replace(path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            profiles = read_profiles(environ, private=False)
+            yield profiles
+            new.touch(mode=0o600)  # before it holds a token
+            written = {name: _written(profile) for name, profile in profiles.items()}
+            new.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+            new.replace(path)
     except OSError as problem:
         raise ConfigurationError(f"{path} cannot be written: {problem.strerror}") from problem
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Holds a lock among processes. The system releases it if the process dies."""
+    """Hold a lock among processes. The system releases it if the process dies."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if sys.platform == "win32":

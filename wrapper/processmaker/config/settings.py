@@ -6,7 +6,6 @@ import os
 import ssl
 from collections.abc import Awaitable, Callable
 from http.cookiejar import CookieJar
-from importlib.metadata import version
 from typing import Any
 
 from attrs import frozen
@@ -57,7 +56,9 @@ class Settings:
         return self.site + API_PATH
 
     def for_httpx(self) -> dict[str, Any]:
-        """The arguments for httpx's clients. Redirects are not followed, so that the token stays with this server."""
+        """Return the arguments of httpx's clients. Redirects are not followed: the token stays with this server."""
+        from importlib.metadata import version  # it takes long to import, and not everything needs it
+
         return {
             "base_url": self.api_url,
             "auth": self.auth,
@@ -75,7 +76,7 @@ class Settings:
 
 
 class _NoCookies(CookieJar):
-    """Keeps none: a session of the server's would be a second identity beside the token's."""
+    """Keep none: a session of the server's would be a second identity beside the token's."""
 
     def extract_cookies(self, response: object, request: object) -> None: ...
 
@@ -91,7 +92,7 @@ def settings(
     retries: Retries | None,
     transport: BaseTransport | AsyncBaseTransport | None,
 ) -> Settings:
-    """The settings for these arguments of a client.
+    """Return the settings for these arguments of a client.
 
     Raises:
         ConfigurationError: for an argument that cannot work, naming it and the way out.
@@ -134,7 +135,7 @@ def _timeout(timeout: float | Timeout) -> Timeout:
 
 
 def _total(timeout: Timeout) -> float | None:
-    """What bounds a whole exchange: connecting, sending and one wait for an answer."""
+    """Return what bounds a whole exchange: connecting, sending and one wait for an answer."""
     phases = (timeout.connect, timeout.write, timeout.read)
     return None if None in phases else sum(limit or 0 for limit in phases)
 

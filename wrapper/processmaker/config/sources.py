@@ -41,7 +41,7 @@ class Source:
 
 
 def sources(environ: Mapping[str, str], *, url: str | None = None, profile: str | None = None) -> Iterator[Source]:
-    """All sources, the one that wins first.
+    """Yield all sources, the one that wins first.
 
     Args:
         environ: such as os.environ.
@@ -65,12 +65,12 @@ def sources(environ: Mapping[str, str], *, url: str | None = None, profile: str 
 
 
 def server_of(given: Iterable[Source]) -> Source | None:
-    """The first source that names a server, or None."""
+    """Return the first source that names a server, or None."""
     return next((source for source in given if source.url), None)
 
 
 def credentials_for(url: str, given: Iterable[Source]) -> tuple[Source | None, list[Source]]:
-    """The first source with credentials that may go to this server.
+    """Return the first source with credentials that may go to this server.
 
     Returns:
         That source, or None; and those before it whose credentials are for other servers.
@@ -86,7 +86,7 @@ def credentials_for(url: str, given: Iterable[Source]) -> tuple[Source | None, l
 
 
 def profile_source(name: str, profiles: Mapping[str, Profile]) -> Source:
-    """The profile of that name.
+    """Return the source for the profile of that name.
 
     Raises:
         ConfigurationError: there is none.
@@ -106,7 +106,7 @@ _PASSWORD = tuple(f"PROCESSMAKER_{name}" for name in ("CLIENT_ID", "CLIENT_SECRE
 
 
 def environment_sources(environ: Mapping[str, str]) -> Iterator[Source]:
-    """What the environment has. A variable that is empty or blank counts as not set.
+    """Yield what the environment has. A variable that is empty or blank counts as not set.
 
     Raises:
         ConfigurationError: (when it is iterated) an address or a token is in literal quotation marks.
@@ -146,7 +146,7 @@ def _password_in(found: Mapping[str, str]) -> dict[str, Any]:
 
 
 def from_environment(environ: Mapping[str, str], options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The arguments of a client for arguments and the environment.
+    """Return the arguments of a client for arguments and the environment.
 
     Args:
         environ: such as os.environ.
@@ -155,34 +155,11 @@ def from_environment(environ: Mapping[str, str], options: Mapping[str, Any] | No
     Raises:
         ConfigurationError: something is missing, or for another server. The message names it.
     """
-    options = options or {}
-    signed_in = "token" in options or "auth" in options
-    given = [
-        Source(name="the arguments", url=options.get("base_url"), credentials=dict if signed_in else None),
-        *environment_sources(environ),
-    ]
-    server = server_of(given)
-    if server is None or server.url is None:
-        raise ConfigurationError("PROCESSMAKER_URL is not set (such as https://pm.example.com)")
-    if signed_in:
-        return {**server.options, "base_url": server.url, **options}
-    by, others = credentials_for(server.url, given)
-    if by is None or by.credentials is None:
-        if others:
-            raise ConfigurationError(
-                f"{others[0].name} is for {origin_of(others[0].url or '')}, and goes to no other server: "
-                f"give token= or auth= for {origin_of(server.url)}, too"
-            )
-        if server.name == "API_TOKEN":
-            raise ConfigurationError("API_HOST is set, and API_TOKEN is not")
-        raise ConfigurationError(
-            f"PROCESSMAKER_TOKEN is not set (nor, to sign in with a password, {', '.join(_PASSWORD)})"
-        )
-    return {**server.options, "base_url": server.url, **by.credentials(), **options}
+    return _arguments(environment_sources(environ), options or {})
 
 
 def from_profile(name: str | None, environ: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a client for a profile.
+    """Return the arguments of a client for a profile.
 
     Args:
         name: the profile's; None for the one in use.
@@ -196,6 +173,27 @@ def from_profile(name: str | None, environ: Mapping[str, str], options: Mapping[
         raise ConfigurationError("a profile names its server, and its token is for that one only: leave out base_url")
     profiles = read_profiles(environ)
     profile = profile_source(profile_in_use(profiles, environ) if name is None else name, profiles)
+    return _arguments([profile], options)
+
+
+def _arguments(given: Iterable[Source], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a client: `options`, then what these sources give."""
     signed_in = "token" in options or "auth" in options
-    token = {} if signed_in or profile.credentials is None else profile.credentials()
-    return {"base_url": profile.url, **profile.options, **token, **options}
+    arguments = Source(name="the arguments", url=options.get("base_url"), credentials=dict if signed_in else None)
+    given = [arguments, *given]
+    server = server_of(given)
+    if server is None or server.url is None:
+        raise ConfigurationError("PROCESSMAKER_URL is not set (such as https://pm.example.com)")
+    by, others = credentials_for(server.url, given)
+    if by is None or by.credentials is None:
+        if others:
+            raise ConfigurationError(
+                f"{others[0].name} is for {origin_of(others[0].url or '')}, and goes to no other server: "
+                f"give token= or auth= for {origin_of(server.url)}, too"
+            )
+        if server.name == "API_TOKEN":
+            raise ConfigurationError("API_HOST is set, and API_TOKEN is not")
+        raise ConfigurationError(
+            f"PROCESSMAKER_TOKEN is not set (nor, to sign in with a password, {', '.join(_PASSWORD)})"
+        )
+    return {**server.options, "base_url": server.url, **by.credentials(), **options}

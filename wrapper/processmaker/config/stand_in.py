@@ -27,5 +27,5 @@ def standing_in(site: str, transport: Any) -> Iterator[None]:
 
 
 def stand_in_for(site: str) -> Any:
-    """The transport in place of that server, or None."""
+    """Return the transport in place of that server, or None."""
     return _stand_ins.get(site)
