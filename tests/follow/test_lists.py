@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from conftest import Connect
-from processmaker import ProcessNotFound
+from processmaker import ProcessNotFound, UnreadableResponse
 from signed_in import BOT, token_of
 
 URL = "https://pm.example.com"
@@ -224,3 +224,18 @@ def test_tasks_that_share_a_moment_come_each_once_and_in_order(connect: Connect)
 
     found = Server(answer).client(connect).tasks(7)
     assert [task.id for task in found] == list(range(101, 326))
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({}, ": no id"),
+        ({"id": None}, ": no usable id: None"),
+        ({"id": 1}, ": no status"),
+        ({"id": 1, "status": ""}, "''"),
+    ],
+)
+def test_a_row_without_what_it_needs_says_so(connect: Connect, row: dict[str, Any], words: str) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=row))
+    with pytest.raises(UnreadableResponse, match=f"{words}$"):
+        connect(URL, token="t", transport=transport, retries=None).get(1)

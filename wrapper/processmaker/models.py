@@ -15,6 +15,7 @@ from processmaker_api.models.process_request import ProcessRequest
 from processmaker_api.models.process_request_token import ProcessRequestToken
 from processmaker_api.models.process_start_events import ProcessStartEvents
 from processmaker_api.models.process_with_start_events import ProcessWithStartEvents
+from processmaker_api.types import Unset
 
 from .data import IDEMPOTENCY_FINGERPRINT, IDEMPOTENCY_KEY
 
@@ -309,14 +310,18 @@ def _object(answer: object) -> Raw:
 def _needed_id(name: str, value: object) -> int:
     number = integer(value)
     if number is None or number < 1:
-        raise ValueError(f"no usable {name}: {value!r}")
+        raise _unusable(name, value)
     return number
 
 
 def _needed_text(name: str, value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise ValueError(f"no usable {name}: {value!r}")
+        raise _unusable(name, value)
     return value
+
+
+def _unusable(name: str, value: object) -> ValueError:
+    return ValueError(f"no {name}" if isinstance(value, Unset) else f"no usable {name}: {value!r}")
 
 
 def _text(value: object) -> str:

@@ -125,9 +125,7 @@ class Catalog:
 
 def check_process(process: object) -> None:
     """Refuse what cannot name a process, before anything is sent."""
-    if isinstance(process, str):
-        check_text("process", process)
-    elif not isinstance(process, Process) and not is_id(process):
+    if not isinstance(process, str | Process) and not is_id(process):
         words = "a process is named by its id (a number from 1), its name or a Process"
         raise InvalidData(f"process {short_repr(process)} cannot be: {words}")
 
@@ -136,7 +134,7 @@ def node_id_or_name(event: AnyEvent) -> str | None:
     """Return what names the start event."""
     named = event.id if isinstance(event, StartEvent) else event
     if named is not None:
-        check_text("event", named)
+        check_text("event", named)  # it is in the fingerprint
     return named
 
 

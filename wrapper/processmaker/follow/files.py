@@ -13,7 +13,6 @@ from processmaker_api.models.create_request_file_body import CreateRequestFileBo
 from processmaker_api.models.create_request_file_response import CreateRequestFileResponse
 from processmaker_api.types import UNSET
 
-from ..data import check_text
 from ..errors import InvalidData, ProcessMakerError, explain_unknown, short_repr
 from ..models import File, Request, file_from, integer, items
 from ..wire.call import IO
@@ -26,8 +25,6 @@ Upload = str | os.PathLike[str] | tuple[str, bytes]
 async def files(io: IO, request: AnyRequest, name: str | None) -> list[File]:
     """GET /requests/{id}/files, which has no pages (observed on 4.15.5)."""
     number = id_of(request, Request)
-    if name is not None:
-        check_text("name", name)
 
     def read(answer: object) -> list[File]:
         return [file_from(row, number) for row in items(answer)]
@@ -39,7 +36,6 @@ async def files(io: IO, request: AnyRequest, name: str | None) -> list[File]:
 async def upload(io: IO, request: AnyRequest, name: str, file: Upload) -> File:
     """POST /requests/{id}/files; return the file as it is there."""
     number = id_of(request, Request)
-    check_text("name", name)
     if not name.strip():
         raise InvalidData("name= is empty: give the name of the data that the file belongs to")
     file_name, content = _content(file)
@@ -82,5 +78,4 @@ def _content(file: Upload) -> tuple[str, bytes]:
             raise ValueError("give the path of a file, or (file name, bytes)")
     except (OSError, TypeError, ValueError) as problem:
         raise InvalidData(f"{short_repr(file)} cannot be read: {problem}") from problem
-    check_text("file", file_name)
     return file_name, content

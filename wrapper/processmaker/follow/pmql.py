@@ -8,7 +8,6 @@ from math import ceil
 
 from attrs import frozen
 
-from ..data import check_text
 from ..errors import InvalidData
 from ..models import Status
 from ..processes import AnyProcess
@@ -42,7 +41,6 @@ class Conditions:
         Raises:
             InvalidData: a status or a time cannot be one.
         """
-        check_text("pmql", self.pmql or "")
         parts = [f"({self.pmql})"] if self.pmql and self.pmql.strip() else []
         if process_id is not None:
             parts.append(f"process_id = {process_id}")

@@ -10,7 +10,6 @@ from processmaker_api.api.process_requests import get_process_request_by_id, get
 from processmaker_api.types import UNSET, Unset
 
 from ..clock import LONGEST, is_seconds
-from ..data import check_text
 from ..errors import InvalidData, NotFound, RequestCanceled, RequestFailed, ResponseError, clean, short_repr
 from ..models import Request, Task, is_id, request_from, total
 from ..processes import Catalog
@@ -66,7 +65,6 @@ async def requests(
         raise InvalidData(f"per_page={short_repr(per_page)} is not a number of Requests, from 1")
     if order_direction not in ("asc", "desc", None):
         raise InvalidData(f'order_direction={short_repr(order_direction)} is neither "asc" nor "desc"')
-    check_text("order_by", order_by or "")
     query: RequestQuery = {
         "include": _joined(include),
         "per_page": per_page or UNSET,
@@ -135,18 +133,18 @@ def listed(
     return read_list(io, above if by_id else page, read, by_id=by_id, within=within, once=once)
 
 
-def request_failed(request: Request) -> RequestFailed:
-    """Return the error for a Request whose status is ERROR, with the engine's words."""
+def bad_end(request: Request) -> RequestFailed | RequestCanceled | None:
+    """Return the error for a Request that failed, with the engine's words, or was canceled; None for any other."""
+    which = f'Request {request.id} of "{clean(request.name)}"'
+    if request.status == "CANCELED":
+        return RequestCanceled(f"{which} was canceled.", request=request)
+    if request.status != "ERROR":
+        return None
     error = RequestFailed("", request=request)
     # A script that fails leaves its message twice (observed on 4.15.5).
     said = clean("; ".join(dict.fromkeys(error.messages))) or "the engine gives no reason"
-    error.args = (f'Request {request.id} of "{clean(request.name)}" exists, and failed: {said}',)
+    error.args = (f"{which} exists, and failed: {said}",)
     return error
-
-
-def request_canceled(request: Request) -> RequestCanceled:
-    """Return the error for a Request whose status is CANCELED."""
-    return RequestCanceled(f'Request {request.id} of "{clean(request.name)}" was canceled.', request=request)
 
 
 def check_seconds(name: str, value: object) -> None:

@@ -55,7 +55,7 @@ async def open_tasks_of(io: IO, request: Request, *, within: float | None = None
     The list of tasks shows an ordinary user only the own and claimable ones, and these with their node ids; a Request's
     active tasks are everybody's (observed on 4.15.5). Servers before 4.9 do not know active tasks.
     """
-    active = _active_tasks(request)
+    active = active_tasks(request)
     if active == []:
         return []
     listed = await list_tasks(io, request_id=request.id, status="ACTIVE", within=within)
@@ -68,12 +68,6 @@ async def open_tasks_of(io: IO, request: Request, *, within: float | None = None
         if task.id not in found and (me is None or task.user_id != me):
             found[task.id] = evolve(task, completable=False)
     return sorted(found.values(), key=lambda task: task.id)
-
-
-def open_task_ids(request: Request) -> list[int] | None:
-    """Return the ids of the open tasks that came along with a Request; None from a server that does not know them."""
-    active = _active_tasks(request)
-    return None if active is None else [task.id for task in active]
 
 
 async def list_tasks(
@@ -183,12 +177,13 @@ async def _look_at(io: IO, task: Task, *, within: float) -> Task:
         if row.id == task.id:
             return row
     # A self-service task that was completed without a claim is not listed any more (observed on 4.15.5).
-    ids = open_task_ids(await fetch(io, task.request_id, ("activeTasks",), within=within))
-    return task if ids is None or task.id in ids else evolve(task, status="CLOSED")
+    active = active_tasks(await fetch(io, task.request_id, ("activeTasks",), within=within))
+    is_open = active is None or any(task.id == other.id for other in active)
+    return task if is_open else evolve(task, status="CLOSED")
 
 
-def _active_tasks(request: Request) -> list[Task] | None:
-    """Return the tasks that came along with a Request; None from a server that does not know them."""
+def active_tasks(request: Request) -> list[Task] | None:
+    """Return the open tasks that came along with a Request; None from a server that does not know them."""
     rows = request.raw.get("active_tasks")
     if not isinstance(rows, list):
         return None

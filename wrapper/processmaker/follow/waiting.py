@@ -12,8 +12,8 @@ from ..errors import InvalidData, ProcessMakerError, WaitTimeout, clean, sentenc
 from ..log import log, of_request
 from ..models import Request, Task
 from ..wire.call import IO
-from .reading import AnyRequest, check_seconds, fetch, id_of, request_canceled, request_failed
-from .tasks import open_task_ids, open_tasks_of
+from .reading import AnyRequest, bad_end, check_seconds, fetch, id_of
+from .tasks import active_tasks, open_tasks_of
 
 WAIT_TIMEOUT = 300.0
 """Seconds that a wait lasts at most, unless told otherwise."""
@@ -56,8 +56,8 @@ async def wait(io: IO, request: AnyRequest, *, until: Until, timeout: float, pol
             if now.finished:
                 return _ended(now, until)
             if until == "task":
-                ids = open_task_ids(now)
-                if ids or (ids is None and await open_tasks_of(io, now, within=polls.left)):
+                active = active_tasks(now)
+                if active or (active is None and await open_tasks_of(io, now, within=polls.left)):
                     return now
         await polls.pause()
 
@@ -70,11 +70,11 @@ async def watch(io: IO, request: AnyRequest, *, timeout: float, poll: float) -> 
     while True:
         with polls.patience():
             now = polls.last = await fetch(io, polls.id, ("activeTasks", "data"), within=polls.left)
-            ids = open_task_ids(now)
+            active = active_tasks(now)
             # The list of tasks is only read after a change; from a server before 4.9 it is the only way to see one.
-            if ids is None or looked != (now.status, ids):
+            if active is None or looked != (now.status, active):
                 tasks = [] if now.finished else await open_tasks_of(io, now, within=polls.left)
-                looked = now.status, ids
+                looked = now.status, active
                 if shown != (now.status, [task.id for task in tasks]):
                     shown = now.status, [task.id for task in tasks]
                     yield Progress(request=now, tasks=tuple(tasks))
@@ -140,10 +140,8 @@ class _Polls:
 
 def _ended(request: Request, until: Until) -> Request:
     """Return a Request that has finished, or raise the error that says how it ended."""
-    if request.status == "ERROR":
-        raise request_failed(request)
-    if request.status == "CANCELED":
-        raise request_canceled(request)
+    if error := bad_end(request):
+        raise error
     if callable(until):
         message = f"Request {request.id} is {request.status} and changes no more; what was waited for did not come."
         raise WaitTimeout(message, request=request, request_id=request.id)

@@ -18,7 +18,7 @@ from ..errors import (
     StartOutcomeUnknown,
     sentence,
 )
-from ..follow.reading import fetch, request_canceled, request_failed
+from ..follow.reading import bad_end, fetch
 from ..journal import Entry
 from ..journal.protocol import RESERVATION
 from ..log import log, of_request
@@ -149,9 +149,9 @@ def raise_if_ended(request: Request) -> Request:
     Raises:
         RequestFailed, RequestCanceled: with the Request.
     """
-    if request.status not in ENDED_BADLY:
+    error = bad_end(request)
+    if error is None:
         return request
-    error: ProcessMakerError = request_failed(request) if request.status == "ERROR" else request_canceled(request)
     error.started = True
     if request.created is False:
         error.args = (f"{sentence(error.args[0])} It was there before, with this key.",)
