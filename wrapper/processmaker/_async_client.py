@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from httpx import AsyncBaseTransport, Auth, Timeout
 
-from .config.settings import DEFAULT_TIMEOUT, AsyncToken, Verify, settings
+from .config.settings import DEFAULT_TIMEOUT, AsyncToken, Settings, Verify
 from .config.sources import from_environment, from_profile
 from .data import OnAlteredData, check_rows
 from .follow import files as _files
@@ -65,7 +65,7 @@ class AsyncProcessMaker:
         key_lifetime: timedelta | None = None,
         transport: AsyncBaseTransport | None = None,
     ) -> None:
-        self._settings = settings(
+        self._settings = Settings(
             base_url,
             token=token,
             auth=auth,
@@ -92,7 +92,7 @@ class AsyncProcessMaker:
 
     async def processes(self) -> list[Process]:
         """See `ProcessMaker.processes`."""
-        return await self._starts.catalog.listing()
+        return await self._starts.catalog.look()
 
     @overload
     async def start(

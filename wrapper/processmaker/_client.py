@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from httpx import Auth, BaseTransport, Timeout
 
-from .config.settings import DEFAULT_TIMEOUT, Token, Verify, settings
+from .config.settings import DEFAULT_TIMEOUT, Settings, Token, Verify
 from .config.sources import from_environment, from_profile
 from .data import OnAlteredData, check_rows
 from .follow import files as _files
@@ -90,7 +90,7 @@ class ProcessMaker:
         key_lifetime: timedelta | None = None,
         transport: BaseTransport | None = None,
     ) -> None:
-        self._settings = settings(
+        self._settings = Settings(
             base_url,
             token=token,
             auth=auth,
@@ -143,7 +143,7 @@ class ProcessMaker:
         Raises:
             ProcessMakerError: the list could not be read.
         """
-        return run(self._starts.catalog.listing())
+        return run(self._starts.catalog.look())
 
     @overload
     def start(

@@ -43,10 +43,6 @@ class Catalog:
         # By id and by name, with the time of the look.
         self._known: dict[int | str, tuple[Process, float]] = {}
 
-    async def listing(self) -> list[Process]:
-        """Return the processes as they are now."""
-        return await self._look()
-
     async def process_id(self, process: AnyProcess) -> int:
         """Return the id of a process. Only a name needs a look.
 
@@ -82,7 +78,7 @@ class Catalog:
         Raises:
             CannotStart: the listing has no such process or start event; the message is the likely cause.
         """
-        found = find_process(process if isinstance(process, str) else refused[0], await self._look())
+        found = find_process(process if isinstance(process, str) else refused[0], await self.look())
         return found.id, find_event(found, node_id_or_name(event)).id
 
     def _remembered(self, process: int | str) -> Process | None:
@@ -96,13 +92,15 @@ class Catalog:
             ProcessNotFound: it is not there; the message has the nearest names of the whole list.
         """
         if isinstance(process, str):
-            for candidate in await self._look(process):
+            for candidate in await self.look(process):
                 if candidate.name == process:
                     return candidate
-        return find_process(process, await self._look())
+        return find_process(process, await self.look())
 
-    async def _look(self, name: str | None = None) -> list[Process]:
-        """GET /start_processes, the only listing of processes that an ordinary user may read (observed on 4.15.5).
+    async def look(self, name: str | None = None) -> list[Process]:
+        """GET /start_processes: the processes as they are now.
+
+        It is the only listing of processes that an ordinary user may read (observed on 4.15.5).
 
         With a name the server narrows the list to processes with that text in their name, description or category,
         which is faster if there are many.
@@ -173,22 +171,22 @@ def find_event(process: Process, event: str | None) -> StartEvent:
     events = process.start_events
     where = f"process {shown([process])}"
     if event is None:
-        what, named = "no manual start event", ""
+        which = "manual start event"
         found = [candidate for candidate in events if candidate.manual]
     else:
-        what, named = f'no start event "{event}"', f' named "{event}"'
+        which = f'start event "{event}"'
         found = [candidate for candidate in events if candidate.id == event]
         found = found or [candidate for candidate in events if candidate.name == event]
     if len(found) == 1:
         return found[0]
     if found:
         raise AmbiguousStartEvent(
-            f"{where} has several start events{named}",
+            f"{where} has more than one {which}",
             hint=f"Give the node id of one, event=: {shown(found)}",
             start_events=events,
         )
     raise StartEventNotFound(
-        f"{where} has {what} that this token may use; it has {shown(events) or 'none'}",
+        f"{where} has no {which} that this token may use; it has {shown(events) or 'none'}",
         hint="Any start event can be started by its node id, event=.",
         start_events=events,
     )

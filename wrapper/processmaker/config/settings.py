@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from http.cookiejar import CookieJar
 from typing import Any
 
-from attrs import frozen
 from httpx import AsyncBaseTransport, Auth, BaseTransport, Timeout
 
 from ..clock import clock_of, is_seconds
@@ -35,21 +34,54 @@ Verify = bool | str | os.PathLike[str] | ssl.SSLContext
 """Whether, or against which certificates, the server's is checked."""
 
 
-@frozen(kw_only=True)
 class Settings:
     """What one connection is made of.
 
-    `site` is the server's address without `/api/1.0`; `total` bounds an exchange, in seconds.
+    Args:
+        base_url: the server's address; `site` is the same without `/api/1.0`.
+        token, auth: how to sign in; one of the two.
+        timeout: bounds an exchange; `total` is the bound in seconds, None for none.
+        verify: whether, or against which certificates, the server's is checked.
+        allow_http: whether the token may go over plain http to another machine.
+        retries: how often a call is retried if that is safe.
+        transport: in place of the network.
+
+    Raises:
+        ConfigurationError: for an argument that cannot work, naming it and the way out.
     """
 
-    site: str
-    auth: Auth
-    timeout: Timeout
-    total: float | None
-    verify: bool | ssl.SSLContext
-    allow_http: bool
-    transport: Any
-    retries: Retries | None
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        token: AsyncToken | None,
+        auth: Auth | None,
+        timeout: float | Timeout,
+        verify: Verify,
+        allow_http: bool,
+        retries: Retries | None,
+        transport: BaseTransport | AsyncBaseTransport | None,
+    ) -> None:
+        self.site = site_of(base_url, allow_http=allow_http)
+        if (token is None) == (auth is None):
+            raise ConfigurationError("give either token= (a personal access token) or auth= (such as PasswordGrant(…))")
+        if token is not None:
+            refuse_quotes("token", token)
+            auth = Bearer(token, self.site)
+        if not isinstance(auth, Auth):
+            raise ConfigurationError(f"auth= takes an httpx.Auth, such as PasswordGrant(…), not {type(auth).__name__}")
+        self.auth = auth
+        self.transport: Any = stand_in_for(self.site) if transport is None else transport
+        if isinstance(auth, PasswordGrant):
+            auth.bind(self.site)
+            auth.clock = clock_of(self.transport) or auth.clock
+        if retries is not None and not isinstance(retries, Retries):
+            raise ConfigurationError(f"retries= takes Retries(…) or None, not {retries!r}")
+        self.retries = retries
+        self.timeout = _timeout(timeout)
+        self.total = _total(timeout) if isinstance(timeout, Timeout) else timeout
+        self.verify = _verify(verify)
+        self.allow_http = allow_http
 
     @property
     def api_url(self) -> str:
@@ -79,49 +111,6 @@ class _NoCookies(CookieJar):
     """Keep none: a session of the server's would be a second identity beside the token's."""
 
     def extract_cookies(self, response: object, request: object) -> None: ...
-
-
-def settings(
-    base_url: str,
-    *,
-    token: AsyncToken | None,
-    auth: Auth | None,
-    timeout: float | Timeout,
-    verify: Verify,
-    allow_http: bool,
-    retries: Retries | None,
-    transport: BaseTransport | AsyncBaseTransport | None,
-) -> Settings:
-    """Return the settings for these arguments of a client.
-
-    Raises:
-        ConfigurationError: for an argument that cannot work, naming it and the way out.
-    """
-    site = site_of(base_url, allow_http=allow_http)
-    if (token is None) == (auth is None):
-        raise ConfigurationError("give either token= (a personal access token) or auth= (such as PasswordGrant(…))")
-    if token is not None:
-        refuse_quotes("token", token)
-        auth = Bearer(token, site)
-    if not isinstance(auth, Auth):
-        raise ConfigurationError(f"auth= takes an httpx.Auth, such as PasswordGrant(…), not {type(auth).__name__}")
-    transport = stand_in_for(site) if transport is None else transport
-    if isinstance(auth, PasswordGrant):
-        auth.bind(site)
-        auth.clock = clock_of(transport) or auth.clock
-    if retries is not None and not isinstance(retries, Retries):
-        raise ConfigurationError(f"retries= takes Retries(…) or None, not {retries!r}")
-    phases = _timeout(timeout)
-    return Settings(
-        site=site,
-        auth=auth,
-        timeout=phases,
-        total=_total(phases) if isinstance(timeout, Timeout) else timeout,
-        verify=_verify(verify),
-        allow_http=allow_http,
-        transport=transport,
-        retries=retries,
-    )
 
 
 def _timeout(timeout: float | Timeout) -> Timeout:

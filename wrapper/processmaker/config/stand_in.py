@@ -20,10 +20,7 @@ def standing_in(site: str, transport: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        if before is None:
-            del _stand_ins[site]
-        else:
-            _stand_ins[site] = before
+        _stand_ins[site] = before
 
 
 def stand_in_for(site: str) -> Any:
