@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from datetime import timedelta
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from httpx import AsyncBaseTransport, Auth, Timeout
@@ -182,9 +181,7 @@ class AsyncProcessMaker:
     ) -> AsyncIterator[Request]:
         """See `ProcessMaker.requests`."""
         conditions = Conditions(pmql, process, status, since)
-        return _reading.requests(
-            self._io, self._starts.catalog, conditions, include, per_page, order_by, order_direction
-        )
+        return _reading.requests(self._starts.catalog, conditions, include, per_page, order_by, order_direction)
 
     async def count_requests(
         self,
@@ -195,7 +192,7 @@ class AsyncProcessMaker:
         since: Since = None,
     ) -> int:
         """See `ProcessMaker.count_requests`."""
-        return await _reading.count_requests(self._io, self._starts.catalog, Conditions(pmql, process, status, since))
+        return await _reading.count_requests(self._starts.catalog, Conditions(pmql, process, status, since))
 
     async def children(self, request: AnyRequest) -> list[Request]:
         """See `ProcessMaker.children`."""
@@ -273,9 +270,7 @@ class AsyncProcessMaker:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     def __repr__(self) -> str:

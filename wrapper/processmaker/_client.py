@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from httpx import Auth, BaseTransport, Timeout
@@ -344,7 +343,7 @@ class ProcessMaker:
         """
         conditions = Conditions(pmql, process, status, since)
         return iterate(
-            _reading.requests(self._io, self._starts.catalog, conditions, include, per_page, order_by, order_direction)
+            _reading.requests(self._starts.catalog, conditions, include, per_page, order_by, order_direction)
         )
 
     def count_requests(
@@ -362,7 +361,7 @@ class ProcessMaker:
             ProcessNotFound: no process of that name.
             ProcessMakerError: the number could not be had.
         """
-        return run(_reading.count_requests(self._io, self._starts.catalog, Conditions(pmql, process, status, since)))
+        return run(_reading.count_requests(self._starts.catalog, Conditions(pmql, process, status, since)))
 
     def children(self, request: AnyRequest) -> list[Request]:
         """Return the Requests that this one started as sub-processes, in order of id.
@@ -605,9 +604,7 @@ class ProcessMaker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

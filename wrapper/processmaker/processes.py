@@ -39,7 +39,7 @@ class Catalog:
     """The processes that this token may start. Each is remembered for a short while."""
 
     def __init__(self, io: IO) -> None:
-        self._io = io
+        self.io = io
         # By id and by name, with the time of the look.
         self._known: dict[int | str, tuple[Process, float]] = {}
 
@@ -83,7 +83,7 @@ class Catalog:
 
     def _remembered(self, process: int | str) -> Process | None:
         found, looked_at = self._known.get(process, (None, 0.0))
-        return found if self._io.clock.monotonic() - looked_at <= REMEMBERED_FOR else None
+        return found if self.io.clock.monotonic() - looked_at <= REMEMBERED_FOR else None
 
     async def _find(self, process: int | str) -> Process:
         """Return the process as the server has it.
@@ -111,9 +111,9 @@ class Catalog:
                 filter_=name or UNSET, order_by="id", per_page=PER_PAGE, page=number if number > 1 else UNSET
             )
 
-        found = [process async for process in read_list(self._io, page, process_from)]
+        found = [process async for process in read_list(self.io, page, process_from)]
         for process in found:
-            self._known[process.id] = self._known[process.name] = process, self._io.clock.monotonic()
+            self._known[process.id] = self._known[process.name] = process, self.io.clock.monotonic()
         if name is None:
             log.info("Looked up what this token may start: %d processes.", len(found))
         else:
@@ -145,19 +145,15 @@ def find_process(process: int | str, among: Sequence[Process]) -> Process:
     for candidate in among:
         if process in (candidate.id, candidate.name):
             return candidate
-    what, close = f"process {process} is not", list[Process]()
-    hint: str | None = (
-        "One that is inactive or has only timers is not listed. It is started by its id and its event's node id."
-    )
-    there = f"there are: {shown(among) or 'none'}"
+    what, there = f"process {process} is not", f"there are: {shown(among) or 'none'}"
+    hint = "One that is inactive or has only timers is not listed. It is started by its id and its event's node id."
     if isinstance(process, str):
         what = f'no process named "{process}" is'
         by_name = {item.name.casefold(): item for item in among}
-        close = [by_name[name] for name in get_close_matches(process.casefold(), by_name, n=3, cutoff=0.5)]
-    if close:
-        there, hint = f"nearest: {shown(close)} (of {len(among)})", None
-    if isinstance(process, str) and (number := integer(process)):
-        hint = f"To start a process by its id, give a number: {number}"
+        if close := get_close_matches(process.casefold(), by_name, n=3, cutoff=0.5):
+            there = f"nearest: {shown(by_name[name] for name in close)} (of {len(among)})"
+        if number := integer(process):
+            hint = f"To start a process by its id, give a number: {number}"
     raise ProcessNotFound(f"{what} among those this token may start; {there}", processes=tuple(among), hint=hint)
 
 

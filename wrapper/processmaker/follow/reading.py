@@ -52,7 +52,6 @@ async def fetch(io: IO, request: AnyRequest, include: Iterable[str], *, within: 
 
 
 async def requests(
-    io: IO,
     catalog: Catalog,
     conditions: Conditions,
     include: Iterable[str],
@@ -70,9 +69,9 @@ async def requests(
         "per_page": per_page or UNSET,
         "order_by": order_by or UNSET,
         "order_direction": order_direction or UNSET,
-        "pmql": await _pmql_of(io, catalog, conditions),
+        "pmql": await _pmql_of(catalog, conditions),
     }
-    async for request in listed(io, query):
+    async for request in listed(catalog.io, query):
         yield request
 
 
@@ -83,15 +82,15 @@ async def children(io: IO, request: AnyRequest) -> list[Request]:
     return [child async for child in listed(io, query)]
 
 
-async def count_requests(io: IO, catalog: Catalog, conditions: Conditions) -> int:
+async def count_requests(catalog: Catalog, conditions: Conditions) -> int:
     """GET /requests: only how many there are."""
-    pmql = await _pmql_of(io, catalog, conditions)
-    return await io.call(get_processes_requests.build_request(pmql=pmql, per_page=1), total)
+    pmql = await _pmql_of(catalog, conditions)
+    return await catalog.io.call(get_processes_requests.build_request(pmql=pmql, per_page=1), total)
 
 
-async def _pmql_of(io: IO, catalog: Catalog, conditions: Conditions) -> str | Unset:
+async def _pmql_of(catalog: Catalog, conditions: Conditions) -> str | Unset:
     process_id = None if conditions.process is None else await catalog.process_id(conditions.process)
-    return conditions.in_pmql(process_id, io.clock.now()) or UNSET
+    return conditions.in_pmql(process_id, catalog.io.clock.now()) or UNSET
 
 
 def listed(

@@ -100,14 +100,9 @@ async def claim(io: IO, task: AnyTask) -> Task:
     if me is None:
         raise ConfigurationError(f"Task {number} cannot be claimed: the token does not say whose it is.")
     body = UpdateTaskBody(is_self_service=0, user_id=me)
-    open_point = explain_unknown(f"task {number} was claimed", "tasks(…) of its Request shows whose it is")
-    try:
-        with named(f"task {number}"), open_point:
-            claimed = await io.call(update_task.build_request(task_id=number, body=body), task_from)
-    except Forbidden as error:
-        raise _not_allowed(
-            error, task, "cannot be claimed: it is another user's, or has been claimed already"
-        ) from None
+    way_out = "tasks(…) of its Request shows whose it is"
+    refused = "cannot be claimed: it is another user's, or has been claimed already"
+    claimed = await _update(io, task, body, done="claimed", way_out=way_out, refused=refused)
     if claimed.user_id != me:
         # Reassigning, too, is answered with success without being done (observed on 4.15.5).
         whose = f"user {claimed.user_id}'s" if claimed.user_id else "nobody's"
@@ -125,20 +120,32 @@ async def complete(
     body = UpdateTaskBody(status="COMPLETED", data=checked)
     number = id_of(task, Task)
     of = f"({task.request_id})" if isinstance(task, Task) and task.request_id else "(…) of its Request"
-    open_point = explain_unknown(f"task {number} was completed", f"tasks{of} lists it until it is")
+    way_out, refused = f"tasks{of} lists it until it is", "is not this user's to complete"
     with _one_at_a_time(io, number):
         try:
-            with named(f"task {number}"), open_point:
-                done = await io.call(update_task.build_request(task_id=number, body=body), task_from)
+            done = await _update(io, task, body, done="completed", way_out=way_out, refused=refused)
         except ValidationFailed as error:
             if "already closed" not in error.server_message.lower():
                 raise
             raise narrowed(TaskAlreadyClosed, error) from None
-        except Forbidden as error:
-            raise _not_allowed(error, task, "is not this user's to complete") from None
         if done.status != "CLOSED":
             done = await _wait_until_closed(io, done, look_again_for)
     return evolve(done, completable=False)
+
+
+async def _update(io: IO, task: AnyTask, body: UpdateTaskBody, *, done: str, way_out: str, refused: str) -> Task:
+    """PUT /tasks/{id}, with errors that say what is not known, or that the task is another user's."""
+    number = id_of(task, Task)
+    try:
+        with named(f"task {number}"), explain_unknown(f"task {number} was {done}", way_out):
+            return await io.call(update_task.build_request(task_id=number, body=body), task_from)
+    except Forbidden as error:
+        whose = ""
+        if isinstance(task, Task):
+            of = f"user {task.user_id}," if task.user_id else "a claim,"
+            whose = f' "{clean(task.name)}", which waits for {of}'
+        error.args = (f"Task {number}{whose} {refused} ({error.args[0]})",)
+        raise
 
 
 async def _wait_until_closed(io: IO, task: Task, seconds: float) -> Task:
@@ -197,15 +204,6 @@ def _completable(task: Task, me: int | None, sees_all: bool) -> bool | None:
     """Return whether the user `me` may complete an open task that the server listed; None if that is not known."""
     claimable = task.user_id is None and not sees_all
     return True if claimable or task.user_id == me else None
-
-
-def _not_allowed(error: Forbidden, task: AnyTask, words: str) -> Forbidden:
-    """Return the same error, in words about the task."""
-    whose = ""
-    if isinstance(task, Task):
-        whose = f' "{clean(task.name)}", which waits for ' + (f"user {task.user_id}," if task.user_id else "a claim,")
-    error.args = (f"Task {id_of(task, Task)}{whose} {words} ({error.args[0]})",)
-    return error
 
 
 def own_id(io: IO) -> int | None:
