@@ -146,12 +146,14 @@ def find_process(process: int | str, among: Sequence[Process]) -> Process:
         if process in (candidate.id, candidate.name):
             return candidate
     what, there = f"process {process} is not", f"there are: {shown(among) or 'none'}"
-    hint = "One that is inactive or has only timers is not listed. It is started by its id and its event's node id."
+    hint: str | None = (
+        "One that is inactive or has only timers is not listed. It is started by its id and its event's node id."
+    )
     if isinstance(process, str):
         what = f'no process named "{process}" is'
         by_name = {item.name.casefold(): item for item in among}
         if close := get_close_matches(process.casefold(), by_name, n=3, cutoff=0.5):
-            there = f"nearest: {shown(by_name[name] for name in close)} (of {len(among)})"
+            there, hint = f"nearest: {shown(by_name[name] for name in close)} (of {len(among)})", None
         if number := integer(process):
             hint = f"To start a process by its id, give a number: {number}"
     raise ProcessNotFound(f"{what} among those this token may start; {there}", processes=tuple(among), hint=hint)
