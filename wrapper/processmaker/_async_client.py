@@ -12,24 +12,19 @@ from httpx import AsyncBaseTransport, Auth, Timeout
 from .config.settings import DEFAULT_TIMEOUT, AsyncToken, Settings, Verify
 from .config.sources import from_environment, from_profile
 from .data import OnAlteredData, check_rows
-from .follow import files as _files
-from .follow import reading as _reading
-from .follow import tasks as _tasks
-from .follow import waiting as _waiting
-from .follow.cancel import cancel as _cancel
+from .follow import cancel, files, reading, tasks, waiting
 from .follow.files import Upload
 from .follow.pmql import AnyStatus, Conditions, Since
 from .follow.reading import AnyRequest
-from .follow.tasks import LOOK_AGAIN_FOR as LOOK_AT_TASK_FOR
-from .follow.tasks import AnyTask
+from .follow.tasks import LOOK_AT_TASK_FOR, AnyTask
 from .follow.waiting import FIRST_POLL, WAIT_TIMEOUT, Progress, Until
 from .many import CONCURRENCY, AsyncOutcomes, Key, R, Run, run_in_tasks
 from .models import File, Process, Request, Task
-from .once import start as _start
+from .once import start
 from .once.lookup import find_by_key
 from .once.state import LOOK_AGAIN_FOR, OnReusedKey, Policy, Starts, choose_journal
 from .processes import AnyEvent, AnyProcess
-from .wire import raw_call as _raw_call
+from .wire import raw_call
 from .wire.call import AsyncIO
 from .wire.raw_call import Files, Params
 from .wire.retry import Retries
@@ -117,7 +112,7 @@ class AsyncProcessMaker:
     ) -> Request:
         """See `ProcessMaker.start`."""
         policy = self._starts.policy.replace(on_altered_data, on_reused_key, fingerprint_without)
-        return await _start.start(
+        return await start.start(
             self._starts,
             process,
             data,
@@ -165,7 +160,7 @@ class AsyncProcessMaker:
 
     async def get(self, request: AnyRequest, *, include: Iterable[str] = ("data",)) -> Request:
         """See `ProcessMaker.get`."""
-        return await _reading.fetch(self._io, request, include)
+        return await reading.fetch(self._io, request, include)
 
     def requests(
         self,
@@ -181,7 +176,7 @@ class AsyncProcessMaker:
     ) -> AsyncIterator[Request]:
         """See `ProcessMaker.requests`."""
         conditions = Conditions(pmql, process, status, since)
-        return _reading.requests(self._starts.catalog, conditions, include, per_page, order_by, order_direction)
+        return reading.requests(self._starts.catalog, conditions, include, per_page, order_by, order_direction)
 
     async def count_requests(
         self,
@@ -192,19 +187,19 @@ class AsyncProcessMaker:
         since: Since = None,
     ) -> int:
         """See `ProcessMaker.count_requests`."""
-        return await _reading.count_requests(self._starts.catalog, Conditions(pmql, process, status, since))
+        return await reading.count_requests(self._starts.catalog, Conditions(pmql, process, status, since))
 
     async def children(self, request: AnyRequest) -> list[Request]:
         """See `ProcessMaker.children`."""
-        return await _reading.children(self._io, request)
+        return await reading.children(self._io, request)
 
     async def tasks(self, request: AnyRequest | None = None) -> list[Task]:
         """See `ProcessMaker.tasks`."""
-        return await _tasks.open_tasks(self._io, request)
+        return await tasks.open_tasks(self._io, request)
 
     async def claim(self, task: AnyTask) -> Task:
         """See `ProcessMaker.claim`."""
-        return await _tasks.claim(self._io, task)
+        return await tasks.claim(self._io, task)
 
     async def complete(
         self,
@@ -216,23 +211,23 @@ class AsyncProcessMaker:
     ) -> Task:
         """See `ProcessMaker.complete`."""
         how = self._starts.policy.replace(on_altered_data).on_altered_data
-        return await _tasks.complete(self._io, task, data, on_altered_data=how, look_again_for=look_again_for)
+        return await tasks.complete(self._io, task, data, on_altered_data=how, look_again_for=look_again_for)
 
     async def files(self, request: AnyRequest, *, name: str | None = None) -> list[File]:
         """See `ProcessMaker.files`."""
-        return await _files.files(self._io, request, name)
+        return await files.files(self._io, request, name)
 
     async def upload(self, request: AnyRequest, name: str, file: Upload) -> File:
         """See `ProcessMaker.upload`."""
-        return await _files.upload(self._io, request, name, file)
+        return await files.upload(self._io, request, name, file)
 
     async def download(self, file: File) -> bytes:
         """See `ProcessMaker.download`."""
-        return await _files.download(self._io, file)
+        return await files.download(self._io, file)
 
     async def cancel(self, request: AnyRequest) -> Request:
         """See `ProcessMaker.cancel`."""
-        return await _cancel(self._io, request)
+        return await cancel.cancel(self._io, request)
 
     async def wait(
         self,
@@ -243,13 +238,13 @@ class AsyncProcessMaker:
         poll: float = FIRST_POLL,
     ) -> Request:
         """See `ProcessMaker.wait`."""
-        return await _waiting.wait(self._io, request, until=until, timeout=timeout, poll=poll)
+        return await waiting.wait(self._io, request, until=until, timeout=timeout, poll=poll)
 
     def watch(
         self, request: AnyRequest, *, timeout: float = WAIT_TIMEOUT, poll: float = FIRST_POLL
     ) -> AsyncIterator[Progress]:
         """See `ProcessMaker.watch`."""
-        return _waiting.watch(self._io, request, timeout=timeout, poll=poll)
+        return waiting.watch(self._io, request, timeout=timeout, poll=poll)
 
     async def request(
         self,
@@ -261,7 +256,7 @@ class AsyncProcessMaker:
         files: Files | None = None,
     ) -> Any:
         """See `ProcessMaker.request`."""
-        return await _raw_call.request(self._io, method, path, params=params, body=json, files=files)
+        return await raw_call.request(self._io, method, path, params=params, body=json, files=files)
 
     async def close(self) -> None:
         """Close the connections. An `async with` block does it at its end."""

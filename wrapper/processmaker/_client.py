@@ -12,24 +12,19 @@ from httpx import Auth, BaseTransport, Timeout
 from .config.settings import DEFAULT_TIMEOUT, Settings, Token, Verify
 from .config.sources import from_environment, from_profile
 from .data import OnAlteredData, check_rows
-from .follow import files as _files
-from .follow import reading as _reading
-from .follow import tasks as _tasks
-from .follow import waiting as _waiting
-from .follow.cancel import cancel as _cancel
+from .follow import cancel, files, reading, tasks, waiting
 from .follow.files import Upload
 from .follow.pmql import AnyStatus, Conditions, Since
 from .follow.reading import AnyRequest
-from .follow.tasks import LOOK_AGAIN_FOR as LOOK_AT_TASK_FOR
-from .follow.tasks import AnyTask
+from .follow.tasks import LOOK_AT_TASK_FOR, AnyTask
 from .follow.waiting import FIRST_POLL, WAIT_TIMEOUT, Progress, Until
 from .many import CONCURRENCY, Key, Outcomes, R, Run, run_in_threads
 from .models import File, Process, Request, Task
-from .once import start as _start
+from .once import start
 from .once.lookup import find_by_key
 from .once.state import LOOK_AGAIN_FOR, OnReusedKey, Policy, Starts, choose_journal
 from .processes import AnyEvent, AnyProcess
-from .wire import raw_call as _raw_call
+from .wire import raw_call
 from .wire.call import BlockingIO, iterate, run
 from .wire.raw_call import Files, Params
 from .wire.retry import Retries
@@ -207,7 +202,7 @@ class ProcessMaker:
         """
         policy = self._starts.policy.replace(on_altered_data, on_reused_key, fingerprint_without)
         return run(
-            _start.start(
+            start.start(
                 self._starts,
                 process,
                 data,
@@ -305,7 +300,7 @@ class ProcessMaker:
             Forbidden: another user's.
             ProcessMakerError: it could not be read.
         """
-        return run(_reading.fetch(self._io, request, include))
+        return run(reading.fetch(self._io, request, include))
 
     def requests(
         self,
@@ -342,9 +337,7 @@ class ProcessMaker:
             ProcessMakerError: a page could not be read.
         """
         conditions = Conditions(pmql, process, status, since)
-        return iterate(
-            _reading.requests(self._starts.catalog, conditions, include, per_page, order_by, order_direction)
-        )
+        return iterate(reading.requests(self._starts.catalog, conditions, include, per_page, order_by, order_direction))
 
     def count_requests(
         self,
@@ -361,7 +354,7 @@ class ProcessMaker:
             ProcessNotFound: no process of that name.
             ProcessMakerError: the number could not be had.
         """
-        return run(_reading.count_requests(self._starts.catalog, Conditions(pmql, process, status, since)))
+        return run(reading.count_requests(self._starts.catalog, Conditions(pmql, process, status, since)))
 
     def children(self, request: AnyRequest) -> list[Request]:
         """Return the Requests that this one started as sub-processes, in order of id.
@@ -376,7 +369,7 @@ class ProcessMaker:
         Raises:
             ProcessMakerError: they could not be read.
         """
-        return run(_reading.children(self._io, request))
+        return run(reading.children(self._io, request))
 
     def tasks(self, request: AnyRequest | None = None) -> list[Task]:
         """Return the open tasks of a Request, whoever they wait for; without a Request, the tasks for this user.
@@ -395,7 +388,7 @@ class ProcessMaker:
         Raises:
             ProcessMakerError: they could not be read.
         """
-        return run(_tasks.open_tasks(self._io, request))
+        return run(tasks.open_tasks(self._io, request))
 
     def claim(self, task: AnyTask) -> Task:
         """Claim a self-service task, and return it as this user's.
@@ -411,7 +404,7 @@ class ProcessMaker:
             ConfigurationError: the token does not say whose it is. Nothing was sent.
             ProcessMakerError: anything else; `processed` says whether the task may be claimed.
         """
-        return run(_tasks.claim(self._io, task))
+        return run(tasks.claim(self._io, task))
 
     def complete(
         self,
@@ -448,7 +441,7 @@ class ProcessMaker:
             ProcessMakerError: anything else; `processed` says whether it may be completed.
         """
         how = self._starts.policy.replace(on_altered_data).on_altered_data
-        return run(_tasks.complete(self._io, task, data, on_altered_data=how, look_again_for=look_again_for))
+        return run(tasks.complete(self._io, task, data, on_altered_data=how, look_again_for=look_again_for))
 
     def files(self, request: AnyRequest, *, name: str | None = None) -> list[File]:
         """Return the files of a Request.
@@ -461,7 +454,7 @@ class ProcessMaker:
             Forbidden: this user has no part in the Request.
             ProcessMakerError: they could not be read.
         """
-        return run(_files.files(self._io, request, name))
+        return run(files.files(self._io, request, name))
 
     def upload(self, request: AnyRequest, name: str, file: Upload) -> File:
         """Upload a file to a Request.
@@ -483,7 +476,7 @@ class ProcessMaker:
             ResponseError: (413) the file is larger than the web server lets through.
             ProcessMakerError: anything else; `processed` says whether it may be uploaded.
         """
-        return run(_files.upload(self._io, request, name, file))
+        return run(files.upload(self._io, request, name, file))
 
     def download(self, file: File) -> bytes:
         """Return the content of a file of a Request.
@@ -495,7 +488,7 @@ class ProcessMaker:
             ResponseError: such as for a file that is not there any more (400, observed on 4.15.5).
             ProcessMakerError: it could not be read.
         """
-        return run(_files.download(self._io, file))
+        return run(files.download(self._io, file))
 
     def cancel(self, request: AnyRequest) -> Request:
         """Cancel a Request, and return its state. Its open tasks are closed, also those of other users.
@@ -513,7 +506,7 @@ class ProcessMaker:
             CancelNotAllowed: this user may not, or the Request is over. It is then `error.request`.
             ProcessMakerError: anything else; `processed` says whether it may be canceled.
         """
-        return run(_cancel(self._io, request))
+        return run(cancel.cancel(self._io, request))
 
     def wait(
         self,
@@ -544,7 +537,7 @@ class ProcessMaker:
             WaitTimeout: not in time; carries its last known state.
             ProcessMakerError: it cannot be read, for a reason that will not pass.
         """
-        return run(_waiting.wait(self._io, request, until=until, timeout=timeout, poll=poll))
+        return run(waiting.wait(self._io, request, until=until, timeout=timeout, poll=poll))
 
     def watch(
         self, request: AnyRequest, *, timeout: float = WAIT_TIMEOUT, poll: float = FIRST_POLL
@@ -563,7 +556,7 @@ class ProcessMaker:
             WaitTimeout: it did not finish in time; carries its last known state.
             ProcessMakerError: it cannot be read, for a reason that will not pass.
         """
-        return iterate(_waiting.watch(self._io, request, timeout=timeout, poll=poll))
+        return iterate(waiting.watch(self._io, request, timeout=timeout, poll=poll))
 
     def request(
         self,
@@ -595,7 +588,7 @@ class ProcessMaker:
             UnreadableResponse: a success that says that it is JSON, and is not.
             ProcessMakerError: anything else; `processed` says whether the server may have done it.
         """
-        return run(_raw_call.request(self._io, method, path, params=params, body=json, files=files))
+        return run(raw_call.request(self._io, method, path, params=params, body=json, files=files))
 
     def close(self) -> None:
         """Close the connections. A `with` block does it at its end."""

@@ -72,13 +72,13 @@ class Catalog:
         found = await self._find(process.id if isinstance(process, Process) else process)
         return found.id, find_event(found, event).id
 
-    async def resolve_again(self, process: AnyProcess, event: AnyEvent, refused: tuple[int, str]) -> tuple[int, str]:
-        """Return the ids that a fresh listing gives, after a start with the ids `refused` was answered with 403 or 404.
+    async def resolve_again(self, process: AnyProcess, event: AnyEvent) -> tuple[int, str]:
+        """Return the ids that a fresh listing gives, after a start was answered with 403 or 404.
 
         Raises:
             CannotStart: the listing has no such process or start event; the message is the likely cause.
         """
-        found = find_process(process if isinstance(process, str) else refused[0], await self.look())
+        found = find_process(process.id if isinstance(process, Process) else process, await self.look())
         return found.id, find_event(found, node_id_or_name(event)).id
 
     def _remembered(self, process: int | str) -> Process | None:

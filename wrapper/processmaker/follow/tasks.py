@@ -30,7 +30,7 @@ from ..wire.call import IO
 from ..wire.pages import PER_PAGE, read_list
 from .reading import AnyRequest, check_seconds, fetch, id_of, named, narrowed
 
-LOOK_AGAIN_FOR = 15.0
+LOOK_AT_TASK_FOR = 15.0
 """Seconds for which an accepted completion is looked at until the task is closed, unless told otherwise."""
 
 FIRST_LOOK = 0.5

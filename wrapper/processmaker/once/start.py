@@ -110,7 +110,7 @@ async def correct_ids(
     if error.method != "POST":
         raise error  # it was a look
     try:
-        ids = await starts.catalog.resolve_again(process, event, (this.process_id, this.event))
+        ids = await starts.catalog.resolve_again(process, event)
         if ids != (this.process_id, this.event):
             return ids
         error.likely_cause = "none was found: this token may start this process with this start event."
