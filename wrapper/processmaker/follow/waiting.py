@@ -53,13 +53,8 @@ async def wait(io: IO, request: AnyRequest, *, until: Until, timeout: float, pol
             now = polls.last = await fetch(io, polls.id, include, within=polls.left)
             if callable(until) and until(now):
                 return now
-            if error := bad_end(now):
-                raise error
-            if now.finished and callable(until):
-                words = f"Request {now.id} is {now.status} and changes no more; what was waited for did not come."
-                raise WaitTimeout(words, request=now, request_id=now.id)
             if now.finished:
-                return now
+                return _ended(now, until)
             if until == "task":
                 active = active_tasks(now)
                 if active or (active is None and await open_tasks_of(io, now, within=polls.left)):
@@ -141,3 +136,13 @@ class _Polls:
     def begin_anew(self) -> None:
         """Look often again: after one change the next one may be near."""
         self._pause = self._first
+
+
+def _ended(request: Request, until: Until) -> Request:
+    """Return a Request that has finished, or raise the error that says how it ended."""
+    if error := bad_end(request):
+        raise error
+    if callable(until):
+        message = f"Request {request.id} is {request.status} and changes no more; what was waited for did not come."
+        raise WaitTimeout(message, request=request, request_id=request.id)
+    return request
