@@ -201,7 +201,7 @@ class SQLiteJournal(RowJournal):
     def _identity(self) -> tuple[int, int] | None:
         with suppress(FileNotFoundError):
             status = self._path.stat()
-            if status.st_nlink > 1:
+            if status.st_nlink > 1 and self._path.is_file():  # a folder always has several
                 raise self._error(
                     f"the file has {status.st_nlink} names (hard links), and under each SQLite keeps a write-ahead log "
                     "of its own; remove the other names, or give the path of another file"
