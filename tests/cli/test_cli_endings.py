@@ -113,7 +113,7 @@ def test_a_request_that_could_not_be_read_is_not_said_to_go_on(run: Run, sandbox
     sandbox.fail_next("refused", on="GET", times=99)
     ended = run("wait", 17, "--timeout", "5")
     assert ended.code == 5
-    assert "Request 17 could not be read in time (" in ended.err
+    assert "Request 17 could not be read within 5 s: " in ended.err
     assert "Connection refused" in ended.err
     assert "It goes on" not in ended.err
 

@@ -19,7 +19,7 @@ from attrs import asdict, field, frozen
 from .. import errors as e
 from ..clock import Clock
 from ..config.network import proxy_for, trusted
-from ._exits import Absent, ChecksFailed, NotSignedIn, exit_code, hint_for, message_of
+from ._exits import Absent, ChecksFailed, NotSignedIn, exit_code, hint_for
 from ._profiles import claims, expiry, token_in_use
 from ._settings import checked_site, server
 
@@ -84,7 +84,7 @@ def examine(session: Session) -> None:
     except e.ProcessMakerError as error:
         failure = error
         failed = CHECKS[len(found)]
-        message, hint = message_of(error).removeprefix(f"GET {PROBE}: "), hint_for(error)
+        message, hint = error.message.removeprefix(f"GET {PROBE}: "), hint_for(error)
         report(Finding(failed, "failed", f"{e.sentence(message)} {hint}" if hint else message))
         for check in CHECKS[len(found) :]:
             report(Finding(check, "skipped", f"not checked: {failed} failed"))

@@ -106,13 +106,6 @@ def exit_code(problem: BaseException, *, changes: bool) -> int:
     return next(_CODES[kind] for kind in type(problem).__mro__ if kind in _CODES)
 
 
-def message_of(error: e.ProcessMakerError) -> str:
-    """Return what went wrong, without the next step."""
-    if isinstance(error, e.WaitTimeout) and not error.request:
-        return f"Request {error.request_id} could not be read in time ({error.__cause__})"
-    return error.message
-
-
 def hint_for(error: e.ProcessMakerError, look: str = "") -> str | None:
     """The next step after an error, as a command or an option; None if there is none to name.
 

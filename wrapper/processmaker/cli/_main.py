@@ -97,7 +97,7 @@ def _report(ended: BaseException, session: Session, code: int) -> None:
         message, hint = _interrupted(session)
         facts["type"] = "Interrupted"
     elif isinstance(ended, ProcessMakerError):
-        message = _exits.message_of(ended)
+        message = ended.message
         hint = _exits.hint_for(ended, session.look if session.changing else "")
         if isinstance(ended, e.Unauthorized):
             hint = _sign_in(session)

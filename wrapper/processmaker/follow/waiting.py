@@ -126,8 +126,10 @@ class _Polls:
         """
         left = self.left
         if left <= 0:
-            state = f"is still {clean(self.last.status, 60)}" if self.last else "could not be read"
-            message = f"Request {self.id} {state} after {self._timeout:g} s. It goes on."
+            message = f"Request {self.id} could not be read within {self._timeout:g} s: {self._error}"
+            if self.last:
+                status = clean(self.last.status, 60)
+                message = f"Request {self.id} is still {status} after {self._timeout:g} s. It goes on."
             hint = f"Wait again: wait({self.id})."
             raise WaitTimeout(message, request=self.last, request_id=self.id, hint=hint) from self._error
         await self._io.sleep(min(self._pause, left))
