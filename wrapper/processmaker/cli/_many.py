@@ -28,11 +28,10 @@ from ._exits import (
     UsageError,
     exit_code,
     find_command,
-    message_of,
     signals_handled,
 )
 from ._files import STDOUT, LineFile, check_distinct, is_replaceable, part_of, places_of
-from ._output import messages, say
+from ._output import say
 from ._params import COUNT, SECONDS, Parsed, Words
 from ._progress import Counts, duration, progress_of
 from ._report import FIELDS, Report
@@ -367,9 +366,6 @@ class Run:
     def _stop(self, number: int, _: Any) -> None:
         """Finish what is in flight after the first signal. End at once after the second."""
         if self._signal is not None:
-            with suppress(Exception):
-                if messages.live:
-                    messages.live.stop()  # the bar hides the cursor
             os._exit(128 + number)  # what is in flight is in the journal
         self._signal = number
         if self._outcomes:
@@ -467,5 +463,5 @@ def _is_of_row(error: Exception | None) -> bool:
 
 def _words(error: Exception) -> str:
     if isinstance(error, e.ProcessMakerError):
-        return e.sentence(message_of(error))
+        return e.sentence(error.message)
     return f"{type(error).__name__}: {error}."

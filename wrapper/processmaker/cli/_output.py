@@ -10,16 +10,13 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import click
 from attrs import asdict, frozen
-
-if TYPE_CHECKING:
-    from rich.live import Live
 
 COLORS = {"ACTIVE": "cyan", "COMPLETED": "green", "CLOSED": "green", "ERROR": "red", "CANCELED": "yellow"}
 
@@ -205,17 +202,14 @@ class Messages:
 
     Attributes:
         as_json: whether to print JSON.
-        live: what is drawn on the terminal at this moment, such as a progress bar.
     """
 
     def __init__(self) -> None:
         self.as_json = False
-        self.live: Live | None = None
         self._secrets: set[str] = set()
 
     def begin(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.live = None
         self._secrets.clear()
 
     def hide(self, secret: object) -> None:
@@ -244,12 +238,7 @@ class Messages:
 
     def write(self, text: str) -> None:
         """The text as it is, but for secrets. If nobody can read it, nobody does."""
-        text = self._clean(text)
-        if self.live:
-            self.live.stop()
-        _write(sys.stderr, text)
-        if self.live:
-            self.live.start()
+        _write(sys.stderr, self._clean(text))
 
     def _clean(self, text: str) -> str:
         for secret in self._secrets:
@@ -261,28 +250,11 @@ messages = Messages()
 """Those of this process."""
 
 
-def say(text: str, kind: str = "note") -> None:
-    """A line on standard error."""
-    messages.say(text, kind)
-
-
-@contextmanager
-def live(renderable: Any) -> Iterator[Live]:
-    """Draws something of rich on standard error until the block ends, and erases it. Messages go above it."""
-    from rich.console import Console
-    from rich.live import Live
-
-    console = Console(file=sys.stderr, force_terminal=True, no_color=not has_color(sys.stderr))
-    with Live(renderable, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as drawn:
-        messages.live = drawn
-        try:
-            yield drawn
-        finally:
-            messages.live = None
+say = messages.say
 
 
 def _wrapped(text: str) -> str:
-    """On a terminal, broken between words; a command stays on one line, to be copied."""
+    """Break a text between words on a terminal. A command stays on one line, to be copied."""
     if not is_terminal(sys.stderr) or ": processmaker " in text:
         return text
     width = max(shutil.get_terminal_size().columns, NARROWEST)

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from attrs import define, field
 
-from ._output import is_terminal, live, say
+from ._output import has_color, is_terminal, say
 
 LINE_EVERY = 10.0
 """Seconds between two lines, if there is no bar."""
@@ -68,11 +68,15 @@ def progress_of(counts: Counts, *, quiet: bool) -> Iterator[Callable[[], None]]:
     if quiet:
         yield lambda: None
     elif is_terminal(sys.stderr):
+        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        bar = Progress(TextColumn("{task.description}"), BarColumn(bar_width=None))
+        console = Console(file=sys.stderr, force_terminal=True, no_color=not has_color(sys.stderr))
+        columns = TextColumn("{task.description}"), BarColumn(bar_width=None)
+        bar = Progress(*columns, console=console, transient=True, redirect_stdout=False)  # messages go above it
         task = bar.add_task(counts.words, total=counts.total)
-        with live(bar):
+        with bar:
+            console.show_cursor()  # a run that ends at once could not show it again
             yield lambda: bar.update(task, completed=counts.rows, description=counts.words)
     else:
         last = time.monotonic()
