@@ -139,7 +139,7 @@ def test_nothing_private_of_httpx_and_what_it_stands_on_is_used() -> None:
     assert used == set()
 
 
-LIMITS = {"core": 4_810, "cli": 3_010, "journal": 830, "sandbox": 2_360, "openapi": 900}
+LIMITS = {"core": 4_710, "cli": 2_980, "journal": 830, "sandbox": 2_360, "openapi": 900}
 """Code lines. They only go down: the goals are 3,500, 2,500, 800, 2,000 and 900."""
 
 
