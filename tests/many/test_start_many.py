@@ -241,6 +241,14 @@ def test_an_event_by_name_is_resolved_once_for_all_rows(pm: Any, sandbox: Sandbo
     assert sum(call.status == 403 for call in sandbox.calls) == 1
 
 
+def test_after_the_ids_were_corrected_keys_are_still_looked_for_in_blocks(pm: Any, sandbox: Sandbox) -> None:
+    all_of(pm, rows(250), event="Start", concurrency=1, key="order")
+    assert len(sandbox.requests) == 250
+    looks = [call.path for call in sandbox.calls].count("/requests")
+    of_the_first_block = 100  # reserved for other ids, so each row looks for itself
+    assert looks <= of_the_first_block + 4
+
+
 def test_a_row_after_one_with_the_same_key_that_failed_is_tried_for_itself(connect: Connect, sandbox: Sandbox) -> None:
     pm = connect(sandbox.url, token=sandbox.token(), transport=sandbox.transport(), clock=sandbox.clock, retries=None)
     sandbox.fail_next(503, on=START)
