@@ -33,8 +33,9 @@ test-all: install node ## run the tests, the long proofs too: kills, faults, job
 	$(BIN)/python -m pytest -n auto
 
 oldest: install build/oldest/.installed ## run what depends on other packages with their oldest allowed versions
-	PYTHONPATH=build/oldest $(BIN)/python -m pytest -n auto -m "not proof" tests/wire tests/test_client.py \
-		tests/journal/test_redis.py tests/cli/test_cli.py tests/cli/test_cli_errors.py tests/cli/test_cli_terminal.py
+	PYTHONPATH=build/oldest $(BIN)/python -m pytest -n auto -m "not proof" tests/wire/test_auth.py \
+		tests/wire/test_connections.py tests/wire/test_instrumentation.py tests/wire/test_sending.py tests/wire/test_wire.py \
+		tests/test_client.py tests/journal/test_redis.py tests/cli/test_cli.py tests/cli/test_cli_terminal.py
 
 build/oldest/.installed: .ci/oldest.txt
 	rm -rf build/oldest
