@@ -15,7 +15,7 @@ import pytest
 from command_line import COMMAND, running
 from processmaker.sandbox import Sandbox
 
-ROWS = int(os.environ.get("PROCESSMAKER_TEST_ROWS", "5000"))
+ROWS = int(os.environ.get("PROCESSMAKER_TEST_ROWS", "3000"))
 """Fewer, where a machine is in a hurry: PROCESSMAKER_TEST_ROWS=500."""
 
 KILLS, RUNS = 10, 25
