@@ -46,6 +46,17 @@ def refused(path: Any) -> JournalError:
     return error.value
 
 
+def test_a_read_does_not_wait_for_a_writer(path: Path, journal: SQLiteJournal) -> None:
+    assert reserve(journal, "ada").mine
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        entry = journal.read(START)
+        assert entry is not None
+        assert entry.owner == "ada"
+        with pytest.raises(JournalError, match="locked"):
+            journal.sending(START, "ada")
+
+
 @contextmanager
 def hard_link(path: Path) -> Iterator[Path]:
     other = path.with_name("another name.db")

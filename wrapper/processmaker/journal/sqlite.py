@@ -16,7 +16,7 @@ from attrs import astuple
 from ..clock import Clock, is_seconds
 from ..errors import ConfigurationError, JournalError
 from .lock import StepLock
-from .protocol import DEFAULT_LEASE, KeyedStart
+from .protocol import DEFAULT_LEASE, Entry, KeyedStart
 from .rows import Before, Change, Changed, Row, RowJournal
 
 T = TypeVar("T")
@@ -145,6 +145,11 @@ class SQLiteJournal(RowJournal):
 
         return self._run(step, "BEGIN IMMEDIATE")
 
+    def read(self, start: KeyedStart) -> Entry | None:
+        """See `Journal.read`. It does not wait for a writer: callers who wait for a key read it again and again."""
+        now, row = self._run(lambda db: (self._now(), _read(db, start)))
+        return self._entry(start, row, now) if row else None
+
     def _list(self, *, started: bool) -> tuple[float, list[tuple[KeyedStart, Row]]]:
         words = "SELECT * FROM entries" + ("" if started else " WHERE state != 'started'")
         return self._run(lambda db: (self._now(), [_row(values) for values in db.execute(words).fetchall()]))
@@ -258,12 +263,8 @@ class SQLiteJournal(RowJournal):
         self._disconnect()
 
 
-def _values(start: KeyedStart) -> tuple[str, int, str]:
-    return start.server, start.process_id, start.key
-
-
 def _read(db: sqlite3.Connection, start: KeyedStart) -> Row | None:
-    rows = db.execute(f"SELECT * FROM entries WHERE {_THIS}", _values(start)).fetchall()
+    rows = db.execute(f"SELECT * FROM entries WHERE {_THIS}", astuple(start)).fetchall()
     return _row(rows[0])[1] if rows else None
 
 
@@ -275,10 +276,10 @@ def _row(values: tuple[Any, ...]) -> tuple[KeyedStart, Row]:
 
 def _write(db: sqlite3.Connection, start: KeyedStart, row: Row | None) -> None:
     if row is None:
-        db.execute(f"DELETE FROM entries WHERE {_THIS}", _values(start))
+        db.execute(f"DELETE FROM entries WHERE {_THIS}", astuple(start))
         return
     before = astuple(row.before) if row.before else (None, None, None)
-    columns = (*_values(start), *astuple(row, recurse=False)[:-1], *before)
+    columns = (*astuple(start), *astuple(row, recurse=False)[:-1], *before)
     db.execute(f"INSERT OR REPLACE INTO entries VALUES (?{', ?' * (len(columns) - 1)})", columns)
 
 
