@@ -293,13 +293,18 @@ def test_what_was_said_is_there_after_its_writer_was_killed(where: str, tmp_path
             assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-@pytest.mark.proof
-def test_processes_may_make_a_file_at_the_same_moment(tmp_path: Path) -> None:
-    processes = [run(OPEN_AT_ONCE, tmp_path / "starts.db", f"process {n}") for n in range(PROCESSES)]
+def open_at_once(path: Path) -> None:
+    """Let several processes open files of that name at the same moment."""
+    processes = [run(OPEN_AT_ONCE, path, f"process {n}") for n in range(PROCESSES)]
     begin(processes)
     for process in processes:
         _, problem = process.communicate(timeout=120)
         assert process.returncode == 0, problem
+
+
+@pytest.mark.proof
+def test_processes_may_make_a_file_at_the_same_moment(tmp_path: Path) -> None:
+    open_at_once(tmp_path / "starts.db")
     for n in range(20):
         with SQLiteJournal(tmp_path / f"starts.db-{n}") as journal:
             assert len(list(journal.entries())) == 1
@@ -309,11 +314,7 @@ def test_processes_may_make_a_file_at_the_same_moment(tmp_path: Path) -> None:
 def test_processes_may_migrate_a_file_at_the_same_moment(tmp_path: Path) -> None:
     for n in range(20):
         make_old(tmp_path / f"starts.db-{n}", ("order-1234", "ada", time.time(), 0, None))
-    processes = [run(OPEN_AT_ONCE, tmp_path / "starts.db", f"process {n}") for n in range(PROCESSES)]
-    begin(processes)
-    for process in processes:
-        _, problem = process.communicate(timeout=120)
-        assert process.returncode == 0, problem
+    open_at_once(tmp_path / "starts.db")
     for n in range(20):
         with SQLiteJournal(tmp_path / f"starts.db-{n}") as journal:
             assert [(entry.state, entry.owner) for entry in journal.entries()] == [("sending", "ada")]
