@@ -50,7 +50,7 @@ class OwnAuth(httpx.Auth):
 
     @abstractmethod
     def secrets(self) -> list[str]:
-        """All that must not be shown: tokens, passwords, client secrets."""
+        """Return all that must not be shown: tokens, passwords, client secrets."""
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         flow = self.flow(request, blocking=True)
@@ -314,7 +314,7 @@ def _origin(place: httpx.Request | str) -> _Origin:
 
 
 def _flaw(token: object) -> str:
-    """Why that cannot be a token, without showing it; an empty text if it can."""
+    """Return why this cannot be a token, without showing it; an empty text if it can."""
     if not isinstance(token, str):
         return f"the token must be a str, not {type(token).__name__}"
     if token[:7].lower() == "bearer ":

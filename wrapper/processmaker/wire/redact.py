@@ -27,5 +27,5 @@ def redact(text: S, secrets: Iterable[str]) -> S:
 
 
 def without_credentials(location: str) -> str:
-    """Where a redirect leads to, without a password before the host and without what follows ? or #."""
+    """Return where a redirect leads to, without a password before the host and without what follows ? or #."""
     return re.sub(r"//[^/]*@", "//", re.split(r"[?#]", location)[0])

@@ -53,7 +53,7 @@ class Retries:
                 raise ConfigurationError(f"Retries({name}={getattr(self, name)!r}) must be a number from 0")
 
     def delay(self, attempt: int, elapsed: float, retry_after: float | None) -> float | None:
-        """The pause in seconds after attempt number `attempt` failed; None if it was the last."""
+        """Return the pause in seconds after attempt number `attempt` failed; None if it was the last."""
         pause = min(self.max_delay, FIRST_DELAY * 2 ** min(attempt - 1, 30)) * random.uniform(0.5, 1)
         pause = max(pause, retry_after or 0)
         within = pause <= self.max_delay and elapsed + pause <= self.total
@@ -66,7 +66,7 @@ async def retrying(
     send: Callable[[], Awaitable[T]],
     pause: Callable[[float], Awaitable[None]] | None = None,
 ) -> T:
-    """What `send()` returns, sent again if that is safe. `retries=None` sends once."""
+    """Return what `send()` returns. Send again if that is safe; with `retries=None`, send once."""
     began = io.clock.monotonic()
     attempt = 0
     while True:
@@ -76,8 +76,7 @@ async def retrying(
         except ProcessMakerError as error:
             if not retries or not error.transient or error.processed is not False:
                 raise
-            wish = getattr(error, "retry_after", None)
-            seconds = retries.delay(attempt, io.clock.monotonic() - began, wish)
+            seconds = retries.delay(attempt, io.clock.monotonic() - began, error.retry_after)
             if seconds is None:
                 raise
             words = "%s Sending again in %.2f s (attempt %d of %d)."

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def run(operation: Coroutine[Any, Any, T]) -> T:
-    """The result of an operation over blocking I/O, which is done in one step, also inside a running event loop."""
+    """Return the result of an operation over blocking I/O. It takes one step, also inside a running event loop."""
     try:
         operation.send(None)
     except StopIteration as done:
@@ -18,7 +18,7 @@ def run(operation: Coroutine[Any, Any, T]) -> T:
 
 
 def iterate(operation: AsyncGenerator[T, None]) -> Iterator[T]:
-    """The same for an operation that yields."""
+    """Yield what an operation over blocking I/O yields. See `run`."""
     try:
         while True:
             try:
